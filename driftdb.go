@@ -1,0 +1,165 @@
+package driftdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/driftdb/driftdb/internal/sqlite"
+	"github.com/driftdb/driftdb/orm"
+	"github.com/driftdb/driftdb/schema"
+)
+
+// Options of Open. The zero value opens a local database without a replica.
+type Options struct {
+	// Replica ships every committed change and restores a missing file.
+	// *replicate.Replica is one. Defaults to none: the database is local only.
+	Replica Replica
+
+	// Readers is how many read-only connections may be open at once.
+	// Defaults to 4, or the number of processors where that is more.
+	Readers int
+
+	// Logger receives what the database does by itself. Defaults to none.
+	Logger *slog.Logger
+
+	// Now is the clock of created and updated columns. Defaults to time.Now.
+	Now func() time.Time
+}
+
+// Replica is what Open needs of a replica.
+type Replica interface {
+	// Prepare runs before the file at path is opened. It may put a restored
+	// file there. An error keeps the database closed.
+	Prepare(ctx context.Context, path string) error
+	// Start begins to ship the file at path, which is open and up to date.
+	Start(ctx context.Context, path string) error
+	// Notify says that a transaction was committed. It never blocks.
+	Notify()
+	// Shutdown ships what is left until ctx ends, then stops.
+	Shutdown(ctx context.Context) error
+	// Close is Shutdown with the replica's own deadline.
+	Close() error
+}
+
+// Memory is the path of a private database that lives as long as its handle:
+// a temporary file, so that readers and the writer do not block each other.
+const Memory = ":memory:"
+
+// Open opens the SQLite database at path, makes what its tables need to be
+// those of s, and starts the replica. The file is created with mode 0600 when
+// it is not there and the replica, if any, has nothing to restore.
+//
+// The directory of path must exist. Tables, columns that ALTER TABLE ADD
+// accepts, and indexes are added; any other difference between the file and s
+// is an error and changes nothing.
+//
+// [orm.DB.Shutdown] drains and stops the replica before the file is closed;
+// [orm.DB.Close] does so with the replica's own deadline.
+func Open(ctx context.Context, path string, s schema.Schema, o Options) (*orm.DB, error) {
+	db, err := open(ctx, path, s, o)
+	if err != nil {
+		return nil, fmt.Errorf("driftdb: open %s: %w", path, err)
+	}
+	return db, nil
+}
+
+func open(ctx context.Context, path string, s schema.Schema, o Options) (_ *orm.DB, err error) {
+	cleanup := func() error { return nil }
+	if path == Memory {
+		if o.Replica != nil {
+			return nil, errors.New("a private database cannot have a replica: give it the path of a file")
+		}
+		dir, err := os.MkdirTemp("", "driftdb-")
+		if err != nil {
+			return nil, err
+		}
+		cleanup = func() error { return os.RemoveAll(dir) }
+		path = filepath.Join(dir, "memory.sqlite")
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, cleanup())
+		}
+	}()
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
+	if o.Replica != nil {
+		if err := o.Replica.Prepare(ctx, path); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, o.Replica.Close())
+			}
+		}()
+	}
+	db, err := orm.Open(ctx, s, ormOptions(path, o, cleanup))
+	if err != nil {
+		return nil, err
+	}
+	if o.Replica != nil {
+		if err := o.Replica.Start(ctx, path); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
+	return db, nil
+}
+
+// ormOptions hands SQLite and the replica to the orm, which knows neither.
+func ormOptions(path string, o Options, cleanup func() error) orm.Options {
+	opts := orm.Options{
+		Path:     path,
+		Writer:   sqlite.Connector(path, sqlite.Writer),
+		Reader:   sqlite.Connector(path, sqlite.Reader),
+		SQL:      sqlite.Connector(path, sqlite.Writer),
+		Readers:  o.Readers,
+		Classify: classify,
+		IsBusy:   sqlite.IsBusy,
+		Logger:   o.Logger,
+		Now:      o.Now,
+		OnClosed: cleanup,
+	}
+	if o.Replica != nil {
+		opts.OnCommit = o.Replica.Notify
+		opts.OnShutdown = o.Replica.Shutdown
+		opts.OnClose = o.Replica.Close
+	}
+	return opts
+}
+
+// checkPath refuses what SQLite would answer with "unable to open database
+// file" only.
+func checkPath(path string) error {
+	if path == "" {
+		return errors.New("the path is empty: name a file, or driftdb.Memory")
+	}
+	dir := filepath.Dir(path)
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("directory %s does not exist: create it first", dir)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory", dir)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return errors.New("it is a directory: name a file")
+	}
+	return nil
+}
+
+// classify turns SQLite's constraint errors into the orm's.
+func classify(err error) *orm.Violation {
+	c, ok := sqlite.Classify(err)
+	if !ok {
+		return nil
+	}
+	return &orm.Violation{Kind: orm.ViolationKind(c.Kind), Table: c.Table, Columns: c.Columns, Constraint: c.Name}
+}

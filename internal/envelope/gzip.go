@@ -1,0 +1,187 @@
+package envelope
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
+)
+
+// MemberSize is the number of plaintext bytes in one gzip member of an object
+// that NewWriter writes.
+const MemberSize = 1 << 20
+
+// maxRatio is the most that DEFLATE can expand, rounded up.
+const maxRatio = 1040
+
+// extra returns the FEXTRA field: one subfield "DR" that holds the header.
+func extra(h *Header) ([]byte, error) {
+	header, err := h.Append(nil)
+	if err != nil {
+		return nil, err
+	}
+	b := append(make([]byte, 0, 4+len(header)), 'D', 'R')
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(header))) // gzip's own byte order
+	return append(b, header...), nil
+}
+
+func fromExtra(b []byte) (Header, error) {
+	if len(b) < 4 || b[0] != 'D' || b[1] != 'R' || int(binary.LittleEndian.Uint16(b[2:])) != len(b)-4 {
+		return Header{}, fmt.Errorf("gzip carries no header of ours: %w", ErrCorrupt)
+	}
+	return ParseHeader(b[4:])
+}
+
+// Writer writes one gzip object in independent members of MemberSize bytes
+// each, the header in the first. Its memory does not grow.
+type Writer struct {
+	dst   io.Writer
+	h     Header
+	zip   *gzip.Writer
+	room  int   // plaintext bytes left in the open member
+	total int64 // plaintext bytes taken
+	err   error
+}
+
+// NewWriter makes a Writer of the object that h announces. Exactly h.Length
+// bytes must be written before Close.
+func NewWriter(dst io.Writer, h Header) (*Writer, error) {
+	if h.Seal != nil {
+		return nil, fmt.Errorf("write a sealed object: %w", ErrNotSupported)
+	}
+	h.Gzip = true
+	field, err := extra(&h)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{dst: dst, h: h, zip: gzip.NewWriter(dst), room: MemberSize}
+	w.zip.Extra = field
+	return w, nil
+}
+
+// Write compresses p.
+func (w *Writer) Write(p []byte) (int, error) {
+	n := 0
+	for len(p) > 0 && w.err == nil {
+		if w.room == 0 {
+			if w.err = w.zip.Close(); w.err != nil {
+				break
+			}
+			w.zip.Reset(w.dst)
+			w.room = MemberSize
+		}
+		k := min(len(p), w.room)
+		if _, w.err = w.zip.Write(p[:k]); w.err != nil {
+			break
+		}
+		p, n = p[k:], n+k
+		w.room -= k
+		w.total += int64(k)
+	}
+	return n, w.err
+}
+
+// Close ends the object. It does not close dst.
+func (w *Writer) Close() error {
+	if w.err != nil {
+		return w.err
+	}
+	if w.total != w.h.Length {
+		return fmt.Errorf("%v of %d bytes announced, %d written", w.h.Kind, w.h.Length, w.total)
+	}
+	return w.zip.Close()
+}
+
+// NewReader opens a gzip object of stored bytes and checks that it is the
+// wanted one; want.Length below 0 means any. The reader yields exactly the
+// announced plaintext and then io.EOF, or ErrCorrupt. stored is the number of
+// stored bytes, or below 0 if not known.
+func NewReader(src io.Reader, stored int64, want Header) (io.Reader, Header, error) {
+	want.Gzip = true
+	zip, err := gzip.NewReader(bufio.NewReaderSize(src, 64<<10))
+	if err != nil {
+		return nil, Header{}, readError(err)
+	}
+	h, err := fromExtra(zip.Extra)
+	if err != nil {
+		return nil, h, err
+	}
+	if h.Seal != nil {
+		return nil, h, fmt.Errorf("encrypted with key %x: %w", h.Seal.KeyID, ErrNotSupported)
+	}
+	if err := h.Match(want); err != nil {
+		return nil, h, err
+	}
+	if stored >= 0 && h.Length/maxRatio > stored {
+		return nil, h, fmt.Errorf("%d stored bytes cannot hold %d: %w", stored, h.Length, ErrCorrupt)
+	}
+	return &exactReader{src: zip, left: h.Length}, h, nil
+}
+
+// exactReader yields exactly left bytes and insists that src ends there.
+type exactReader struct {
+	src  io.Reader
+	left int64
+	err  error
+}
+
+func (r *exactReader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if r.left == 0 {
+		r.err = r.end()
+		return 0, r.err
+	}
+	if int64(len(p)) > r.left {
+		p = p[:r.left]
+	}
+	n, err := r.src.Read(p)
+	r.left -= int64(n)
+	switch {
+	case err == io.EOF && r.left > 0:
+		r.err = fmt.Errorf("%d bytes are missing at the end: %w", r.left, ErrCorrupt)
+	case err != nil && err != io.EOF:
+		r.err = readError(err)
+	}
+	return n, r.err
+}
+
+func (r *exactReader) end() error {
+	var one [1]byte
+	for {
+		n, err := r.src.Read(one[:])
+		switch {
+		case n > 0:
+			return fmt.Errorf("more bytes than the header announces: %w", ErrCorrupt)
+		case err == io.EOF:
+			return io.EOF
+		case err != nil:
+			return readError(err)
+		}
+	}
+}
+
+// readError tells damaged gzip from an error of the source below it: the
+// second is not corruption and may be tried again.
+func readError(err error) error {
+	switch {
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isFlateError(err):
+		return fmt.Errorf("gzip: %w: %w", err, ErrCorrupt)
+	}
+	return err
+}
+
+func isFlateError(err error) bool {
+	var corrupt flate.CorruptInputError
+	var internal flate.InternalError
+	return errors.As(err, &corrupt) || errors.As(err, &internal)
+}

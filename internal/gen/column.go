@@ -1,0 +1,296 @@
+package gen
+
+import (
+	"fmt"
+	"go/token"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// applyItems gives col what the items of its tag say. What needs other
+// columns or models (groups, references) is resolved later.
+func (c *collector) applyItems(col *column) {
+	col.unit = "Millisecond"
+	if it := col.tag.get("column"); it != nil {
+		// First: the expressions of other items name the column.
+		col.sql = strings.TrimSuffix(col.sql, schema.SnakeCase(col.path[len(col.path)-1])) + it.Value
+		if strings.ContainsRune(it.Value, 0) {
+			c.errorf(it.value, "a column's name cannot hold NUL")
+		}
+	}
+	if col.kind == kindBool {
+		col.checks = append(col.checks, checkExpr{"check", schema.QuoteIdent(col.sql) + " IN (0, 1)"})
+	}
+	for i := range col.tag.items {
+		it := &col.tag.items[i]
+		if why := c.applyItem(col, it); why != "" {
+			pos := it.pos
+			if it.HasValue {
+				pos = it.value
+			}
+			c.errorf(pos, "%s", why)
+		}
+	}
+	c.checkConflicts(col)
+}
+
+// applyItem returns what is wrong with the item, if anything.
+func (c *collector) applyItem(col *column, it *item) string {
+	switch it.Key {
+	case "name":
+		if !token.IsIdentifier(it.Value) || !token.IsExported(it.Value) {
+			return "name needs an exported Go identifier"
+		}
+		col.name = it.Value
+	case "pk":
+		col.pk = true
+		if col.nullable {
+			return "a primary key cannot be a pointer: it is never NULL"
+		}
+		if col.kind != kindStr && !col.isInteger() {
+			return fmt.Sprintf("pk needs a string or an integer; %s is not supported as a primary key", c.typeName(col.elem))
+		}
+	case "uuid7", "uuid4":
+		col.fill = "UUID" + it.Key[len(it.Key)-1:]
+		if col.kind != kindStr || col.nullable {
+			return it.Key + " fills a string"
+		}
+	case "created", "updated":
+		col.created, col.updated = col.created || it.Key == "created", col.updated || it.Key == "updated"
+		if col.kind != kindTime || col.nullable {
+			return it.Key + " needs a time.Time"
+		}
+	case "time":
+		return col.applyTime(it)
+	case "nocase":
+		col.collate = "NOCASE"
+		if col.kind != kindStr {
+			return "nocase needs a string"
+		}
+	case "null":
+		switch {
+		case col.nullable:
+			return "null says nothing more: a pointer is a nullable column already"
+		case col.kind != kindBytes:
+			return fmt.Sprintf("null needs a type with nil: make the field *%s", c.typeName(col.elem))
+		}
+		col.nullable = true
+	case "default":
+		def, why := col.readDefault(it)
+		col.def = def
+		return why
+	case "check":
+		col.checks = append(col.checks, checkExpr{"check", it.Value})
+	case "min", "max", "minlen", "maxlen":
+		return col.applyBound(it)
+	}
+	return ""
+}
+
+func (col *column) applyTime(it *item) string {
+	if col.kind != kindTime {
+		return "time needs a time.Time"
+	}
+	units := []string{"s", "ms", "us", "ns"}
+	switch it.Value {
+	case "s":
+		col.unit = "Second"
+	case "ms":
+		col.unit = "Millisecond"
+	case "us":
+		col.unit = "Microsecond"
+	case "ns":
+		col.unit = "Nanosecond"
+	case "rfc3339":
+		return "time=rfc3339 is not supported yet"
+	default:
+		return fmt.Sprintf("time=%s is not known: it is one of %s", it.Value, strings.Join(units, ", "))
+	}
+	return ""
+}
+
+// applyBound makes a CHECK of min, max, minlen or maxlen.
+func (col *column) applyBound(it *item) string {
+	op := " >= "
+	if strings.HasPrefix(it.Key, "max") {
+		op = " <= "
+	}
+	left, bound := schema.QuoteIdent(col.sql), it.Value
+	if strings.HasSuffix(it.Key, "len") {
+		if col.kind != kindStr && col.kind != kindBytes {
+			return it.Key + " needs a string or []byte"
+		}
+		if n, err := strconv.ParseUint(bound, 10, 31); err != nil {
+			return it.Key + " needs a number of characters"
+		} else {
+			bound = strconv.FormatUint(n, 10)
+		}
+		left = "length(" + left + ")"
+	} else {
+		if col.kind != kindNum {
+			return it.Key + " needs a number" + map[bool]string{true: "; for the length of a string it is " + it.Key + "len"}[col.kind == kindStr]
+		}
+		n, why := col.number(bound)
+		if why != "" {
+			return why
+		}
+		bound = n
+	}
+	col.checks = append(col.checks, checkExpr{it.Key + "_check", left + op + bound})
+	return ""
+}
+
+// number returns the literal as SQL, if the column's Go type can hold it.
+func (col *column) number(s string) (string, string) {
+	if col.isFloat() {
+		f, err := strconv.ParseFloat(s, col.bits())
+		if err != nil || f != f || f-f != 0 {
+			return "", fmt.Sprintf("%q is no %s", s, col.elem.Underlying())
+		}
+		return strconv.FormatFloat(f, 'g', -1, col.bits()), ""
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err == nil && !col.isUnsigned() {
+		n, err = strconv.ParseInt(s, 10, col.bits())
+	}
+	if err != nil || col.isUnsigned() && (n < 0 || n >= 1<<col.bits()) {
+		return "", fmt.Sprintf("%q is no %s", s, col.elem.Underlying())
+	}
+	return strconv.FormatInt(n, 10), ""
+}
+
+// readDefault reads default=v and default=(SQL).
+func (col *column) readDefault(it *item) (*defaultValue, string) {
+	if it.Paren {
+		return &defaultValue{sql: "(" + it.Value + ")", doc: "(" + it.Value + ")"}, ""
+	}
+	v := it.Value
+	if it.Quoted && col.kind != kindStr {
+		return nil, "a quoted default needs a string"
+	}
+	switch col.kind {
+	case kindStr:
+		return &defaultValue{sql: schema.QuoteText(v), doc: schema.QuoteText(v), zero: v == ""}, ""
+	case kindNum:
+		n, why := col.number(v)
+		if why != "" {
+			return nil, "default " + why
+		}
+		f, _ := strconv.ParseFloat(n, 64)
+		return &defaultValue{sql: n, doc: n, zero: f == 0}, ""
+	case kindBool:
+		switch v {
+		case "true":
+			return &defaultValue{sql: "1", doc: v}, ""
+		case "false":
+			return &defaultValue{sql: "0", doc: v, zero: true}, ""
+		}
+		return nil, fmt.Sprintf("default %q is no bool: write true or false", v)
+	}
+	return nil, "this default needs an SQL expression: default=(…)"
+}
+
+// checkConflicts reports items that exclude or need each other.
+func (c *collector) checkConflicts(col *column) {
+	t := &col.tag
+	for _, pair := range [][2]string{
+		{"uuid7", "uuid4"}, {"created", "updated"}, {"omitzero", "writezero"}, {"pk", "default"}, {"pk", "unique"}, {"pk", "index"},
+		{"created", "default"}, {"updated", "default"},
+	} {
+		if !t.has(pair[0]) || !t.has(pair[1]) {
+			continue
+		}
+		msg := pair[0] + " and " + pair[1] + " exclude each other"
+		if pair[0] == "pk" && (pair[1] != "default") {
+			if it := t.get(pair[1]); it.HasValue {
+				continue // a part of a larger key or index
+			}
+			msg = "a primary key is " + map[string]string{"unique": "unique", "index": "indexed"}[pair[1]] + " already: drop " + pair[1]
+		}
+		c.errorf(t.get(pair[1]).pos, "%s", msg)
+	}
+	for _, need := range [][2]string{{"uuid7", "pk"}, {"uuid4", "pk"}, {"omitzero", "default"}, {"writezero", "default"}, {"ondelete", "ref"}, {"onupdate", "ref"}} {
+		if t.has(need[0]) && !t.has(need[1]) {
+			c.errorf(t.get(need[0]).pos, "%s needs %s", need[0], need[1])
+		}
+	}
+	for _, it := range t.items {
+		if (it.Key == "unique" || it.Key == "index") && it.HasValue && !isWord(it.Value) {
+			c.errorf(it.value, "%s=%s: the name of a group is lower case letters, digits and _", it.Key, it.Value)
+		}
+	}
+	c.checkDefault(col)
+}
+
+// checkDefault decides what the zero value of a column with a default means,
+// and reports when nobody has said it.
+func (c *collector) checkDefault(col *column) {
+	it := col.tag.get("default")
+	if it == nil || col.def == nil || col.pk || col.created || col.updated {
+		return
+	}
+	omitzero, writezero := col.tag.has("omitzero"), col.tag.has("writezero")
+	if col.kind == kindBytes && omitzero && !col.nullable {
+		// nil and empty are one value here; nil is the one that was left out.
+		col.omit = true
+		return
+	}
+	switch {
+	case omitzero:
+		col.omit = true
+	case writezero:
+	case col.nullable:
+		col.omit = true
+	case !col.def.zero:
+		zero := map[kind]string{kindStr: `""`, kindNum: "0", kindBool: "false", kindTime: "the zero time", kindBytes: "nil"}[col.kind]
+		pointer := "a pointer (nil takes the default)"
+		if col.kind == kindBytes {
+			pointer = "nullable with the item null (nil takes the default)"
+		}
+		c.errorf(it.pos, "default %s is not the zero value of %s; say what %s means there: make the field %s, or add omitzero (%s takes the default) or writezero (%s is stored)",
+			col.def.doc, col.selector(), zero, pointer, zero, zero)
+	}
+}
+
+// buildConstraints finds the key of m and the groups of its unique and plain
+// indexes.
+func (c *collector) buildConstraints(m *model) {
+	var unique []*group
+	for _, col := range m.columns {
+		if col.pk {
+			m.key = append(m.key, col)
+		}
+		uniqueAlone := col.tag.has("unique") && slices.ContainsFunc(col.tag.items, func(it item) bool { return it.Key == "unique" && !it.HasValue })
+		for _, it := range col.tag.items {
+			switch {
+			case it.Key == "unique":
+				unique = addTo(unique, it, col)
+			case it.Key == "index" && !it.HasValue && uniqueAlone:
+				// The unique index serves: one is made.
+			case it.Key == "index":
+				m.indexes = addTo(m.indexes, it, col)
+			}
+		}
+	}
+	for _, g := range unique {
+		m.uniques = append(m.uniques, &uniqueKey{group: *g})
+	}
+}
+
+// addTo puts col into the group that it names.
+func addTo(groups []*group, it item, col *column) []*group {
+	g := &group{pos: it.pos, columns: []*column{col}}
+	if it.HasValue {
+		g.name = col.group + it.Value
+		for _, o := range groups {
+			if o.name == g.name {
+				o.columns = append(o.columns, col)
+				return groups
+			}
+		}
+	}
+	return append(groups, g)
+}

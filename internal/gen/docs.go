@@ -1,0 +1,234 @@
+package gen
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dave/jennifer/jen"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+const commentWidth = 104
+
+// comments returns text as comment lines.
+func comments(text string) []jen.Code {
+	var out []jen.Code
+	line := "//"
+	for word := range strings.FieldsSeq(text) {
+		if len(line)+1+len(word) > commentWidth && line != "//" {
+			out = append(out, jen.Comment(line))
+			line = "//"
+		}
+		line += " " + word
+	}
+	return append(out, jen.Comment(line))
+}
+
+// doc describes the column: its SQL type and constraints, and what Create does
+// with it.
+func (col *column) doc() string {
+	m := col.model
+	s := fmt.Sprintf("%s is %s.%s: %s", col.name, m.names.table, col.sql, col.storage())
+	alone := len(m.key) == 1 && m.key[0] == col
+	if alone {
+		s += " PRIMARY KEY"
+	}
+	if !col.nullable {
+		s += " NOT NULL"
+	}
+	if col.def != nil {
+		s += " DEFAULT " + col.def.sql
+	}
+	if col.collate != "" {
+		s += " COLLATE " + col.collate
+	}
+	var notes []string
+	if col.kind == kindTime {
+		notes = append(notes, "Unix "+unitName(col.unit))
+	}
+	if col.pk && !alone {
+		notes = append(notes, "part of the primary key")
+	}
+	for _, u := range m.uniques {
+		notes = append(notes, u.note(col, "unique")...)
+	}
+	for _, g := range m.indexes {
+		notes = append(notes, g.note(col, "indexed")...)
+	}
+	if col.ref != nil {
+		n := "refers to " + col.ref.to.model.names.table + "." + col.ref.to.sql
+		if col.ref.onDelete != "" {
+			n += " ON DELETE " + string(col.ref.onDelete)
+		}
+		if col.ref.onUpdate != "" {
+			n += " ON UPDATE " + string(col.ref.onUpdate)
+		}
+		notes = append(notes, n)
+	}
+	for _, ch := range col.checks {
+		notes = append(notes, "CHECK ("+ch.expr+")")
+	}
+	if col.kind == kindBytes && !col.nullable {
+		notes = append(notes, "nil is stored as empty")
+	}
+	for _, n := range notes {
+		s += ", " + n
+	}
+	s += "."
+	if what := col.filled(); what != "" {
+		s += " Create " + what + "."
+	}
+	return s
+}
+
+// note says that col belongs to g.
+func (g *group) note(col *column, what string) []string {
+	var others []string
+	found := false
+	for _, o := range g.columns {
+		if o == col {
+			found = true
+		} else {
+			others = append(others, o.name)
+		}
+	}
+	switch {
+	case !found:
+		return nil
+	case len(others) == 0:
+		return []string{what}
+	}
+	return []string{what + " with " + and(others)}
+}
+
+// filled says what Create does with the column by itself, as the rest of a
+// sentence.
+func (col *column) filled() string {
+	switch {
+	case col.fill != "":
+		return fmt.Sprintf("fills %s with a %s", col.zero(), strings.Replace(col.fill, "UUID", "UUIDv", 1))
+	case col.updated:
+		return "sets " + col.zero() + ", Update every one"
+	case col.created:
+		return "sets " + col.zero()
+	case col.omit:
+		return "stores the default for " + col.zero()
+	}
+	return ""
+}
+
+// zero names the value that Create replaces: a false Active.
+func (col *column) zero() string {
+	what := "a zero "
+	switch {
+	case col.nullable || col.kind == kindBytes:
+		what = "a nil "
+	case col.kind == kindBool:
+		what = "a false "
+	case col.kind == kindStr && col.fill == "":
+		what = "an empty "
+	}
+	return what + col.name
+}
+
+func unitName(unit string) string { return strings.ToLower(unit) + "s" }
+
+// and joins words to a phrase: a, b and c.
+func and(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}
+
+func or(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+// keyNames returns the primary key in words: ID, or TeamID and UserID.
+func (m *model) keyNames() string {
+	var names []string
+	for _, col := range m.key {
+		names = append(names, col.name)
+	}
+	return and(names)
+}
+
+// createDoc says what Create does for this model.
+func (m *model) createDoc() string {
+	s := "Create inserts m."
+	var times, units []string
+	for _, col := range m.columns {
+		switch {
+		case col.fill != "":
+			s += fmt.Sprintf(" %s becomes a %s.", upperFirst(col.zero()), strings.Replace(col.fill, "UUID", "UUIDv", 1))
+		case col.created || col.updated:
+			times = append(times, col.name)
+		case col.omit:
+			s += fmt.Sprintf(" %s takes the column's default, %s.", upperFirst(col.zero()), col.def.doc)
+		}
+		if col.kind == kindTime && !slices.Contains(units, unitName(col.unit)) {
+			units = append(units, unitName(col.unit))
+		}
+	}
+	switch len(times) {
+	case 0:
+	case 1:
+		s += " A zero " + times[0] + " becomes the time of the call."
+	default:
+		s += " A zero " + and(times) + " become the time of the call."
+	}
+	if len(units) == 1 {
+		s += " Times are cut to " + units[0] + ", as they are stored."
+	} else if len(units) > 1 {
+		s += " Times are cut to their column's " + or(units) + "."
+	}
+	if m.fills() || len(m.omitted()) > 0 {
+		s += " What was chosen stands in m afterwards."
+	}
+	return s
+}
+
+// deleteDoc says what Delete does for this model and the rows that refer to
+// it.
+func (m *model) deleteDoc() string {
+	s := "Delete removes the row with the key and says whether there was one."
+	for _, fk := range m.childs {
+		from := fk.from
+		who := fmt.Sprintf("%s whose %s refers to it", from.model.names.value, from.name)
+		switch fk.onDelete {
+		case schema.Cascade:
+			s += " " + who + " are deleted with it."
+		case schema.SetNull:
+			s += " " + who + " lose the reference."
+		case schema.SetDefault:
+			s += " " + who + " get the column's default."
+		default:
+			s += " It is refused while there are " + who + "."
+		}
+	}
+	return s
+}
+
+// updateDoc says what Update does for this model.
+func (m *model) updateDoc() string {
+	s := "Update changes columns of the row with the key; orm.ErrNotFound if there is none."
+	if col := m.updated(); col != nil {
+		s += " " + col.name + " becomes the time of the call."
+	}
+	return s
+}
+
+// upsertDoc says what Upsert does for this model.
+func (m *model) upsertDoc() string {
+	s := fmt.Sprintf("Upsert inserts m as Create does. A row with the same %s gets m's columns instead", m.keyNames())
+	if col := m.created(); col != nil {
+		s += ", except " + col.name
+	}
+	return s + ": m is the row as it stands afterwards."
+}

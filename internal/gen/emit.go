@@ -1,0 +1,247 @@
+package gen
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/dave/jennifer/jen"
+)
+
+// emitFile returns the output for one source file.
+func (c *collector) emitFile(f *sourceFile) ([]byte, error) {
+	out := c.newFile()
+	guarded := map[string]bool{}
+	for _, m := range f.models {
+		e := emitter{m: m, file: out, syntax: syntaxCode{c.pkg.TypesInfo}}
+		e.tableType()
+		e.keyTypes()
+		e.constants()
+		e.schema()
+		e.constructor()
+		e.scanAndBind()
+		e.fillAndOmit()
+		for _, g := range m.guards {
+			if !guarded[g.name] {
+				guarded[g.name] = true
+				e.guard(g)
+			}
+		}
+		e.verbs()
+	}
+	return render(out)
+}
+
+// emitSchema returns the output that holds the package's tables together.
+func (c *collector) emitSchema(order []*model) ([]byte, error) {
+	out := c.newFile()
+	var tables []jen.Code
+	for _, m := range order {
+		tables = append(tables, jen.Id(m.names.lower+"Schema"))
+	}
+	out.Comment("// Schema is every table of this package, for driftdb.Open.")
+	out.Var().Id("Schema").Op("=").Qual(schemaPath, "Schema").Values(
+		jen.Id("Tables").Op(":").Index().Qual(schemaPath, "Table").Add(lines(tables...)))
+	return render(out)
+}
+
+// newFile begins a file of the output. An import whose name the package
+// declares itself gets another one.
+func (c *collector) newFile() *jen.File {
+	f := jen.NewFilePathName(c.pkg.PkgPath, c.pkg.Name)
+	f.HeaderComment(Header)
+	names := map[string]string{"context": "context", "iter": "iter", "time": "time", ormPath: "orm", schemaPath: "schema"}
+	for _, p := range c.pkg.Types.Imports() {
+		names[p.Path()] = p.Name()
+	}
+	for path, name := range names {
+		if isLocalName(c.pkg.Types, name) {
+			f.ImportAlias(path, "drift"+name)
+		} else {
+			f.ImportName(path, name)
+		}
+	}
+	return f
+}
+
+func render(f *jen.File) ([]byte, error) {
+	var b bytes.Buffer
+	if err := f.Render(&b); err != nil {
+		return nil, fmt.Errorf("the output is not Go: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// emitter writes the output of one model.
+type emitter struct {
+	m      *model
+	file   *jen.File
+	syntax syntaxCode
+}
+
+func (e emitter) orm(name string) *jen.Statement { return jen.Qual(ormPath, name) }
+
+// model returns the Go type of the model.
+func (e emitter) model() *jen.Statement { return jen.Id(e.m.name) }
+
+// keyType returns the Go type of the primary key.
+func (e emitter) keyType() *jen.Statement {
+	if e.m.names.key != "" {
+		return jen.Id(e.m.names.key)
+	}
+	return typeCode(e.m.key[0].elem)
+}
+
+func (e emitter) uniqueType(u *uniqueKey) *jen.Statement {
+	if u.typ != "" {
+		return jen.Id(u.typ)
+	}
+	return e.valueType(u.columns[0])
+}
+
+// valueType returns the Go type of a column's value when it is not NULL.
+func (e emitter) valueType(col *column) *jen.Statement {
+	switch col.kind {
+	case kindTime:
+		return jen.Qual("time", "Time")
+	case kindBytes:
+		return jen.Index().Byte()
+	}
+	return typeCode(col.elem)
+}
+
+// funcSuffix ends the runtime's functions for col: NullStr.
+func (col *column) funcSuffix() string {
+	if col.nullable {
+		return "Null" + string(col.kind)
+	}
+	return string(col.kind)
+}
+
+// typeArgs returns the arguments of the column's type and constructor.
+func (e emitter) typeArgs(col *column) []jen.Code {
+	args := []jen.Code{e.model()}
+	if col.kind == kindStr || col.kind == kindNum {
+		args = append(args, typeCode(col.elem))
+	}
+	return args
+}
+
+// withUnit appends the unit of a time to arguments.
+func (e emitter) withUnit(col *column, args ...jen.Code) []jen.Code {
+	if col.kind == kindTime {
+		args = append(args, e.orm(col.unit))
+	}
+	return args
+}
+
+// field returns the model's field of col, as seen from variable v.
+func field(v string, col *column) *jen.Statement {
+	return jen.Id(v + "." + col.selector())
+}
+
+// tableType writes the table value and its type.
+func (e emitter) tableType() {
+	m := e.m
+	e.file.Line()
+	e.comment("%s is the table %s, one row per %s.", m.names.value, m.names.table, m.name)
+	e.file.Var().Id(m.names.value).Op("=").Id("new" + upperFirst(m.names.typ)).Call()
+	e.file.Line()
+	e.comment("%s has the columns, keys and verbs of the table %s.", m.names.typ, m.names.table)
+	fields := []jen.Code{e.orm("Table").Types(e.model(), e.keyType()), jen.Line()}
+	for _, col := range m.columns {
+		fields = append(fields, comments(col.doc())...)
+		fields = append(fields, jen.Id(col.name).Add(e.orm(col.funcSuffix()).Types(e.typeArgs(col)...)))
+	}
+	for i, u := range m.uniques {
+		if i == 0 {
+			fields = append(fields, jen.Line())
+		}
+		fields = append(fields, comments(fmt.Sprintf("%s is the unique key %s (%s).", u.by, u.sql, strings.Join(u.sqlColumns(), ", ")))...)
+		fields = append(fields, jen.Id(u.by).Add(e.orm("Unique").Types(e.model(), e.uniqueType(u))))
+	}
+	e.file.Type().Id(m.names.typ).Struct(fields...)
+}
+
+// keyTypes writes the structs of keys with more than one column.
+func (e emitter) keyTypes() {
+	if e.m.names.key != "" {
+		e.keyStruct(e.m.names.key, fmt.Sprintf("%s is the primary key of %s.", e.m.names.key, e.m.names.table), e.m.key)
+	}
+	for _, u := range e.m.uniques {
+		if u.typ != "" {
+			e.keyStruct(u.typ, fmt.Sprintf("%s is the value of the unique key %s.", u.typ, u.sql), u.columns)
+		}
+	}
+}
+
+func (e emitter) keyStruct(name, doc string, cols []*column) {
+	var fields []jen.Code
+	for _, col := range cols {
+		fields = append(fields, jen.Id(col.name).Add(e.valueType(col)))
+	}
+	e.file.Line()
+	e.comment("%s", doc)
+	e.file.Type().Id(name).Struct(fields...)
+}
+
+// constants writes the model's statements.
+func (e emitter) constants() {
+	m := e.m
+	texts := []string{m.selectSQL(), m.insertSQL(), m.table.Create}
+	for _, t := range m.table.Triggers {
+		texts = append(texts, t.SQL)
+	}
+	var defs []jen.Code
+	for i, text := range texts {
+		defs = append(defs, jen.Id(m.names.lower+sqlConstants[i]).Op("=").Add(sqlCode(text)))
+	}
+	e.file.Line()
+	e.file.Const().Defs(defs...)
+}
+
+// sqlCode writes SQL as it reads, unless a raw string cannot hold it.
+func sqlCode(s string) *jen.Statement {
+	if strconv.CanBackquote(strings.ReplaceAll(s, "\n", "")) {
+		return jen.Id("`" + s + "`")
+	}
+	return jen.Id(strconv.Quote(s))
+}
+
+// guard writes the declaration that does not compile once the struct has
+// changed.
+func (e emitter) guard(g guarded) {
+	e.file.Line()
+	e.comment("A field or a tag of %s that has changed since fails to compile here: run go generate.", g.name)
+	e.file.Var().Id("_").Add(e.syntax.structType(g.syntax)).Op("=").Id(g.name).Values()
+}
+
+// comment writes a comment, wrapped.
+func (e emitter) comment(format string, args ...any) {
+	for _, c := range comments(fmt.Sprintf(format, args...)) {
+		e.file.Add(c)
+	}
+}
+
+// lines writes a composite literal's braces with one element per line.
+func lines(elems ...jen.Code) *jen.Statement {
+	return jen.Custom(jen.Options{Open: "{", Close: "}", Separator: ",", Multi: true}, elems...)
+}
+
+// oneLine writes a block in one line.
+func oneLine(statements ...jen.Code) *jen.Statement {
+	return jen.Custom(jen.Options{Open: "{ ", Close: " }", Separator: "; "}, statements...)
+}
+
+// keyed writes one field of a composite literal.
+func keyed(name string, value jen.Code) *jen.Statement { return jen.Id(name).Op(":").Add(value) }
+
+// texts writes strings as elements.
+func texts(list []string) []jen.Code {
+	var out []jen.Code
+	for _, s := range list {
+		out = append(out, jen.Lit(s))
+	}
+	return out
+}

@@ -1,0 +1,195 @@
+package gen
+
+import (
+	"github.com/dave/jennifer/jen"
+)
+
+// constructor writes the function that makes the table value.
+func (e emitter) constructor() {
+	m := e.m
+	def := []jen.Code{
+		keyed("Version", e.orm("GenVersion1")), // a runtime too old for the output does not have it
+		keyed("Schema", jen.Op("&").Id(m.names.lower+"Schema")),
+		keyed("Select", jen.Id(m.names.lower+"Select")),
+		keyed("Insert", jen.Id(m.names.lower+"Insert")),
+		keyed("Scan", jen.Id("scan"+m.names.model)),
+		keyed("Bind", jen.Id("bind"+m.names.model)),
+		keyed("Key", jen.Func().Params(e.modelParam()).Add(e.keyType()).Add(oneLine(jen.Return(e.keyValue(m.names.key, m.key))))),
+		keyed("BindKey", e.bindKey(m.names.key, m.key)),
+	}
+	if m.fills() {
+		def = append(def, keyed("Fill", jen.Id("fill"+m.names.model)))
+	}
+	if omitted := m.omitted(); len(omitted) > 0 {
+		var cols []jen.Code
+		for _, col := range omitted {
+			cols = append(cols, jen.Lit(col.index()))
+		}
+		def = append(def, keyed("Omit", jen.Id("omit"+m.names.model)), keyed("OmitCols", jen.Index().Int().Values(cols...)))
+	}
+	if col := m.created(); col != nil {
+		def = append(def, keyed("Created", jen.Lit(col.sql)))
+	}
+	if col := m.updated(); col != nil {
+		def = append(def, keyed("Updated", jen.Lit(col.sql)), keyed("UpdatedUnit", e.orm(col.unit)))
+	}
+	table := []jen.Code{keyed("Table", e.orm("NewTable").Call(jen.Id("def")))}
+	for _, col := range m.columns {
+		args := e.withUnit(col, jen.Lit(m.names.table), jen.Lit(col.sql))
+		table = append(table, keyed(col.name, e.orm("New"+col.funcSuffix()).Types(e.typeArgs(col)...).Call(args...)))
+	}
+	for _, u := range m.uniques {
+		table = append(table, keyed(u.by, e.orm("NewUnique").Call(
+			jen.Id("def"), jen.Lit(u.sql), jen.Index().String().Values(texts(u.sqlColumns())...),
+			jen.Line().Add(e.uniqueKeyFunc(u)), jen.Line().Add(e.bindKey(u.typ, u.columns)))))
+	}
+	e.file.Line()
+	e.file.Func().Id("new"+upperFirst(m.names.typ)).Params().Id(m.names.typ).Block(
+		jen.Id("def").Op(":=").Op("&").Add(e.orm("Def").Types(e.model(), e.keyType())).Add(lines(def...)),
+		jen.Return(jen.Id(m.names.typ).Add(lines(table...))),
+	)
+}
+
+func (e emitter) modelParam() *jen.Statement { return jen.Id("m").Op("*").Add(e.model()) }
+
+// keyValue returns a key of m: a value, or a struct of them.
+func (e emitter) keyValue(typ string, cols []*column) *jen.Statement {
+	if typ == "" {
+		return e.notNull(cols[0])
+	}
+	var fields []jen.Code
+	for _, col := range cols {
+		fields = append(fields, keyed(col.name, e.notNull(col)))
+	}
+	return jen.Id(typ).Values(fields...)
+}
+
+// notNull returns the value of a column that is known not to be NULL.
+func (e emitter) notNull(col *column) *jen.Statement {
+	if col.isPointer() {
+		return jen.Op("*").Add(field("m", col))
+	}
+	return field("m", col)
+}
+
+func (col *column) isPointer() bool { return col.nullable && col.kind != kindBytes }
+
+// bindKey returns the function that binds a key's parts.
+func (e emitter) bindKey(typ string, cols []*column) *jen.Statement {
+	var body []jen.Code
+	var param *jen.Statement
+	for _, col := range cols {
+		value := jen.Id("k")
+		if typ != "" {
+			value = jen.Id("k." + col.name)
+		}
+		body = append(body, e.orm("Bind"+string(col.kind)).Call(e.withUnit(col, jen.Id("a"), value)...))
+	}
+	if param = jen.Id(typ); typ == "" {
+		param = e.valueType(cols[0])
+	}
+	return jen.Func().Params(jen.Id("a").Op("*").Add(e.orm("Args")), jen.Id("k").Add(param)).Add(oneLine(body...))
+}
+
+// uniqueKeyFunc returns the function that reads a unique key of a row; the row
+// has none when a part is NULL.
+func (e emitter) uniqueKeyFunc(u *uniqueKey) *jen.Statement {
+	var isNull *jen.Statement
+	for _, col := range u.columns {
+		if !col.nullable {
+			continue
+		}
+		test := field("m", col).Op("==").Nil()
+		if isNull == nil {
+			isNull = test
+		} else {
+			isNull.Op("||").Add(test)
+		}
+	}
+	value := e.keyValue(u.typ, u.columns)
+	if isNull == nil {
+		return jen.Func().Params(e.modelParam()).Params(e.uniqueType(u), jen.Bool()).Add(oneLine(jen.Return(value, jen.True())))
+	}
+	return jen.Func().Params(e.modelParam()).Params(jen.Id("k").Add(e.uniqueType(u)), jen.Id("ok").Bool()).Block(
+		jen.If(isNull).Block(jen.Return(jen.Id("k"), jen.False())),
+		jen.Return(value, jen.True()),
+	)
+}
+
+// scanAndBind writes the functions between rows and structs.
+func (e emitter) scanAndBind() {
+	m := e.m
+	var scan, bind []jen.Code
+	for i, col := range m.columns {
+		scan = append(scan, e.orm("Scan"+col.funcSuffix()).Call(e.withUnit(col, jen.Id("r"), jen.Lit(i), jen.Op("&").Add(field("m", col)))...))
+		bind = append(bind, e.orm("Bind"+col.funcSuffix()).Call(e.withUnit(col, jen.Id("a"), field("m", col))...))
+	}
+	e.file.Line()
+	e.comment("scan%s reads a row of %sSelect into m.", m.names.model, m.names.lower)
+	e.file.Func().Id("scan"+m.names.model).Params(jen.Id("r").Op("*").Add(e.orm("Row")), e.modelParam()).Block(scan...)
+	e.file.Line()
+	e.comment("bind%s appends m's columns in the order of %sInsert.", m.names.model, m.names.lower)
+	e.file.Func().Id("bind"+m.names.model).Params(jen.Id("a").Op("*").Add(e.orm("Args")), e.modelParam()).Block(bind...)
+}
+
+// fills says whether Create chooses or rounds anything.
+func (m *model) fills() bool {
+	for _, col := range m.columns {
+		if col.fill != "" || col.kind == kindTime {
+			return true
+		}
+	}
+	return false
+}
+
+// fillAndOmit writes what Create does to a struct before it is bound.
+func (e emitter) fillAndOmit() {
+	m := e.m
+	if m.fills() {
+		var body []jen.Code
+		for _, col := range m.columns {
+			at := jen.Op("&").Add(field("m", col))
+			switch {
+			case col.fill != "":
+				body = append(body, e.orm("Fill"+col.fill).Call(jen.Id("f"), at))
+			case col.created || col.updated:
+				body = append(body, e.orm("FillTime").Call(e.withUnit(col, jen.Id("f"), at)...))
+			case col.kind == kindTime && col.nullable:
+				body = append(body, e.orm("FillNullTime").Call(e.withUnit(col, jen.Id("f"), field("m", col))...))
+			case col.kind == kindTime:
+				body = append(body, e.orm("CutTime").Call(e.withUnit(col, at)...))
+			}
+		}
+		e.file.Line()
+		e.comment("fill%s sets what Create chooses for m, and rounds its times to what the columns hold.", m.names.model)
+		e.file.Func().Id("fill"+m.names.model).Params(jen.Id("f").Op("*").Add(e.orm("Fill")), e.modelParam()).Block(body...)
+	}
+	omitted := m.omitted()
+	if len(omitted) == 0 {
+		return
+	}
+	var body []jen.Code
+	for bit, col := range omitted {
+		body = append(body, jen.If(e.isZero(col)).Block(jen.Id("bits").Op("|=").Lit(1).Op("<<").Lit(bit)))
+	}
+	body = append(body, jen.Return(jen.Id("bits")))
+	e.file.Line()
+	e.comment("omit%s says which columns of m take their default: one bit for each of OmitCols.", m.names.model)
+	e.file.Func().Id("omit" + m.names.model).Params(e.modelParam()).Params(jen.Id("bits").Uint64()).Block(body...)
+}
+
+// isZero returns the test for a column that takes its default.
+func (e emitter) isZero(col *column) *jen.Statement {
+	f := field("m", col)
+	switch {
+	case col.nullable || col.kind == kindBytes:
+		return f.Op("==").Nil()
+	case col.kind == kindStr:
+		return f.Op("==").Lit("")
+	case col.kind == kindBool:
+		return jen.Op("!").Add(f)
+	case col.kind == kindTime:
+		return f.Dot("IsZero").Call()
+	}
+	return f.Op("==").Lit(0)
+}

@@ -1,0 +1,129 @@
+package gen
+
+import (
+	"strconv"
+
+	"github.com/dave/jennifer/jen"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// schema writes the structure of the table.
+func (e emitter) schema() {
+	t := &e.m.table
+	lower := e.m.names.lower
+	fields := []jen.Code{
+		keyed("Name", jen.Lit(t.Name)),
+		keyed("Model", jen.Lit(t.Model)),
+		keyed("Columns", e.list("Column", e.schemaColumns())),
+		keyed("Key", jen.Index().String().Values(texts(t.Key)...)),
+	}
+	if len(t.Indexes) > 0 {
+		fields = append(fields, keyed("Indexes", e.list("Index", e.schemaIndexes())))
+	}
+	if len(t.ForeignKeys) > 0 {
+		fields = append(fields, keyed("ForeignKeys", e.list("ForeignKey", e.schemaForeignKeys())))
+	}
+	if len(t.Checks) > 0 {
+		var checks []jen.Code
+		for _, ch := range t.Checks {
+			checks = append(checks, jen.Values(keyed("Name", jen.Lit(ch.Name)), keyed("Column", jen.Lit(ch.Column)), keyed("Expr", sqlOrText(ch.Expr))))
+		}
+		fields = append(fields, keyed("Checks", e.list("Check", checks)))
+	}
+	fields = append(fields, keyed("Create", jen.Id(lower+"Create")))
+	var triggers []jen.Code
+	for i, tr := range t.Triggers {
+		triggers = append(triggers, jen.Values(keyed("Name", jen.Lit(tr.Name)), keyed("SQL", jen.Id(lower+sqlConstants[3+i]))))
+	}
+	fields = append(fields, keyed("Triggers", e.list("Trigger", triggers)))
+	e.file.Line()
+	e.file.Var().Id(lower+"Schema").Op("=").Qual(schemaPath, "Table").Add(lines(fields...))
+}
+
+func (e emitter) list(typ string, elems []jen.Code) *jen.Statement {
+	return jen.Index().Qual(schemaPath, typ).Add(lines(elems...))
+}
+
+func (e emitter) schemaColumns() []jen.Code {
+	var out []jen.Code
+	for _, sc := range e.m.table.Columns {
+		f := []jen.Code{keyed("Name", jen.Lit(sc.Name)), keyed("Type", typeConst(sc.Type))}
+		if sc.NotNull {
+			f = append(f, keyed("NotNull", jen.True()))
+		}
+		if sc.Default != "" {
+			f = append(f, keyed("Default", sqlOrText(sc.Default)))
+		}
+		if sc.Collate != "" {
+			f = append(f, keyed("Collate", jen.Lit(sc.Collate)))
+		}
+		out = append(out, jen.Values(f...))
+	}
+	return out
+}
+
+func (e emitter) schemaIndexes() []jen.Code {
+	var out []jen.Code
+	for _, ix := range e.m.table.Indexes {
+		f := []jen.Code{keyed("Name", jen.Lit(ix.Name)), keyed("Columns", jen.Index().String().Values(texts(ix.Columns)...))}
+		if ix.Unique {
+			f = append(f, keyed("Unique", jen.True()))
+		}
+		out = append(out, jen.Values(f...))
+	}
+	return out
+}
+
+func (e emitter) schemaForeignKeys() []jen.Code {
+	var out []jen.Code
+	for _, fk := range e.m.table.ForeignKeys {
+		f := []jen.Code{
+			keyed("Columns", jen.Index().String().Values(texts(fk.Columns)...)),
+			keyed("RefTable", jen.Lit(fk.RefTable)),
+			keyed("RefColumns", jen.Index().String().Values(texts(fk.RefColumns)...)),
+		}
+		if fk.OnDelete != "" {
+			f = append(f, keyed("OnDelete", actionConst(fk.OnDelete)))
+		}
+		if fk.OnUpdate != "" {
+			f = append(f, keyed("OnUpdate", actionConst(fk.OnUpdate)))
+		}
+		out = append(out, jen.Values(f...))
+	}
+	return out
+}
+
+func typeConst(t schema.Type) *jen.Statement {
+	switch t {
+	case schema.Integer:
+		return jen.Qual(schemaPath, "Integer")
+	case schema.Real:
+		return jen.Qual(schemaPath, "Real")
+	case schema.Text:
+		return jen.Qual(schemaPath, "Text")
+	case schema.Blob:
+		return jen.Qual(schemaPath, "Blob")
+	}
+	return jen.Qual(schemaPath, "Any")
+}
+
+func actionConst(a schema.Action) *jen.Statement {
+	switch a {
+	case schema.Cascade:
+		return jen.Qual(schemaPath, "Cascade")
+	case schema.SetNull:
+		return jen.Qual(schemaPath, "SetNull")
+	case schema.SetDefault:
+		return jen.Qual(schemaPath, "SetDefault")
+	}
+	return jen.Qual(schemaPath, "Restrict")
+}
+
+// sqlOrText writes a short piece of SQL without escapes where possible.
+func sqlOrText(s string) *jen.Statement {
+	if strconv.Quote(s) == `"`+s+`"` {
+		return jen.Lit(s)
+	}
+	return sqlCode(s)
+}

@@ -1,0 +1,375 @@
+package gen
+
+import (
+	"cmp"
+	"fmt"
+	"go/build"
+	"go/token"
+	"go/types"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// resolve settles what needs more than one field: keys, names, references,
+// and the structure of each table.
+func (c *collector) resolve() {
+	for _, m := range c.models {
+		c.resolveKeys(m)
+		c.checkColumns(m)
+	}
+	c.checkModels()
+	for _, m := range c.models {
+		for _, col := range m.columns {
+			c.resolveRef(col)
+		}
+	}
+	c.checkRings()
+	c.checkDeclared()
+	for _, m := range c.models {
+		c.warnSlow(m)
+	}
+	if c.failed() {
+		return
+	}
+	for _, m := range c.models {
+		m.buildTable()
+		if err := m.table.Validate(); err != nil {
+			c.errorf(m.pos, "%v", err)
+		}
+	}
+}
+
+// resolveKeys names the primary key and the unique keys of m.
+func (c *collector) resolveKeys(m *model) {
+	if len(m.key) == 0 {
+		c.errorf(m.pos, "%s has no primary key: embed orm.Base, or tag a field, as in ID string `drift:\"pk,uuid7\"` (//drift:skip above a struct that is no table)", m.name)
+		return
+	}
+	if len(m.key) > 1 {
+		m.names.key = m.name + "Key"
+	}
+	for _, u := range m.uniques {
+		switch {
+		case u.name != "":
+			u.by = "By" + goName(u.name)
+			u.sql = m.names.table + "_" + u.name + "_key"
+		default:
+			u.by = "By" + u.columns[0].name
+			u.sql = m.names.table + "_" + u.columns[0].sql + "_key"
+		}
+		if len(u.columns) > 1 {
+			u.typ = m.name + goName(u.name) + "Key"
+		}
+		if !token.IsIdentifier(u.by) {
+			c.errorf(u.pos, "the unique key %s would be %s in Go: use letters, digits and _ in prefix", u.name, u.by)
+		}
+	}
+	slices.SortStableFunc(m.uniques, func(a, b *uniqueKey) int { return cmp.Compare(a.columns[0].index(), b.columns[0].index()) })
+}
+
+// verbs are the methods of orm.Table, now or as planned, and its own name: a
+// column of the same name would hide one.
+var verbs = []string{
+	"All", "Changes", "Count", "Create", "CreateMany", "CreateSeq", "Delete", "DeleteRow", "Each", "Edit", "Exists", "Find", "FindMany",
+	"FindOrCreate", "First", "History", "Load", "OnChange", "Purge", "Raw", "Reload", "Restore", "Rows", "Save", "Table", "Update", "UpdateReturning",
+	"Upsert", "UpsertMany", "Where",
+}
+
+// checkColumns reports columns of m that are in each other's way.
+func (c *collector) checkColumns(m *model) {
+	sql, names := map[string]*column{}, map[string]*column{}
+	for _, col := range m.columns {
+		pos := col.pos
+		if it := col.tag.get("column"); it != nil {
+			pos = it.value
+		}
+		if o := sql[strings.ToLower(col.sql)]; o != nil {
+			c.errorf(pos, "column %s of %s is %s already: give one of them another name with column=", col.sql, m.name, o.selector())
+		} else {
+			sql[strings.ToLower(col.sql)] = col
+		}
+		pos = col.pos
+		if it := col.tag.get("name"); it != nil {
+			pos = it.value
+		}
+		switch o := names[col.name]; {
+		case slices.Contains(verbs, col.name):
+			c.errorf(pos, "%s would hide the method %s.%s: name the generated column otherwise, as in name=%sCol", col.name, m.names.typ, col.name, col.name)
+		case o != nil && o.sql != col.sql:
+			c.errorf(pos, "%s and %s would both be %s.%s: name one of them otherwise with name=", o.selector(), col.selector(), m.names.value, col.name)
+		}
+		names[col.name] = col
+	}
+	by := map[string]bool{}
+	for _, u := range m.uniques {
+		switch {
+		case names[u.by] != nil:
+			c.errorf(u.pos, "the unique key %s has the name of a column: name the column otherwise with name=, or the group", u.by)
+		case by[u.by]:
+			c.errorf(u.pos, "two unique keys of %s would be %s", m.name, u.by)
+		}
+		by[u.by] = true
+	}
+	c.once(m, "updated", func(col *column) bool { return col.updated })
+	c.once(m, "created", func(col *column) bool { return col.created })
+	if n := len(m.omitted()); n > 64 {
+		c.errorf(m.pos, "%s has %d columns that can take their default: 64 is the most", m.name, n)
+	}
+}
+
+// once reports every column after the first that is f.
+func (c *collector) once(m *model, key string, f func(*column) bool) {
+	var first *column
+	for _, col := range m.columns {
+		if !f(col) {
+			continue
+		}
+		if first != nil {
+			c.errorf(col.tag.get(key).pos, "%s is %s already", first.selector(), key)
+			continue
+		}
+		first = col
+	}
+}
+
+// omitted returns the columns that Create may leave to their default.
+func (m *model) omitted() []*column {
+	var out []*column
+	for _, col := range m.columns {
+		if col.omit {
+			out = append(out, col)
+		}
+	}
+	return out
+}
+
+// checkModels reports models that would make the same table or Go name.
+func (c *collector) checkModels() {
+	tables, values := map[string]*model{}, map[string]*model{}
+	for _, m := range c.models {
+		o, p := tables[strings.ToLower(m.names.table)], values[m.names.value]
+		if o != nil {
+			c.errorf(m.pos, "%s and %s are both the table %s: give one another name with //drift:table above its type", o.name, m.name, m.names.table)
+		}
+		if p != nil {
+			c.errorf(m.pos, "%s and %s would both be reached as %s: rename one of them", p.name, m.name, m.names.value)
+		}
+		m.clashes = o != nil || p != nil
+		tables[strings.ToLower(m.names.table)], values[m.names.value] = m, m
+	}
+}
+
+// checkDeclared reports names of the output that the package or another model
+// has taken.
+func (c *collector) checkDeclared() {
+	taken := map[string]*model{}
+	for _, m := range c.models {
+		if m.clashes {
+			continue
+		}
+		for _, n := range m.declared() {
+			if o := c.pkg.Types.Scope().Lookup(n); o != nil {
+				at := c.pos(o.Pos())
+				c.errorf(m.pos, "the output for %s declares %s, which %s:%d declares already: rename one of them", m.name, n, filepath.Base(at.Filename), at.Line)
+			} else if o := taken[n]; o != nil && o != m {
+				c.errorf(m.pos, "the output for %s and for %s both declare %s: rename one of them", o.name, m.name, n)
+				break
+			}
+			taken[n] = m
+		}
+	}
+	if o := c.pkg.Types.Scope().Lookup("Schema"); o != nil && len(c.models) > 0 {
+		c.errorf(c.pos(o.Pos()), "the output declares Schema, the set of all tables: rename this one")
+	}
+}
+
+// predicted returns every name that the output declares.
+func (c *collector) predicted(into map[string]bool) {
+	if len(c.models) > 0 {
+		into["Schema"] = true
+	}
+	for _, m := range c.models {
+		for _, n := range m.declared() {
+			into[n] = true
+		}
+	}
+}
+
+// resolveRef finds what the item ref of col refers to.
+func (c *collector) resolveRef(col *column) {
+	it := col.tag.get("ref")
+	if it == nil {
+		return
+	}
+	model, field, hasField := strings.Cut(it.Value, ".")
+	to := c.byName(model)
+	if to == nil {
+		msg := fmt.Sprintf("ref=%s: there is no model %s in this package", it.Value, model)
+		var known []string
+		for _, m := range c.models {
+			known = append(known, m.name)
+		}
+		if s := schema.Nearest(model, known); s != "" {
+			msg += "; did you mean " + quoted(s) + "?"
+		}
+		c.errorf(it.value, "%s", msg)
+		return
+	}
+	if len(to.key) == 0 {
+		return // reported there
+	}
+	fk := &foreignKey{from: col, to: to.key[0]}
+	switch {
+	case hasField:
+		if fk.to = c.target(it, to, field); fk.to == nil {
+			return
+		}
+	case len(to.key) > 1:
+		c.errorf(it.value, "ref=%s: the primary key of %s has %d columns, which one foreign key column cannot hold", it.Value, model, len(to.key))
+		return
+	}
+	if fk.to.kind != col.kind || fk.to.basic != col.basic || fk.to.unit != col.unit {
+		c.errorf(it.value, "ref=%s: %s is %s, %s.%s is %s: make them the same", it.Value, col.selector(), c.typeName(col.elem), model, fk.to.selector(), c.typeName(fk.to.elem))
+	}
+	fk.onDelete = c.action(col, "ondelete")
+	fk.onUpdate = c.action(col, "onupdate")
+	col.ref = fk
+	col.model.parents = append(col.model.parents, fk)
+	to.childs = append(to.childs, fk)
+}
+
+// checkRings reports references that lead back to where they came from: the
+// tables could not be made one after the other.
+func (c *collector) checkRings() {
+	const entered, left = 1, 2
+	state := map[*model]int{}
+	var visit func(m *model, path []string)
+	visit = func(m *model, path []string) {
+		state[m] = entered
+		path = append(path, m.name)
+		for _, fk := range m.parents {
+			to := fk.to.model
+			switch {
+			case to == m || state[to] == left:
+			case state[to] == entered:
+				i := slices.Index(path, to.name)
+				c.errorf(fk.from.tag.get("ref").value, "ref=%s closes a ring of references, which is not supported yet: %s → %s",
+					to.name, strings.Join(path[i:], " → "), to.name)
+			default:
+				visit(to, path)
+			}
+		}
+		state[m] = left
+	}
+	for _, m := range c.models {
+		if state[m] == 0 {
+			visit(m, nil)
+		}
+	}
+}
+
+func (c *collector) byName(name string) *model {
+	for _, m := range c.models {
+		if m.name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// target returns the column field of to, if a foreign key can refer to it.
+func (c *collector) target(it *item, to *model, field string) *column {
+	var known []string
+	for _, o := range to.columns {
+		known = append(known, o.name)
+		if o.name != field && o.selector() != field {
+			continue
+		}
+		alone := len(to.key) == 1 && to.key[0] == o
+		for _, u := range to.uniques {
+			alone = alone || len(u.columns) == 1 && u.columns[0] == o
+		}
+		if !alone {
+			c.errorf(it.value, "ref=%s: %s is not unique in %s: a foreign key refers to a primary key or a unique column", it.Value, field, to.name)
+			return nil
+		}
+		return o
+	}
+	msg := fmt.Sprintf("ref=%s: %s has no column %s", it.Value, to.name, field)
+	if s := schema.Nearest(field, known); s != "" {
+		msg += "; did you mean " + quoted(s) + "?"
+	}
+	c.errorf(it.value, "%s", msg)
+	return nil
+}
+
+// action reads ondelete or onupdate.
+func (c *collector) action(col *column, key string) schema.Action {
+	it := col.tag.get(key)
+	if it == nil {
+		return ""
+	}
+	switch it.Value {
+	case "cascade":
+		return schema.Cascade
+	case "restrict":
+		return schema.Restrict
+	case "setnull":
+		if !col.nullable {
+			c.errorf(it.value, "%s=setnull on a column that is never NULL: make %s a *%s", key, col.selector(), c.typeName(col.elem))
+		}
+		return schema.SetNull
+	case "setdefault":
+		if col.def == nil && !col.nullable {
+			c.errorf(it.value, "%s=setdefault needs a default: add default=…", key)
+		}
+		return schema.SetDefault
+	}
+	known := []string{"cascade", "setnull", "restrict", "setdefault"}
+	msg := fmt.Sprintf("%s=%s is not known: it is one of %s", key, it.Value, strings.Join(known, ", "))
+	if s := schema.Nearest(it.Value, known); s != "" {
+		msg += "; did you mean " + quoted(s) + "?"
+	}
+	c.errorf(it.value, "%s", msg)
+	return ""
+}
+
+// warnSlow warns about foreign keys whose parent rows cannot be deleted or
+// changed without reading the whole table.
+func (c *collector) warnSlow(m *model) {
+	if len(m.key) == 0 {
+		return
+	}
+	for _, fk := range m.parents {
+		if !m.indexed(fk.from) {
+			c.warnf(fk.from.tag.get("ref").pos, "no index begins with %s: deleting a row of %s reads all of %s; add the item index",
+				fk.from.sql, fk.to.model.names.table, m.names.table)
+		}
+	}
+}
+
+// checkSource reports a file whose models would not be there on every
+// machine: the output, which is one for all, would not compile without them.
+func (c *collector) checkSource(f *sourceFile) {
+	for _, g := range f.syntax.Comments {
+		for _, comment := range g.List {
+			if comment.Pos() < f.syntax.Package && (strings.HasPrefix(comment.Text, "//go:build ") || strings.HasPrefix(comment.Text, "// +build ")) {
+				c.errorf(c.pos(comment.Pos()), "a file with models cannot have a build constraint: move the models to a file without one")
+			}
+		}
+	}
+	nowhere := build.Default
+	nowhere.GOOS, nowhere.GOARCH = "none", "none"
+	nowhere.OpenFile = func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("package x\n")), nil }
+	if ok, err := nowhere.MatchFile(filepath.Dir(f.path), filepath.Base(f.path)); err == nil && !ok {
+		c.errorf(token.Position{Filename: f.path, Line: 1, Column: 1}, "the name of this file ties it to one system, and its models with it: rename the file")
+	}
+}
+
+// isLocalName says whether the package declares name: an import of the output
+// cannot have it.
+func isLocalName(p *types.Package, name string) bool { return p.Scope().Lookup(name) != nil }

@@ -1,0 +1,81 @@
+package gen
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// buildTable fills m.table from the columns, keys and references of m.
+func (m *model) buildTable() {
+	t := &m.table
+	t.Name, t.Model = m.names.table, m.name
+	for _, col := range m.columns {
+		sc := schema.Column{Name: col.sql, Type: col.storage(), NotNull: !col.nullable, Collate: col.collate}
+		if col.def != nil {
+			sc.Default = col.def.sql
+		}
+		t.Columns = append(t.Columns, sc)
+	}
+	for _, col := range m.key {
+		t.Key = append(t.Key, col.sql)
+	}
+	for _, u := range m.uniques {
+		t.Indexes = append(t.Indexes, schema.Index{Name: u.sql, Columns: u.sqlColumns(), Unique: true})
+	}
+	for _, g := range m.indexes {
+		name := g.name
+		if name == "" {
+			name = strings.Join(g.sqlColumns(), "_")
+		}
+		t.Indexes = append(t.Indexes, schema.Index{Name: t.Name + "_" + name + "_idx", Columns: g.sqlColumns()})
+	}
+	for _, fk := range m.parents {
+		t.ForeignKeys = append(t.ForeignKeys, schema.ForeignKey{
+			Columns: []string{fk.from.sql}, RefTable: fk.to.model.names.table, RefColumns: []string{fk.to.sql},
+			OnDelete: fk.onDelete, OnUpdate: fk.onUpdate,
+		})
+	}
+	taken := map[string]bool{}
+	for _, col := range m.columns {
+		for _, ch := range col.checks {
+			base := t.Name + "_" + col.sql + "_" + ch.kind
+			name := base
+			for n := 2; taken[name]; n++ {
+				name = base + strconv.Itoa(n)
+			}
+			taken[name] = true
+			t.Checks = append(t.Checks, schema.Check{Name: name, Column: col.sql, Expr: ch.expr})
+		}
+	}
+	t.Create = t.CreateSQL()
+	t.Triggers = t.TriggerSQL()
+}
+
+func (g *group) sqlColumns() []string {
+	var out []string
+	for _, col := range g.columns {
+		out = append(out, col.sql)
+	}
+	return out
+}
+
+// selectSQL reads whole rows, in the order of scan.
+func (m *model) selectSQL() string {
+	return "SELECT " + m.columnList() + " FROM " + schema.QuoteIdent(m.names.table)
+}
+
+// insertSQL writes whole rows, in the order of bind.
+func (m *model) insertSQL() string {
+	marks := strings.TrimSuffix(strings.Repeat("?, ", len(m.columns)), ", ")
+	return "INSERT INTO " + schema.QuoteIdent(m.names.table) + " (" + m.columnList() + ") VALUES (" + marks + ")"
+}
+
+func (m *model) columnList() string {
+	var names []string
+	for _, col := range m.columns {
+		names = append(names, schema.QuoteIdent(col.sql))
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,153 @@
+package orm
+
+import (
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// Args are the values that generated code binds, one after the other. The
+// first error stays; it names the column.
+type Args struct {
+	values []driver.NamedValue
+	table  *schema.Table // of a row; nil for a key
+	first  int           // index of the first value of the row
+	err    error
+}
+
+func (a *Args) add(v driver.Value) {
+	a.values = append(a.values, driver.NamedValue{Ordinal: len(a.values) + 1, Value: v})
+}
+
+func (a *Args) fail(err error) {
+	if a.err != nil {
+		return
+	}
+	i := len(a.values) - a.first
+	if a.table != nil && i < len(a.table.Columns) {
+		err = fmt.Errorf("%s.%s: %w", a.table.Name, a.table.Columns[i].Name, err)
+	}
+	a.err = err
+}
+
+// BindStr binds a TEXT value.
+func BindStr[T ~string](a *Args, v T) { a.add(string(v)) }
+
+// BindNum binds an INTEGER or REAL value; NaN is an error.
+func BindNum[T Number](a *Args, v T) {
+	n, err := number(v)
+	if err != nil {
+		a.fail(err)
+	}
+	a.add(n)
+}
+
+// BindBool binds a boolean as 0 or 1.
+func BindBool[T ~bool](a *Args, v T) { a.add(boolean(bool(v))) }
+
+func boolean(v bool) int64 {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+var errTimeRange = errors.New("the time is out of the range of nanoseconds, 1678 to 2261")
+
+// BindTime binds a time as an integer of the unit.
+func BindTime(a *Args, v time.Time, u Unit) {
+	if !u.fits(v) {
+		a.fail(errTimeRange)
+	}
+	a.add(u.encode(v))
+}
+
+// BindBytes binds a BLOB that is never NULL: nil is stored as empty.
+func BindBytes[T ~[]byte](a *Args, v T) { a.add(append([]byte{}, v...)) }
+
+// BindNullBytes binds a BLOB: nil is NULL.
+func BindNullBytes[T ~[]byte](a *Args, v T) {
+	if v == nil {
+		a.add(nil)
+		return
+	}
+	BindBytes(a, v)
+}
+
+// BindNullStr binds a TEXT value: nil is NULL.
+func BindNullStr[T ~string](a *Args, v *T) { bindNull(a, v, BindStr[T]) }
+
+// BindNullNum binds an INTEGER or REAL value: nil is NULL.
+func BindNullNum[T Number](a *Args, v *T) { bindNull(a, v, BindNum[T]) }
+
+// BindNullBool binds a boolean: nil is NULL.
+func BindNullBool[T ~bool](a *Args, v *T) { bindNull(a, v, BindBool[T]) }
+
+// BindNullTime binds a time: nil is NULL.
+func BindNullTime(a *Args, v *time.Time, u Unit) {
+	if v == nil {
+		a.add(nil)
+		return
+	}
+	BindTime(a, *v, u)
+}
+
+func bindNull[T any](a *Args, v *T, bind func(*Args, T)) {
+	if v == nil {
+		a.add(nil)
+		return
+	}
+	bind(a, *v)
+}
+
+// Fill is what Create chooses from: one time for all rows of a call.
+type Fill struct {
+	now time.Time
+	err error
+}
+
+// FillUUID7 gives a zero id a new UUIDv7: 36 characters that grow with time.
+func FillUUID7[T ~string](f *Fill, id *T) { fillUUID(f, id, uuid.NewV7) }
+
+// FillUUID4 gives a zero id a new random UUID.
+func FillUUID4[T ~string](f *Fill, id *T) { fillUUID(f, id, uuid.NewRandom) }
+
+func fillUUID[T ~string](f *Fill, id *T, make func() (uuid.UUID, error)) {
+	if *id != "" {
+		return
+	}
+	u, err := make()
+	if err != nil {
+		f.err = errors.Join(f.err, fmt.Errorf("make an id: %w", err))
+		return
+	}
+	*id = T(u.String())
+}
+
+// FillTime gives a zero time the time of the call, and cuts any time to what
+// the column can hold, so that it equals what a Find returns.
+func FillTime(f *Fill, t *time.Time, u Unit) {
+	if t.IsZero() {
+		*t = f.now
+	}
+	CutTime(t, u)
+}
+
+// CutTime cuts a time to what a column of the unit holds, in UTC.
+func CutTime(t *time.Time, u Unit) {
+	if u.fits(*t) {
+		*t = u.decode(u.encode(*t))
+	}
+}
+
+// FillNullTime cuts a time that is not nil to what the column can hold.
+func FillNullTime(_ *Fill, t *time.Time, u Unit) {
+	if t != nil {
+		CutTime(t, u)
+	}
+}

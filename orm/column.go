@@ -1,0 +1,188 @@
+package orm
+
+import (
+	"database/sql/driver"
+	"time"
+)
+
+// Number is every type that a Num column can hold.
+type Number interface {
+	~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~float32 | ~float64
+}
+
+// Column is any column of M, whatever its type.
+type Column[M any] interface {
+	columnOf(M)
+	ref() ref
+}
+
+// ref names a column.
+type ref struct{ table, name string }
+
+// Col is a column of M that holds a T. Columns are made by generated code.
+type Col[M, T any] struct {
+	_      [0]func(M)
+	c      ref
+	encode func(T) (driver.Value, error)
+}
+
+func (Col[M, T]) columnOf(M) {}
+
+func (c Col[M, T]) ref() ref { return c.c }
+
+func (c Col[M, T]) compare(op string, v T) Cond[M] {
+	x, err := c.encode(v)
+	return cond[M](&node{op: opCompare, col: c.c, sql: op, args: []driver.Value{x}, err: errorAt(c.c, err)})
+}
+
+// Eq matches rows whose column equals v. NULL equals nothing.
+func (c Col[M, T]) Eq(v T) Cond[M] { return c.compare(" = ", v) }
+
+// Ne matches rows whose column has another value than v. NULL is no value: it
+// does not match.
+func (c Col[M, T]) Ne(v T) Cond[M] { return c.compare(" <> ", v) }
+
+// In matches rows whose column equals one of v; none if v is empty.
+func (c Col[M, T]) In(v ...T) Cond[M] { return c.list(opIn, v) }
+
+// NotIn matches rows whose column has a value that is none of v. With no v it
+// is no condition at all.
+func (c Col[M, T]) NotIn(v ...T) Cond[M] {
+	if len(v) == 0 {
+		return Cond[M]{}
+	}
+	return c.list(opNotIn, v)
+}
+
+func (c Col[M, T]) list(op opKind, v []T) Cond[M] {
+	n := &node{op: op, col: c.c, args: make([]driver.Value, len(v))}
+	for i := range v {
+		x, err := c.encode(v[i])
+		if err != nil && n.err == nil {
+			n.err = errorAt(c.c, err)
+		}
+		n.args[i] = x
+	}
+	return cond[M](n)
+}
+
+// Asc orders by the column, smallest first; NULL comes before every value.
+func (c Col[M, T]) Asc() Order[M] { return Order[M]{col: c.c} }
+
+// Desc orders by the column, largest first; NULL comes after every value.
+func (c Col[M, T]) Desc() Order[M] { return Order[M]{col: c.c, desc: true} }
+
+// Set gives the column the value v.
+func (c Col[M, T]) Set(v T) Set[M] {
+	x, err := c.encode(v)
+	return Set[M]{col: c.c, sql: "?", args: []driver.Value{x}, err: errorAt(c.c, err)}
+}
+
+// SetSQL gives the column the value of an SQL expression, in which ? stands
+// for args in turn. The expression is not checked; never build it from input.
+func (c Col[M, T]) SetSQL(expr string, args ...any) Set[M] {
+	values, err := encodeAny(args)
+	return Set[M]{col: c.c, sql: "(" + expr + ")", args: values, err: errorAt(c.c, err)}
+}
+
+// ordered adds the comparisons of types with an order.
+type ordered[M, T any] struct{ Col[M, T] }
+
+// Gt matches rows whose column is greater than v.
+func (c ordered[M, T]) Gt(v T) Cond[M] { return c.compare(" > ", v) }
+
+// Gte matches rows whose column is greater than or equal to v.
+func (c ordered[M, T]) Gte(v T) Cond[M] { return c.compare(" >= ", v) }
+
+// Lt matches rows whose column is less than v.
+func (c ordered[M, T]) Lt(v T) Cond[M] { return c.compare(" < ", v) }
+
+// Lte matches rows whose column is less than or equal to v.
+func (c ordered[M, T]) Lte(v T) Cond[M] { return c.compare(" <= ", v) }
+
+// Between matches rows whose column is neither less than a nor greater than b.
+func (c ordered[M, T]) Between(a, b T) Cond[M] { return And(c.Gte(a), c.Lte(b)) }
+
+// Num is a column of numbers.
+type Num[M any, T Number] struct{ ordered[M, T] }
+
+// NewNum is called by generated code.
+func NewNum[M any, T Number](table, name string) Num[M, T] {
+	return Num[M, T]{ordered[M, T]{Col[M, T]{c: ref{table, name}, encode: number[T]}}}
+}
+
+// Add adds v to the column's value in the statement itself.
+func (c Num[M, T]) Add(v T) Set[M] {
+	s := c.Set(v)
+	s.sql, s.self = "? + ", true
+	return s
+}
+
+// Str is a column of text.
+type Str[M any, T ~string] struct{ ordered[M, T] }
+
+// NewStr is called by generated code.
+func NewStr[M any, T ~string](table, name string) Str[M, T] {
+	return Str[M, T]{ordered[M, T]{Col[M, T]{c: ref{table, name}, encode: func(v T) (driver.Value, error) { return string(v), nil }}}}
+}
+
+// Like matches SQL's pattern: % any text, _ any character, ASCII letters in
+// either case.
+func (c Str[M, T]) Like(pattern string) Cond[M] { return c.text(" LIKE ", pattern, "") }
+
+// Glob matches a file-name pattern: * any text, ? any character, [a-z] a
+// range; case counts.
+func (c Str[M, T]) Glob(pattern string) Cond[M] { return c.text(" GLOB ", pattern, "") }
+
+// EqualFold matches s whatever the case of its ASCII letters.
+func (c Str[M, T]) EqualFold(s string) Cond[M] { return c.text(" = ", s, " COLLATE NOCASE") }
+
+// HasPrefix matches text that begins with s; case counts, nothing in s is
+// special.
+func (c Str[M, T]) HasPrefix(s string) Cond[M] {
+	return cond[M](&node{op: opInstr, col: c.c, sql: " = 1", args: []driver.Value{s}})
+}
+
+// Contains matches text that holds s; case counts, nothing in s is special.
+func (c Str[M, T]) Contains(s string) Cond[M] {
+	return cond[M](&node{op: opInstr, col: c.c, sql: " > 0", args: []driver.Value{s}})
+}
+
+func (c Str[M, T]) text(op, s, suffix string) Cond[M] {
+	return cond[M](&node{op: opCompare, col: c.c, sql: op, suffix: suffix, args: []driver.Value{s}})
+}
+
+// Bool is a column of booleans, stored as 0 and 1.
+type Bool[M any] struct{ Col[M, bool] }
+
+// NewBool is called by generated code.
+func NewBool[M any](table, name string) Bool[M] {
+	return Bool[M]{Col[M, bool]{c: ref{table, name}, encode: func(v bool) (driver.Value, error) { return boolean(v), nil }}}
+}
+
+// IsTrue matches rows whose column is true.
+func (c Bool[M]) IsTrue() Cond[M] { return c.Eq(true) }
+
+// IsFalse matches rows whose column is false; NULL is not.
+func (c Bool[M]) IsFalse() Cond[M] { return c.Eq(false) }
+
+// Time is a column of times, stored as integers of its unit.
+type Time[M any] struct{ ordered[M, time.Time] }
+
+// NewTime is called by generated code.
+func NewTime[M any](table, name string, u Unit) Time[M] {
+	return Time[M]{ordered[M, time.Time]{Col[M, time.Time]{c: ref{table, name}, encode: func(v time.Time) (driver.Value, error) {
+		if !u.fits(v) {
+			return nil, errTimeRange
+		}
+		return u.encode(v), nil
+	}}}}
+}
+
+// Bytes is a column of bytes.
+type Bytes[M any] struct{ Col[M, []byte] }
+
+// NewBytes is called by generated code.
+func NewBytes[M any](table, name string) Bytes[M] {
+	return Bytes[M]{Col[M, []byte]{c: ref{table, name}, encode: func(v []byte) (driver.Value, error) { return append([]byte{}, v...), nil }}}
+}

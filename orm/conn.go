@@ -1,0 +1,174 @@
+package orm
+
+import (
+	"container/list"
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// statements is how many prepared statements one connection keeps.
+const statements = 256
+
+// conn is one connection with its prepared statements. One goroutine uses it
+// at a time.
+type conn struct {
+	dc     driver.Conn
+	byText map[string]*list.Element // of *stmt
+	recent *list.List               // most recently used first
+}
+
+type stmt struct {
+	text string
+	ds   driver.Stmt
+	busy bool // its rows are being read
+}
+
+func connect(ctx context.Context, c driver.Connector) (*conn, error) {
+	dc, err := c.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{dc: dc, byText: make(map[string]*list.Element), recent: list.New()}, nil
+}
+
+func (c *conn) close() error {
+	var errs []error
+	for e := c.recent.Front(); e != nil; e = e.Next() {
+		errs = append(errs, stmtOf(e).ds.Close())
+	}
+	return errors.Join(append(errs, c.dc.Close())...)
+}
+
+func stmtOf(e *list.Element) *stmt {
+	s, _ := e.Value.(*stmt) // the list holds nothing else
+	return s
+}
+
+// prepare returns a statement that nobody reads from: the kept one, or a new
+// one. done gives it back.
+func (c *conn) prepare(ctx context.Context, text string) (*stmt, error) {
+	if e, ok := c.byText[text]; ok {
+		s := stmtOf(e)
+		if !s.busy {
+			c.recent.MoveToFront(e)
+			s.busy = true
+			return s, nil
+		}
+	}
+	p, ok := c.dc.(driver.ConnPrepareContext)
+	if !ok {
+		return nil, fmt.Errorf("the driver's %T cannot prepare statements with a context", c.dc)
+	}
+	ds, err := p.PrepareContext(context.WithoutCancel(ctx), text)
+	if err != nil {
+		return nil, err
+	}
+	return &stmt{text: text, ds: ds, busy: true}, nil
+}
+
+// done gives s back. A statement that is kept already under the same text is
+// closed, and so is the least recently used one when there are too many.
+func (c *conn) done(s *stmt) error {
+	s.busy = false
+	if e, ok := c.byText[s.text]; ok {
+		if stmtOf(e) == s {
+			return nil
+		}
+		return s.ds.Close()
+	}
+	c.byText[s.text] = c.recent.PushFront(s)
+	if c.recent.Len() <= statements {
+		return nil
+	}
+	for e := c.recent.Back(); e != nil; e = e.Prev() {
+		if old := stmtOf(e); !old.busy {
+			c.recent.Remove(e)
+			delete(c.byText, old.text)
+			return old.ds.Close()
+		}
+	}
+	return nil
+}
+
+// exec runs a statement that returns no rows. Statements of one row do not
+// watch the context while they run; they take microseconds.
+func (c *conn) exec(ctx context.Context, text string, args []driver.NamedValue) (_ driver.Result, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s, err := c.prepare(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, c.done(s)) }()
+	x, ok := s.ds.(driver.StmtExecContext)
+	if !ok {
+		return nil, fmt.Errorf("the driver's %T cannot run statements with a context", s.ds)
+	}
+	return x.ExecContext(ctx, args)
+}
+
+// rows are the rows of a running statement.
+type rows struct {
+	c    *conn
+	s    *stmt
+	dr   driver.Rows
+	ctx  context.Context //nolint:containedctx // lives as long as the loop over the rows
+	dest []driver.Value
+}
+
+// query starts a statement that returns rows. The caller closes them.
+func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue) (*rows, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s, err := c.prepare(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	q, ok := s.ds.(driver.StmtQueryContext)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("the driver's %T cannot run queries with a context", s.ds), c.done(s))
+	}
+	dr, err := q.QueryContext(ctx, args)
+	if err != nil {
+		return nil, errors.Join(err, c.done(s))
+	}
+	return &rows{c: c, s: s, dr: dr, ctx: ctx, dest: make([]driver.Value, len(dr.Columns()))}, nil
+}
+
+// next reads the next row into r.dest; false at the end.
+func (r *rows) next() (bool, error) {
+	if err := r.ctx.Err(); err != nil {
+		return false, err
+	}
+	err := r.dr.Next(r.dest)
+	if errors.Is(err, io.EOF) {
+		return false, nil
+	}
+	if err != nil && r.ctx.Err() != nil {
+		return false, r.ctx.Err() // interrupted
+	}
+	return err == nil, err
+}
+
+func (r *rows) close() error {
+	return errors.Join(r.dr.Close(), r.c.done(r.s))
+}
+
+// one runs a query of at most one row and copies it; nil for no row.
+func (c *conn) one(ctx context.Context, text string, args []driver.NamedValue) (row []driver.Value, err error) {
+	r, err := c.query(ctx, text, args)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	ok, err := r.next()
+	if err != nil || !ok {
+		return nil, err
+	}
+	return append(row, r.dest...), nil
+}

@@ -1,0 +1,192 @@
+package orm
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// CreateOption configures Create and CreateMany. There are none yet.
+type CreateOption[M any] interface{ createOption(M) }
+
+// create inserts m. What it chooses is written to m only when the insert
+// succeeds.
+func (m *model[M]) create(ctx context.Context, w Writer, row *M) error {
+	filled, mask, err := m.fillRow(w, row)
+	if err != nil {
+		return err
+	}
+	a := &Args{table: m.schema, values: make([]driver.NamedValue, 0, len(m.schema.Columns))}
+	if mask == 0 {
+		m.bind(a, &filled)
+		if a.err != nil {
+			return a.err
+		}
+		err = w.writing(ctx, false, func(c *conn) error {
+			_, err := c.exec(quiet(ctx), m.insert, a.values)
+			return w.base().explain(&m.info, err)
+		})
+	} else {
+		s := m.insertText([]M{filled}, mask)
+		s.WriteString(" RETURNING " + m.columns)
+		err = m.returning(ctx, w, s, &filled)
+	}
+	if err == nil {
+		*row = filled
+	}
+	return err
+}
+
+// fillRow returns row with what Create chooses, and the columns that take
+// their default.
+func (m *model[M]) fillRow(w Writer, row *M) (filled M, mask uint64, err error) {
+	filled = *row
+	if m.fill != nil {
+		f := &Fill{now: w.base().o.Now()}
+		if m.fill(f, &filled); f.err != nil {
+			return filled, 0, f.err
+		}
+	}
+	if m.omit != nil {
+		mask = m.omit(&filled)
+	}
+	return filled, mask, nil
+}
+
+// returning runs a statement that returns one whole row, into row.
+func (m *model[M]) returning(ctx context.Context, w Writer, s *text, row *M) error {
+	if s.err != nil {
+		return s.err
+	}
+	return w.writing(ctx, false, func(c *conn) error {
+		values, err := c.one(quiet(ctx), s.String(), s.args)
+		if err != nil {
+			return w.base().explain(&m.info, err)
+		}
+		if values == nil {
+			return errNothing
+		}
+		return m.read(values, row)
+	})
+}
+
+// errNothing says that a statement with RETURNING wrote no row.
+var errNothing = errors.New("no row was written")
+
+// insertText writes an INSERT of rows without the columns of mask.
+func (m *model[M]) insertText(all []M, mask uint64) *text {
+	skip := make([]bool, len(m.schema.Columns))
+	for bit, col := range m.omitCols {
+		skip[col] = mask&(1<<bit) != 0
+	}
+	var names []string
+	for i, c := range m.schema.Columns {
+		if !skip[i] {
+			names = append(names, schema.QuoteIdent(c.Name))
+		}
+	}
+	t := new(text)
+	t.WriteString("INSERT INTO " + schema.QuoteIdent(m.schema.Name))
+	if len(names) == 0 { // every column takes its default
+		t.WriteString(" DEFAULT VALUES")
+		return t
+	}
+	one := "(?" + strings.Repeat(", ?", len(names)-1) + ")"
+	t.WriteString(" (" + strings.Join(names, ", ") + ") VALUES " + one)
+	t.WriteString(strings.Repeat(", "+one, len(all)-1))
+	a := &Args{table: m.schema}
+	for i := range all {
+		a.values = a.values[:0]
+		m.bind(a, &all[i])
+		if a.err != nil {
+			t.fail(fmt.Errorf("row %d: %w", i, a.err))
+			return t
+		}
+		for j, v := range a.values {
+			if !skip[j] {
+				t.bind(v.Value)
+			}
+		}
+	}
+	return t
+}
+
+const (
+	manyRows   = 100   // rows of one INSERT: more gain nothing
+	manyValues = 30000 // SQLite allows 32,766 parameters
+)
+
+// createMany inserts all in one transaction, many rows a statement. Rows that
+// leave out the same columns go together; all keeps its order.
+func (m *model[M]) createMany(ctx context.Context, w Writer, all []M) error {
+	if len(all) == 0 {
+		return nil
+	}
+	filled := make([]M, len(all))
+	groups := make(map[uint64][]int)
+	var masks []uint64
+	for i := range all {
+		row, mask, err := m.fillRow(w, &all[i])
+		if err != nil {
+			return err
+		}
+		filled[i] = row
+		if _, ok := groups[mask]; !ok {
+			masks = append(masks, mask)
+		}
+		groups[mask] = append(groups[mask], i)
+	}
+	size := max(1, min(manyRows, manyValues/len(m.schema.Columns)))
+	err := w.writing(ctx, true, func(c *conn) error {
+		for _, mask := range masks {
+			for group := groups[mask]; len(group) > 0; {
+				n := min(size, len(group))
+				if err := m.insertSome(ctx, w.base(), c, filled, group[:n], mask); err != nil {
+					return err
+				}
+				group = group[n:]
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		copy(all, filled)
+	}
+	return err
+}
+
+// insertSome inserts the rows of filled at the indexes at, and reads back what
+// the database chose.
+func (m *model[M]) insertSome(ctx context.Context, db *DB, c *conn, filled []M, at []int, mask uint64) (err error) {
+	part := make([]M, len(at))
+	for i, j := range at {
+		part[i] = filled[j]
+	}
+	s := m.insertText(part, mask)
+	if s.err != nil {
+		return s.err
+	}
+	if mask == 0 {
+		_, err := c.exec(ctx, s.String(), s.args)
+		return db.explain(&m.info, err)
+	}
+	s.WriteString(" RETURNING " + m.columns)
+	rs, err := c.query(ctx, s.String(), s.args)
+	if err != nil {
+		return db.explain(&m.info, err)
+	}
+	defer func() { err = errors.Join(err, rs.close()) }()
+	for i := 0; ; i++ { // SQLite returns the rows in the order they were inserted
+		ok, err := rs.next()
+		if err != nil || !ok {
+			return db.explain(&m.info, err)
+		}
+		if err := m.read(rs.dest, &filled[at[i]]); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,356 @@
+package orm
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/driftdb/driftdb/internal/changelog"
+)
+
+// Position is a point in the database's change log. Positions of different
+// generations (a file restored, or made anew) have no order.
+type Position = changelog.Position
+
+// Options of Open. Most programs use driftdb.Open, which fills them in.
+type Options struct {
+	// Path names the file in errors and logs. Nothing is opened by it.
+	Path string
+
+	// Writer opens the one connection that writes, with foreign keys and
+	// recursive triggers on. Required.
+	Writer driver.Connector
+
+	// Reader opens connections that cannot write. Required.
+	Reader driver.Connector
+
+	// SQL opens the connections of DB.SQL. Defaults to Writer.
+	SQL driver.Connector
+
+	// Readers is how many reading connections may be open at once. Defaults
+	// to 4, or the number of processors where that is more.
+	Readers int
+
+	// Classify names the constraint that a driver's error says is violated,
+	// nil for none. Defaults to none: such errors come as the driver's.
+	Classify func(error) *Violation
+
+	// IsBusy says whether a driver's error means that another process holds
+	// the database. Defaults to never.
+	IsBusy func(error) bool
+
+	// OnCommit is called after every commit of the DB. It must not block.
+	OnCommit func()
+
+	// OnShutdown and OnClose are called by Shutdown and Close when the last
+	// transaction has ended and before the connections are closed.
+	OnShutdown func(context.Context) error
+	OnClose    func() error
+
+	// OnClosed is called when every connection is closed.
+	OnClosed func() error
+
+	// Now is the clock of created and updated columns. Defaults to time.Now.
+	Now func() time.Time
+
+	// Logger receives what the DB does by itself. Defaults to none.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Writer == nil || o.Reader == nil {
+		return o, errors.New("orm.Options needs a Writer and a Reader")
+	}
+	if o.Readers < 0 {
+		return o, errors.New("orm.Options.Readers is negative")
+	}
+	if o.SQL == nil {
+		o.SQL = o.Writer
+	}
+	if o.Readers == 0 {
+		o.Readers = max(4, runtime.NumCPU())
+	}
+	if o.IsBusy == nil {
+		o.IsBusy = func(error) bool { return false }
+	}
+	if o.OnCommit == nil {
+		o.OnCommit = func() {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}
+
+// DB is an open database: one connection that writes and a pool of
+// connections that read. It is a Reader and a Writer. All methods may be
+// called concurrently.
+type DB struct {
+	o          Options
+	generation string
+
+	writer   *conn         // used by the holder of write
+	write    chan struct{} // holds one token: the right to write
+	read     chan struct{} // holds Options.Readers tokens
+	closing  chan struct{} // closed by the first Shutdown or Close
+	closeOne sync.Once
+
+	mu     sync.Mutex
+	idle   []*conn // reading connections, the most recently used last
+	sqlDB  *sql.DB
+	closed bool
+
+	metrics counters
+}
+
+// Reader is where a query runs: a *DB, *Tx or *ReadTx.
+type Reader interface {
+	// reader lends a connection to read on until release is called.
+	reader(ctx context.Context) (c *conn, release func() error, err error)
+	base() *DB
+}
+
+// Writer is where a write runs: a *DB or *Tx. It is a Reader too.
+type Writer interface {
+	Reader
+	// writing runs fn in a transaction, or in the one that is open. many says
+	// that fn runs several statements which must stand or fall together.
+	writing(ctx context.Context, many bool, fn func(c *conn) error) error
+}
+
+var (
+	_ Writer = (*DB)(nil)
+	_ Writer = (*Tx)(nil)
+	_ Reader = (*ReadTx)(nil)
+)
+
+func (db *DB) base() *DB { return db }
+
+// inTx is the context key of a running transaction of db.
+type inTx struct{ db *DB }
+
+// enter refuses a context of db's own transaction and a closed db.
+func (db *DB) enter(ctx context.Context) error {
+	if ctx.Value(inTx{db}) != nil {
+		return ErrInTx
+	}
+	select {
+	case <-db.closing:
+		return ErrClosed
+	default:
+		return ctx.Err()
+	}
+}
+
+// take waits for a token of lock.
+func (db *DB) take(ctx context.Context, lock chan struct{}) error {
+	if err := db.enter(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-lock:
+		return nil
+	default:
+	}
+	select {
+	case <-lock:
+		return nil
+	case <-db.closing:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (db *DB) reader(ctx context.Context) (*conn, func() error, error) {
+	if err := db.take(ctx, db.read); err != nil {
+		return nil, nil, err
+	}
+	db.metrics.reads.Add(1)
+	c, err := db.idleConn(ctx)
+	if err != nil {
+		db.read <- struct{}{}
+		return nil, nil, err
+	}
+	return c, func() error {
+		db.mu.Lock()
+		db.idle = append(db.idle, c)
+		db.mu.Unlock()
+		db.read <- struct{}{}
+		return nil
+	}, nil
+}
+
+func (db *DB) idleConn(ctx context.Context) (*conn, error) {
+	db.mu.Lock()
+	if n := len(db.idle); n > 0 {
+		c := db.idle[n-1]
+		db.idle = db.idle[:n-1]
+		db.mu.Unlock()
+		return c, nil
+	}
+	db.mu.Unlock()
+	c, err := connect(ctx, db.o.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("open a reading connection: %w", err)
+	}
+	return c, nil
+}
+
+// Position returns the newest position of the change log.
+func (db *DB) Position(ctx context.Context) (_ Position, err error) {
+	c, release, err := db.reader(ctx)
+	if err != nil {
+		return Position{}, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	return changelog.ReadPosition(ctx, changelog.Driver(c.dc))
+}
+
+// SQL returns a *sql.DB on the same file, for what the typed API does not do.
+// Its writes are logged and shipped like all others. It waits for the file's
+// lock while a transaction of the DB runs, so do not write through it inside
+// one. The DB owns it: do not close it.
+func (db *DB) SQL() *sql.DB {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.sqlDB == nil {
+		db.sqlDB = sql.OpenDB(db.o.SQL)
+		if db.closed { // every use of it says that it is closed
+			_ = db.sqlDB.Close()
+		}
+	}
+	return db.sqlDB
+}
+
+// Metrics counts the work of a DB since it was opened.
+type Metrics struct {
+	Reads     int64 // queries and read transactions
+	Commits   int64 // write transactions that were committed
+	Rollbacks int64 // write transactions that were not
+}
+
+type counters struct{ reads, commits, rollbacks atomic.Int64 }
+
+// Metrics returns the counts so far. Replication has counts of its own.
+func (db *DB) Metrics() Metrics {
+	return Metrics{Reads: db.metrics.reads.Load(), Commits: db.metrics.commits.Load(), Rollbacks: db.metrics.rollbacks.Load()}
+}
+
+// IntegrityCheck reads the whole file and reports damage, and rows that break
+// a foreign key, as an error with the first findings.
+func (db *DB) IntegrityCheck(ctx context.Context) (err error) {
+	c, release, err := db.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	row, err := c.one(ctx, "PRAGMA integrity_check(10)", nil)
+	if err != nil {
+		return fmt.Errorf("integrity check: %w", err)
+	}
+	if len(row) != 1 || textOf(row[0]) != "ok" {
+		return fmt.Errorf("integrity check: the file is damaged: %s: restore it from the bucket or a copy", textOf(row[0]))
+	}
+	row, err = c.one(ctx, "PRAGMA foreign_key_check", nil)
+	if err != nil {
+		return fmt.Errorf("integrity check: %w", err)
+	}
+	if row != nil {
+		return fmt.Errorf("integrity check: table %s has rows that refer to rows of %s that do not exist", textOf(row[0]), textOf(row[2]))
+	}
+	return nil
+}
+
+// Vacuum rewrites the file without its free pages. It waits for the running
+// transaction and holds up writes while it works.
+func (db *DB) Vacuum(ctx context.Context) error {
+	if err := db.take(ctx, db.write); err != nil {
+		return err
+	}
+	defer func() { db.write <- struct{}{} }()
+	if _, err := db.writer.exec(ctx, "VACUUM", nil); err != nil {
+		return fmt.Errorf("vacuum: %w", err)
+	}
+	return nil
+}
+
+// Shutdown refuses new work, waits for what is running, lets the replica ship
+// what is left until ctx ends, and closes the file. An error of ctx while work
+// is still running leaves the file open: call Shutdown or Close again.
+func (db *DB) Shutdown(ctx context.Context) error {
+	return db.shut(ctx, func() error {
+		if db.o.OnShutdown == nil {
+			return nil
+		}
+		return db.o.OnShutdown(ctx)
+	})
+}
+
+// Close is Shutdown with the replica's own deadline. It waits for running
+// transactions and loops as long as they take. A second call does nothing.
+func (db *DB) Close() error {
+	return db.shut(context.Background(), func() error {
+		if db.o.OnClose == nil {
+			return nil
+		}
+		return db.o.OnClose()
+	})
+}
+
+func (db *DB) shut(ctx context.Context, stop func() error) error {
+	if ctx.Value(inTx{db}) != nil {
+		return ErrInTx
+	}
+	db.closeOne.Do(func() { close(db.closing) })
+	var taken []chan struct{}
+	for i := range 1 + db.o.Readers {
+		lock := db.read
+		if i == 0 {
+			lock = db.write
+		}
+		select {
+		case <-lock:
+			taken = append(taken, lock)
+		case <-ctx.Done():
+			for _, l := range taken {
+				l <- struct{}{}
+			}
+			return fmt.Errorf("shut down: transactions or loops over rows are still running: %w", ctx.Err())
+		}
+	}
+	defer func() { // a second call finds them
+		for _, l := range taken {
+			l <- struct{}{}
+		}
+	}()
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return nil
+	}
+	db.closed = true
+	errs := []error{stop()}
+	if db.sqlDB != nil {
+		errs = append(errs, db.sqlDB.Close())
+	}
+	for _, c := range db.idle {
+		errs = append(errs, c.close())
+	}
+	db.idle = nil
+	errs = append(errs, db.writer.close())
+	if db.o.OnClosed != nil {
+		errs = append(errs, db.o.OnClosed())
+	}
+	return errors.Join(errs...)
+}

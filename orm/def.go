@@ -1,0 +1,114 @@
+package orm
+
+import (
+	"database/sql/driver"
+	"strings"
+	"time"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// Gen1 is the type of GenVersion1.
+type Gen1 struct{}
+
+// GenVersion1 is named by generated code: a runtime that is too old for the
+// code does not have the name, so the program does not build.
+var GenVersion1 = Gen1{}
+
+// Base is embedded by models that want the usual three columns: id, created_at
+// and updated_at. Create fills them.
+type Base struct {
+	ID        string    `drift:"pk,uuid7"`
+	CreatedAt time.Time `drift:"created"`
+	UpdatedAt time.Time `drift:"updated"`
+}
+
+// Def is what generated code tells of a model M whose primary key is a K.
+type Def[M, K any] struct {
+	Version Gen1
+	Schema  *schema.Table
+
+	Select string // SELECT every column FROM the table, in the order of Scan
+	Insert string // INSERT of every column, in the order of Bind
+
+	Scan    func(*Row, *M)
+	Bind    func(*Args, *M)
+	Key     func(*M) K
+	BindKey func(*Args, K)
+
+	Fill        func(*Fill, *M) // what Create chooses; nil for nothing
+	Omit        func(*M) uint64 // the columns that take their default; nil for none
+	OmitCols    []int           // the column of each bit of Omit
+	Created     string          // column set by Create only, "" for none
+	Updated     string          // column set by every update, "" for none
+	UpdatedUnit Unit
+
+	m *model[M]
+}
+
+// Table has the verbs of a model M whose primary key is a K. Generated code
+// embeds it in the type of the model's table value.
+type Table[M, K any] struct {
+	_   [0]func(M, K)
+	m   *model[M]
+	key func(*M) K
+	arg func(*Args, K)
+}
+
+// NewTable is called by generated code.
+func NewTable[M, K any](d *Def[M, K]) Table[M, K] {
+	return Table[M, K]{m: d.model(), key: d.Key, arg: d.BindKey}
+}
+
+// info is the part of a model that does not depend on its type, so that the
+// code that works on it is compiled once.
+type info struct {
+	schema   *schema.Table
+	selects  string
+	insert   string
+	omitCols []int
+	created  string
+	updated  string
+	unit     Unit
+	columns  string // all, quoted, comma separated
+}
+
+// model is an info with the functions that know the type.
+type model[M any] struct {
+	info
+	scan func(*Row, *M)
+	bind func(*Args, *M)
+	fill func(*Fill, *M)
+	omit func(*M) uint64
+}
+
+// model is the same for a table and its unique keys. Package variables are
+// initialised one after the other, so nobody else is here.
+func (d *Def[M, K]) model() *model[M] {
+	if d.m != nil {
+		return d.m
+	}
+	d.m = &model[M]{
+		info: info{
+			schema: d.Schema, selects: d.Select, insert: d.Insert, omitCols: d.OmitCols,
+			created: d.Created, updated: d.Updated, unit: d.UpdatedUnit, columns: columnList(d.Schema),
+		},
+		scan: d.Scan, bind: d.Bind, fill: d.Fill, omit: d.Omit,
+	}
+	return d.m
+}
+
+func columnList(t *schema.Table) string {
+	names := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		names[i] = schema.QuoteIdent(c.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// read makes a M of the current row.
+func (m *model[M]) read(values []driver.Value, into *M) error {
+	r := Row{values: values, table: m.schema}
+	m.scan(&r, into)
+	return r.err
+}

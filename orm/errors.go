@@ -1,0 +1,182 @@
+package orm
+
+import (
+	"database/sql"
+	"errors"
+	"strings"
+)
+
+// Sentinels that callers branch on.
+var (
+	// ErrNotFound says that no row matched. errors.Is also finds sql.ErrNoRows
+	// in it.
+	ErrNotFound error = notFound{}
+
+	// ErrNotUnique says that One found more than one row.
+	ErrNotUnique = errors.New("more than one row matched where one was asked for")
+
+	// ErrInTx says that a DB was used with the context of its own transaction.
+	// Use the Tx: the DB would wait for itself, or see the rows before it.
+	ErrInTx = errors.New("the database was used inside its own transaction: use the tx that the function was given")
+
+	// ErrClosed says that the database was closed.
+	ErrClosed = errors.New("the database is closed")
+
+	// ErrTxDone says that a Tx or ReadTx was used after its function returned.
+	ErrTxDone = errors.New("the transaction has ended")
+
+	// ErrNoCondition says that an update or delete of many rows has no
+	// condition that leaves any row out.
+	ErrNoCondition = errors.New("no condition leaves any row out: add one, or call AllRows to mean every row")
+)
+
+type notFound struct{}
+
+func (notFound) Error() string { return "not found" }
+
+func (notFound) Is(target error) bool { return target == sql.ErrNoRows }
+
+// ViolationKind is a kind of constraint.
+type ViolationKind int
+
+// The kinds of constraints. The values are those of internal/sqlite.
+const (
+	ViolationUnique ViolationKind = iota + 1
+	ViolationCheck
+	ViolationNotNull
+	ViolationForeignKey
+	ViolationPrimaryKey
+	ViolationDatatype
+)
+
+// Violation is what a driver's error says of a violated constraint: see
+// Options.Classify. Fields that SQLite does not tell are zero.
+type Violation struct {
+	Kind       ViolationKind
+	Table      string
+	Columns    []string
+	Constraint string // name of the check or index
+}
+
+// UniqueError is a row that has the key of another row.
+type UniqueError struct {
+	Table   string   // SQL name
+	Index   string   // name of the unique index, "" for the primary key
+	Columns []string // of the key
+	Err     error    // the driver's
+}
+
+func (e *UniqueError) Error() string {
+	what := "primary key"
+	if e.Index != "" {
+		what = "unique key " + e.Index
+	}
+	return e.Table + ": another row has the same " + what + " (" + strings.Join(e.Columns, ", ") + ")"
+}
+
+// Unwrap returns the driver's error.
+func (e *UniqueError) Unwrap() error { return e.Err }
+
+// CheckError is a row that a CHECK constraint refuses.
+type CheckError struct {
+	Table, Constraint string
+	Err               error // the driver's
+}
+
+func (e *CheckError) Error() string {
+	return e.Table + ": the value is refused by the check " + e.Constraint
+}
+
+// Unwrap returns the driver's error.
+func (e *CheckError) Unwrap() error { return e.Err }
+
+// NotNullError is a NULL in a column that must have a value.
+type NotNullError struct {
+	Table, Column string
+	Err           error // the driver's
+}
+
+func (e *NotNullError) Error() string { return e.Table + "." + e.Column + ": NULL is not allowed" }
+
+// Unwrap returns the driver's error.
+func (e *NotNullError) Unwrap() error { return e.Err }
+
+// ForeignKeyError is a row that refers to a row that is not there, or a row
+// that cannot go because others refer to it. SQLite does not tell which key;
+// Keys are all those it may be.
+type ForeignKeyError struct {
+	Table string   // the table that was written
+	Keys  []string // "column → table (column)" of the written table
+	Err   error    // the driver's
+}
+
+func (e *ForeignKeyError) Error() string {
+	s := e.Table + ": the row refers to a row that does not exist, or other rows refer to it"
+	if len(e.Keys) > 0 {
+		s += " (" + strings.Join(e.Keys, "; ") + ")"
+	}
+	return s
+}
+
+// Unwrap returns the driver's error.
+func (e *ForeignKeyError) Unwrap() error { return e.Err }
+
+// explain turns a driver's constraint error into the typed one. t is the table
+// that was written.
+func (db *DB) explain(t *info, err error) error {
+	if err == nil || db.o.Classify == nil {
+		return err
+	}
+	v := db.o.Classify(err)
+	if v == nil {
+		return err
+	}
+	table := v.Table
+	if table == "" {
+		table = t.schema.Name
+	}
+	switch v.Kind {
+	case ViolationUnique, ViolationPrimaryKey:
+		return t.uniqueError(table, v, err)
+	case ViolationCheck:
+		return &CheckError{Table: table, Constraint: v.Constraint, Err: err}
+	case ViolationNotNull:
+		return &NotNullError{Table: table, Column: strings.Join(v.Columns, ", "), Err: err}
+	case ViolationForeignKey:
+		return &ForeignKeyError{Table: table, Keys: t.references(), Err: err}
+	}
+	return err
+}
+
+func (t *info) uniqueError(table string, v *Violation, err error) error {
+	e := &UniqueError{Table: table, Index: v.Constraint, Columns: v.Columns, Err: err}
+	if table != t.schema.Name {
+		return e
+	}
+	for _, ix := range t.schema.Indexes {
+		if ix.Unique && (ix.Name == v.Constraint || v.Constraint == "" && equalNames(ix.Columns, v.Columns)) {
+			e.Index, e.Columns = ix.Name, ix.Columns
+		}
+	}
+	return e
+}
+
+func (t *info) references() []string {
+	var all []string
+	for _, f := range t.schema.ForeignKeys {
+		all = append(all, strings.Join(f.Columns, ", ")+" → "+f.RefTable+" ("+strings.Join(f.RefColumns, ", ")+")")
+	}
+	return all
+}
+
+func equalNames(a, b []string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !strings.EqualFold(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,309 @@
+package orm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// Query is a choice of rows of M. Queries are values: each method returns a
+// new one.
+type Query[M any] struct {
+	m *model[M]
+	q query
+}
+
+// query is a Query without its model's type.
+type query struct {
+	where  []*node
+	order  []orderTerm
+	limit  limit
+	offset limit
+	all    bool
+}
+
+type orderTerm struct {
+	col  ref
+	desc bool
+}
+
+type limit struct {
+	n   int
+	set bool
+}
+
+// Where adds conditions: rows must match all of them.
+func (q Query[M]) Where(c ...Cond[M]) Query[M] {
+	q.q.where = append(slices.Clip(q.q.where), nodes(c)...)
+	return q
+}
+
+// OrderBy adds terms to the order of the rows. Without any the order is not
+// defined.
+func (q Query[M]) OrderBy(o ...Order[M]) Query[M] {
+	q.q.order = slices.Clip(q.q.order)
+	for _, t := range o {
+		q.q.order = append(q.q.order, orderTerm{t.col, t.desc})
+	}
+	return q
+}
+
+// Limit leaves out all rows after the first n; Limit(0) leaves out all.
+func (q Query[M]) Limit(n int) Query[M] {
+	q.q.limit = limit{n, true}
+	return q
+}
+
+// Offset leaves out the first n rows.
+func (q Query[M]) Offset(n int) Query[M] {
+	q.q.offset = limit{n, true}
+	return q
+}
+
+// AllRows says that an Update or Delete without a condition means every row.
+func (q Query[M]) AllRows() Query[M] {
+	q.q.all = true
+	return q
+}
+
+// selectText writes the statement that reads what.
+func (q *query) selectText(what string) *text {
+	t := new(text)
+	t.WriteString(what)
+	q.tail(t)
+	return t
+}
+
+func (q *query) tail(t *text) {
+	t.where(q.where)
+	for i, o := range q.order {
+		t.WriteString([]string{" ORDER BY ", ", "}[min(i, 1)])
+		t.column(o.col)
+		if o.desc {
+			t.WriteString(" DESC")
+		}
+	}
+	if q.limit.n < 0 || q.offset.n < 0 {
+		t.fail(errors.New("a limit or offset is negative"))
+	}
+	switch {
+	case q.limit.set:
+		t.WriteString(" LIMIT ?")
+		t.bind(int64(q.limit.n))
+	case q.offset.set:
+		t.WriteString(" LIMIT -1") // SQLite has no OFFSET without one
+	}
+	if q.offset.set {
+		t.WriteString(" OFFSET ?")
+		t.bind(int64(q.offset.n))
+	}
+}
+
+// ToSQL returns the SELECT that All runs, and its arguments.
+func (q Query[M]) ToSQL() (string, []any) {
+	t := q.q.selectText(q.m.selects)
+	args := make([]any, len(t.args))
+	for i, a := range t.args {
+		args[i] = a.Value
+	}
+	return t.String(), args
+}
+
+// Each runs the query and yields its rows one by one, as they are read. An
+// error is yielded once, with a nil row, and ends the loop. The rows of a DB
+// are those at the time the loop began; the loop may write to the DB.
+func (q Query[M]) Each(ctx context.Context, r Reader) iter.Seq2[*M, error] {
+	return func(yield func(*M, error) bool) {
+		t := q.q.selectText(q.m.selects)
+		err := q.m.each(ctx, r, t, func(m *M) bool { return yield(m, nil) })
+		if err != nil {
+			yield(nil, q.m.wrap("read", err))
+		}
+	}
+}
+
+// errBreak says that a loop's body ended it.
+var errBreak = errors.New("break")
+
+// each runs a SELECT of all columns and calls fn for every row until it
+// returns false.
+func (m *model[M]) each(ctx context.Context, r Reader, t *text, fn func(*M) bool) error {
+	err := runRows(ctx, r, t, func(rs *rows) error {
+		row := new(M)
+		if err := m.read(rs.dest, row); err != nil {
+			return err
+		}
+		if !fn(row) {
+			return errBreak
+		}
+		return nil
+	})
+	if errors.Is(err, errBreak) {
+		return nil
+	}
+	return err
+}
+
+// runRows runs a query and calls fn for every row. A break inside fn must not
+// be followed by another call of a yield function, so cleaning up loses no
+// error but those of closing after a break.
+func runRows(ctx context.Context, r Reader, t *text, fn func(*rows) error) (err error) {
+	if t.err != nil {
+		return t.err
+	}
+	c, release, err := r.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = keep(err, release()) }()
+	rs, err := c.query(ctx, t.String(), t.args)
+	if err != nil {
+		return err
+	}
+	defer func() { err = keep(err, rs.close()) }()
+	for {
+		ok, err := rs.next()
+		if err != nil || !ok {
+			return err
+		}
+		if err := fn(rs); err != nil {
+			return err
+		}
+	}
+}
+
+// keep joins two errors, but a break stays the only one.
+func keep(err, after error) error {
+	if errors.Is(err, errBreak) {
+		return err
+	}
+	return errors.Join(err, after)
+}
+
+func (m *model[M]) wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", what, m.schema.Name, err)
+}
+
+// All returns every row of the query; an empty slice if there is none.
+func (q Query[M]) All(ctx context.Context, r Reader) ([]M, error) {
+	t := q.q.selectText(q.m.selects)
+	all := []M{}
+	err := runRows(ctx, r, t, func(rs *rows) error {
+		var zero M
+		all = append(all, zero)
+		return q.m.read(rs.dest, &all[len(all)-1])
+	})
+	if err != nil {
+		return nil, q.m.wrap("read", err)
+	}
+	return all, nil
+}
+
+// First returns the first row, or ErrNotFound. Without an order it is any row.
+func (q Query[M]) First(ctx context.Context, r Reader) (*M, error) {
+	if !q.q.limit.set || q.q.limit.n > 1 {
+		q = q.Limit(1)
+	}
+	return q.only(ctx, r)
+}
+
+// One returns the only row, ErrNotFound if there is none and ErrNotUnique if
+// there are more.
+func (q Query[M]) One(ctx context.Context, r Reader) (*M, error) {
+	if !q.q.limit.set || q.q.limit.n > 2 {
+		q = q.Limit(2)
+	}
+	return q.only(ctx, r)
+}
+
+func (q Query[M]) only(ctx context.Context, r Reader) (*M, error) {
+	all, err := q.All(ctx, r)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(all) == 0:
+		return nil, q.m.wrap("read", ErrNotFound)
+	case len(all) > 1:
+		return nil, q.m.wrap("read", ErrNotUnique)
+	}
+	return &all[0], nil
+}
+
+// Count returns how many rows the query has.
+func (q Query[M]) Count(ctx context.Context, r Reader) (int64, error) {
+	q.q.order = nil
+	t := q.q.selectText("SELECT count(*) FROM " + schema.QuoteIdent(q.m.schema.Name))
+	if q.q.limit.set || q.q.offset.set {
+		t = q.q.selectText("SELECT count(*) FROM (SELECT 1 FROM " + schema.QuoteIdent(q.m.schema.Name))
+		t.WriteByte(')')
+	}
+	return q.m.number(ctx, r, "count", t)
+}
+
+// Exists says whether the query has a row.
+func (q Query[M]) Exists(ctx context.Context, r Reader) (bool, error) {
+	q.q.order = nil
+	t := q.q.selectText("SELECT EXISTS (SELECT 1 FROM " + schema.QuoteIdent(q.m.schema.Name))
+	t.WriteByte(')')
+	n, err := q.m.number(ctx, r, "look up", t)
+	return n != 0, err
+}
+
+// number runs a query of one integer.
+func (m *model[M]) number(ctx context.Context, r Reader, what string, t *text) (n int64, err error) {
+	err = runRows(ctx, r, t, func(rs *rows) error {
+		var ok bool
+		if n, ok = rs.dest[0].(int64); !ok {
+			return errors.New("not an integer: " + strconv.Quote(fmt.Sprintf("%T", rs.dest[0])))
+		}
+		return nil
+	})
+	return n, m.wrap(what, err)
+}
+
+// errOrdered refuses to guess which rows an ordered or limited write means.
+var errOrdered = errors.New("OrderBy, Limit and Offset have no effect on Update and Delete: select the keys first and use In")
+
+// writable checks a query that chooses the rows of a write.
+func (q *query) writable() error {
+	if len(q.order) > 0 || q.limit.set || q.offset.set {
+		return errOrdered
+	}
+	if !q.all && !(&node{op: opAnd, kids: q.where}).effective() {
+		return ErrNoCondition
+	}
+	return nil
+}
+
+// Update changes the rows of the query and returns how many matched. A column
+// with the item updated is set too. Without a condition it is ErrNoCondition
+// unless AllRows was called.
+func (q Query[M]) Update(ctx context.Context, w Writer, sets ...Set[M]) (int64, error) {
+	if err := q.q.writable(); err != nil {
+		return 0, q.m.wrap("update", err)
+	}
+	n, err := q.m.update(ctx, w, q.q.where, sets)
+	return n, q.m.wrap("update", err)
+}
+
+// Delete removes the rows of the query and returns how many there were, rows
+// that a cascade removed not counted. Without a condition it is ErrNoCondition
+// unless AllRows was called.
+func (q Query[M]) Delete(ctx context.Context, w Writer) (int64, error) {
+	if err := q.q.writable(); err != nil {
+		return 0, q.m.wrap("delete", err)
+	}
+	t := new(text)
+	t.WriteString("DELETE FROM " + schema.QuoteIdent(q.m.schema.Name))
+	t.where(q.q.where)
+	n, err := q.m.run(ctx, w, t)
+	return n, q.m.wrap("delete", err)
+}

@@ -1,0 +1,204 @@
+package orm
+
+import (
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// Row is a row of a query, read by generated code. The first error stays; it
+// names the column.
+type Row struct {
+	values []driver.Value
+	table  *schema.Table
+	err    error
+}
+
+func (r *Row) fail(i int, err error) {
+	if r.err == nil {
+		r.err = fmt.Errorf("read %s.%s: %w", r.table.Name, r.table.Columns[i].Name, err)
+	}
+}
+
+var errNull = errors.New("NULL in a column whose field cannot hold it")
+
+func (r *Row) wrong(i int, want string) {
+	if r.values[i] == nil {
+		r.fail(i, errNull)
+		return
+	}
+	r.fail(i, fmt.Errorf("the stored value is a %T, the field needs %s", r.values[i], want))
+}
+
+// Unit is the precision in which a time is stored, as an integer since 1970.
+type Unit int
+
+// The units of a time column.
+const (
+	Millisecond Unit = iota // the default
+	Second
+	Microsecond
+	Nanosecond
+)
+
+func (u Unit) encode(t time.Time) int64 {
+	switch u {
+	case Second:
+		return t.Unix()
+	case Microsecond:
+		return t.UnixMicro()
+	case Nanosecond:
+		return t.UnixNano()
+	}
+	return t.UnixMilli()
+}
+
+// decode returns the time in UTC, so that equal instants are equal values.
+func (u Unit) decode(n int64) time.Time {
+	switch u {
+	case Second:
+		return time.Unix(n, 0).UTC()
+	case Microsecond:
+		return time.UnixMicro(n).UTC()
+	case Nanosecond:
+		return time.Unix(0, n).UTC()
+	}
+	return time.UnixMilli(n).UTC()
+}
+
+// fits says whether the unit can hold t: nanoseconds reach from 1677 to 2262.
+func (u Unit) fits(t time.Time) bool {
+	return u != Nanosecond || (t.Year() > 1677 && t.Year() < 2262)
+}
+
+func textOf(v driver.Value) string {
+	switch s := v.(type) {
+	case string:
+		return s
+	case []byte:
+		return string(s)
+	}
+	return fmt.Sprint(v)
+}
+
+// ScanStr reads a TEXT column.
+func ScanStr[T ~string](r *Row, i int, dst *T) {
+	switch v := r.values[i].(type) {
+	case string:
+		*dst = T(v)
+	case []byte:
+		*dst = T(v)
+	default:
+		r.wrong(i, "text")
+	}
+}
+
+// ScanNum reads an INTEGER or REAL column; a number that does not fit the
+// field is an error.
+func ScanNum[T Number](r *Row, i int, dst *T) {
+	switch v := r.values[i].(type) {
+	case int64:
+		*dst = T(v)
+		if int64(*dst) != v || (v < 0) != (*dst < 0) {
+			r.fail(i, fmt.Errorf("the stored number does not fit a %T", *dst))
+		}
+	case float64:
+		*dst = T(v)
+		if float64(*dst) != v && !isFloat[T]() {
+			r.fail(i, fmt.Errorf("the stored number does not fit a %T", *dst))
+		}
+	default:
+		r.wrong(i, "a number")
+	}
+}
+
+// isFloat says that T is a floating-point type: half of one is not nothing.
+func isFloat[T Number]() bool {
+	one := T(1)
+	return one/2 != 0
+}
+
+// ScanBool reads a boolean column, 0 or 1.
+func ScanBool[T ~bool](r *Row, i int, dst *T) {
+	switch v := r.values[i].(type) {
+	case int64:
+		*dst = v != 0
+	case bool:
+		*dst = T(v)
+	default:
+		r.wrong(i, "0 or 1")
+	}
+}
+
+// ScanTime reads a time column; the result is in UTC.
+func ScanTime(r *Row, i int, dst *time.Time, u Unit) {
+	v, ok := r.values[i].(int64)
+	if !ok {
+		r.wrong(i, "an integer")
+		return
+	}
+	*dst = u.decode(v)
+}
+
+// ScanBytes reads a BLOB column that is never NULL; empty is not nil.
+func ScanBytes[T ~[]byte](r *Row, i int, dst *T) {
+	switch v := r.values[i].(type) {
+	case []byte:
+		*dst = append(T{}, v...)
+	case string:
+		*dst = T(v)
+	default:
+		r.wrong(i, "bytes")
+	}
+}
+
+// ScanNullBytes reads a BLOB column; NULL is nil and empty is not.
+func ScanNullBytes[T ~[]byte](r *Row, i int, dst *T) {
+	if r.values[i] == nil {
+		*dst = nil
+		return
+	}
+	ScanBytes(r, i, dst)
+}
+
+// ScanNullStr reads a TEXT column; NULL is nil.
+func ScanNullStr[T ~string](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanStr[T]) }
+
+// ScanNullNum reads an INTEGER or REAL column; NULL is nil.
+func ScanNullNum[T Number](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanNum[T]) }
+
+// ScanNullBool reads a boolean column; NULL is nil.
+func ScanNullBool[T ~bool](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanBool[T]) }
+
+// ScanNullTime reads a time column; NULL is nil.
+func ScanNullTime(r *Row, i int, dst **time.Time, u Unit) {
+	scanNull(r, i, dst, func(r *Row, i int, t *time.Time) { ScanTime(r, i, t, u) })
+}
+
+func scanNull[T any](r *Row, i int, dst **T, scan func(*Row, int, *T)) {
+	if r.values[i] == nil {
+		*dst = nil
+		return
+	}
+	v := new(T)
+	scan(r, i, v)
+	*dst = v
+}
+
+// errNaN refuses what SQLite would store as NULL without a word.
+var errNaN = errors.New("NaN cannot be stored: SQLite would make it NULL")
+
+func number[T Number](v T) (driver.Value, error) {
+	if !isFloat[T]() {
+		return int64(v), nil
+	}
+	f := float64(v)
+	if math.IsNaN(f) {
+		return nil, errNaN
+	}
+	return f, nil
+}

@@ -1,0 +1,97 @@
+package orm
+
+import (
+	"context"
+	"iter"
+)
+
+func (t Table[M, K]) keyed() keyed[M, K] {
+	return keyed[M, K]{m: t.m, columns: t.m.schema.Key, bind: t.arg}
+}
+
+// Create inserts m. A zero primary key, created and updated column are filled,
+// columns with omitzero take their default when they are zero; m holds what
+// was stored. On an error m is as it was.
+func (t Table[M, K]) Create(ctx context.Context, w Writer, m *M, _ ...CreateOption[M]) error {
+	return t.m.wrap("create", t.m.create(ctx, w, m))
+}
+
+// CreateMany inserts all of ms in one transaction, as Create does each. On an
+// error no row is inserted and ms is as it was.
+func (t Table[M, K]) CreateMany(ctx context.Context, w Writer, ms []M, _ ...CreateOption[M]) error {
+	return t.m.wrap("create", t.m.createMany(ctx, w, ms))
+}
+
+// Find returns the row with the primary key, or ErrNotFound.
+func (t Table[M, K]) Find(ctx context.Context, r Reader, key K) (*M, error) {
+	return t.keyed().find(ctx, r, key)
+}
+
+// Exists says whether a row has the primary key.
+func (t Table[M, K]) Exists(ctx context.Context, r Reader, key K) (bool, error) {
+	return t.keyed().exists(ctx, r, key)
+}
+
+// First returns a row that matches all of c, or ErrNotFound.
+func (t Table[M, K]) First(ctx context.Context, r Reader, c ...Cond[M]) (*M, error) {
+	return t.Where(c...).First(ctx, r)
+}
+
+// All returns every row that matches all of c.
+func (t Table[M, K]) All(ctx context.Context, r Reader, c ...Cond[M]) ([]M, error) {
+	return t.Where(c...).All(ctx, r)
+}
+
+// Each yields every row that matches all of c: see [Query.Each].
+func (t Table[M, K]) Each(ctx context.Context, r Reader, c ...Cond[M]) iter.Seq2[*M, error] {
+	return t.Where(c...).Each(ctx, r)
+}
+
+// Count returns how many rows match all of c.
+func (t Table[M, K]) Count(ctx context.Context, r Reader, c ...Cond[M]) (int64, error) {
+	return t.Where(c...).Count(ctx, r)
+}
+
+// Where begins a query of the rows that match all of c.
+func (t Table[M, K]) Where(c ...Cond[M]) Query[M] {
+	return Query[M]{m: t.m}.Where(c...)
+}
+
+// Update changes the row with the primary key; ErrNotFound if there is none.
+// A column with the item updated is set too.
+func (t Table[M, K]) Update(ctx context.Context, w Writer, key K, sets ...Set[M]) error {
+	return t.keyed().update(ctx, w, key, sets)
+}
+
+// Upsert inserts m or, when a row has its primary key, updates that row, in
+// one statement: see [Unique.Upsert].
+func (t Table[M, K]) Upsert(ctx context.Context, w Writer, m *M, opts ...UpsertOption[M]) error {
+	return t.m.wrap("upsert", t.m.upsert(ctx, w, m, t.m.schema.Key, opts))
+}
+
+// Delete removes the row with the primary key and says whether there was one.
+func (t Table[M, K]) Delete(ctx context.Context, w Writer, key K) (bool, error) {
+	return t.keyed().delete(ctx, w, key)
+}
+
+// Raw runs a query of your own whose result has the table's columns, in the
+// order of the model, as SELECT * has. ? stands for args in turn.
+func (t Table[M, K]) Raw(ctx context.Context, r Reader, query string, args ...any) ([]M, error) {
+	s, err := rawText(query, args)
+	if err != nil {
+		return nil, t.m.wrap("read", err)
+	}
+	all := []M{}
+	err = runRows(ctx, r, s, func(rs *rows) error {
+		if err := sameColumns(t.m.schema, rs.dr.Columns()); err != nil {
+			return err
+		}
+		var zero M
+		all = append(all, zero)
+		return t.m.read(rs.dest, &all[len(all)-1])
+	})
+	if err != nil {
+		return nil, t.m.wrap("read", err)
+	}
+	return all, nil
+}

@@ -1,0 +1,91 @@
+package orm
+
+import (
+	"context"
+	"errors"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// run executes one writing statement and returns how many rows it changed.
+func (t *info) run(ctx context.Context, w Writer, s *text) (n int64, err error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	err = w.writing(ctx, false, func(c *conn) error {
+		res, err := c.exec(ctx, s.String(), s.args)
+		if err != nil {
+			return w.base().explain(t, err)
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+var errNoSets = errors.New("there is nothing to set")
+
+// update changes the rows that match.
+func (m *model[M]) update(ctx context.Context, w Writer, where []*node, sets []Set[M]) (int64, error) {
+	if len(sets) == 0 {
+		return 0, errNoSets
+	}
+	t := new(text)
+	t.WriteString("UPDATE " + schema.QuoteIdent(m.schema.Name) + " SET ")
+	writeSets(t, m.withUpdated(w, sets))
+	t.where(where)
+	return m.run(ctx, w, t)
+}
+
+// withUpdated adds the column that every update sets, unless sets has it.
+func (m *model[M]) withUpdated(w Writer, sets []Set[M]) []Set[M] {
+	if m.updated == "" {
+		return sets
+	}
+	for _, s := range sets {
+		if s.col.name == m.updated {
+			return sets
+		}
+	}
+	now := Set[M]{col: ref{m.schema.Name, m.updated}, sql: "?"}
+	now.args = append(now.args, m.unit.encode(w.base().o.Now()))
+	return append(sets[:len(sets):len(sets)], now)
+}
+
+func writeSets[M any](t *text, sets []Set[M]) {
+	for i, s := range sets {
+		if i > 0 {
+			t.WriteString(", ")
+		}
+		if s.err != nil {
+			t.fail(s.err)
+		}
+		name := schema.QuoteIdent(s.col.name)
+		if s.sql == "" {
+			t.fail(errors.New("a zero Set sets nothing"))
+		}
+		t.WriteString(name + " = " + s.sql)
+		if s.self {
+			t.WriteString(schema.QuoteIdent(s.col.table) + "." + name)
+		}
+		t.bind(s.args...)
+	}
+}
+
+// byKey is the condition that names one row by the columns of a key.
+func byKey[K any](table string, columns []string, bind func(*Args, K), key K) ([]*node, error) {
+	var a Args
+	bind(&a, key)
+	if a.err != nil {
+		return nil, a.err
+	}
+	all := make([]*node, len(columns))
+	for i, c := range columns {
+		all[i] = &node{op: opCompare, col: ref{table, c}, sql: " = "}
+		all[i].args = append(all[i].args, a.values[i].Value)
+	}
+	return all, nil
+}

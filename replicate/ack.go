@@ -1,0 +1,113 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ackDue says whether the manifest is to be written now: somebody waits for it,
+// or the interval is over.
+func (e *engine) ackDue() bool {
+	if e.uploaded.Sequence == e.acked.Sequence {
+		return false
+	}
+	if !time.Now().Before(e.acksAt.Add(e.o.Sync.ManifestInterval)) {
+		return true
+	}
+	for _, r := range e.waiting {
+		if r.target >= 0 && r.target <= e.uploaded.Sequence && r.target > e.acked.Sequence {
+			return true
+		}
+	}
+	return false
+}
+
+// acknowledge writes the manifest: head moves to what is uploaded, and named
+// (may be nil) joins the snapshots. Only after it has succeeded may anyone be
+// told that the changes are safe.
+func (e *engine) acknowledge(ctx context.Context, named *snapshotEntry, released bool) error {
+	if err := e.at("acknowledging"); err != nil {
+		return err
+	}
+	for {
+		if !e.chain.contains(e.claim.Head) && e.claim.Head.Sequence > e.uploaded.Sequence {
+			return fmt.Errorf("head %d is not in the local chain: %w", e.claim.Head.Sequence, errInvariant)
+		}
+		next := e.claim.clone()
+		next.Released = released
+		if e.uploaded.Sequence > next.Head.Sequence {
+			next.Head = e.uploaded
+		}
+		if named != nil {
+			next.addSnapshot(*named)
+		}
+		v, err := e.swap(ctx, next)
+		if errors.Is(err, errConflict) {
+			e.claim = v // ours: an earlier write, or a tool that works for us
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		e.claim = v
+		break
+	}
+	e.acksAt = time.Now()
+	if err := e.at("acknowledged"); err != nil {
+		return err
+	}
+	return e.settle(ctx, e.claim.Head)
+}
+
+// swap replaces the manifest of our claim. errConflict comes only with a
+// manifest that still carries our token.
+func (e *engine) swap(ctx context.Context, next *manifest) (*versioned, error) {
+	e.board.manifestWrite()
+	v, err := swap(ctx, e.store, e.claim, next, e.o.Now())
+	switch {
+	case errors.Is(err, ErrV1Manifest), errors.Is(err, errConflict) && v == nil:
+		return nil, fmt.Errorf("database %q: %w", e.name, ErrForeignManifest)
+	case errors.Is(err, errConflict) && v.ClaimToken != e.token:
+		return nil, fmt.Errorf("database %q was claimed by node %s, epoch %d: %w", e.name, v.NodeID, v.Epoch, ErrFenced)
+	}
+	return v, err
+}
+
+// settle keeps locally that everything up to head is acknowledged, and prunes
+// the log.
+func (e *engine) settle(ctx context.Context, head link) error {
+	moved := head.Sequence > e.acked.Sequence
+	if moved {
+		e.board.acknowledged(head.Sequence-e.acked.Sequence, e.o.Now())
+		e.acked = head
+	}
+	if err := e.local.acknowledge(ctx, head, e.o.LogTail); err != nil {
+		return err
+	}
+	e.chain.forget(head)
+	if moved {
+		e.event(Event{Kind: EventAcknowledged, To: head.Sequence})
+	}
+	return e.at("settled")
+}
+
+// releaseDue says whether somebody wants the name released.
+func (e *engine) releaseDue() bool {
+	for _, r := range e.waiting {
+		if r.release {
+			return e.claim != nil && !e.claim.Released || e.captured > e.acked.Sequence || e.needsFirst
+		}
+	}
+	return false
+}
+
+// release gives the name up. Everything is acknowledged: any node may go on.
+func (e *engine) release(ctx context.Context) error {
+	if err := e.acknowledge(ctx, nil, true); err != nil {
+		return err
+	}
+	e.event(Event{Kind: EventReleased, To: e.acked.Sequence})
+	return nil
+}

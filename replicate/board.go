@@ -1,0 +1,107 @@
+package replicate
+
+import (
+	"sync"
+	"time"
+)
+
+// board is what the engine's goroutine shows to everyone else.
+type board struct {
+	mu      sync.Mutex
+	status  Status
+	metrics Metrics
+	size    func() int64
+}
+
+func (b *board) update(f func(s *Status, m *Metrics)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f(&b.status, &b.metrics)
+}
+
+func (b *board) read() (Status, Metrics) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := b.metrics
+	m.LastError, m.Epoch = b.status.LastError, b.status.Epoch
+	m.PendingChanges = max(b.status.Captured-b.status.Acknowledged, 0)
+	if b.size != nil {
+		m.DBSizeBytes = b.size()
+	}
+	return b.status, m
+}
+
+// publish copies where the engine stands.
+func (b *board) publish(e *engine) {
+	b.update(func(s *Status, m *Metrics) {
+		s.Name, s.NodeID, s.RetryAt = e.name, e.side.id(), e.retryAt
+		s.Captured, s.Sealed = e.captured, e.chain.last().Sequence
+		s.Uploaded, s.Acknowledged = e.uploaded.Sequence, e.acked.Sequence
+		if e.claim != nil {
+			s.Epoch = e.claim.Epoch
+			if newest, ok := e.claim.newest(); ok {
+				s.Snapshot = newest.Sequence
+			}
+			if !e.needsFirst {
+				m.LastRestorable, m.LastRestorableT = e.uploaded.Sequence, time.UnixMilli(e.uploaded.MaxTime)
+			}
+		}
+		switch {
+		case e.halted != nil:
+			s.State = StateHalted
+		case !e.retryAt.IsZero():
+			s.State = StateRetry
+		case e.captured > e.acked.Sequence || e.snap != nil || e.needsFirst:
+			s.State = StateSyncing
+		default:
+			s.State = StateIdle
+		}
+		m.IsRunning = e.halted == nil && !e.ended
+	})
+}
+
+func (b *board) succeeded() { b.update(func(s *Status, _ *Metrics) { s.LastError = nil }) }
+
+func (b *board) failed(err error) {
+	b.update(func(s *Status, m *Metrics) {
+		s.LastError = err
+		m.SyncErrors++
+	})
+}
+
+func (b *board) uploaded(bytes int) {
+	b.update(func(_ *Status, m *Metrics) {
+		m.Batches++
+		m.BatchBytes += int64(bytes)
+	})
+}
+
+func (b *board) manifestWrite() { b.update(func(_ *Status, m *Metrics) { m.ManifestWrites++ }) }
+
+func (b *board) acknowledged(entries int64, now time.Time) {
+	b.update(func(_ *Status, m *Metrics) {
+		m.TotalSynced += entries
+		m.LastSyncAt = now
+	})
+}
+
+func (b *board) snapshot(s snapshotEntry) {
+	b.update(func(_ *Status, m *Metrics) {
+		m.Snapshots++
+		m.SnapshotBytes += s.StoredSize
+		m.LastSnapshotAt = time.UnixMilli(s.Time)
+	})
+}
+
+func (b *board) backlog(bytes int64, lag time.Duration) {
+	b.update(func(_ *Status, m *Metrics) { m.BacklogBytes, m.Lag = bytes, lag })
+}
+
+func (b *board) stopped() {
+	b.update(func(s *Status, m *Metrics) {
+		m.IsRunning = false
+		if s.State != StateHalted {
+			s.State = StateStopped
+		}
+	})
+}

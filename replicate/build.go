@@ -1,0 +1,360 @@
+package replicate
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/driftdb/driftdb/internal/changelog"
+	"github.com/driftdb/driftdb/internal/durable"
+	"github.com/driftdb/driftdb/internal/envelope"
+	"github.com/driftdb/driftdb/internal/sqlite"
+)
+
+// build is a database being rebuilt, in a private directory in the sidecar.
+type build struct {
+	r      *restorer
+	dir    string
+	path   string
+	db     *sql.DB
+	conn   *sql.Conn
+	apply  *changelog.Applier
+	result RestoreResult
+}
+
+// build carries out p along path: the snapshot, the batches up to head, and
+// what chains beyond. The file is whole but not yet checked when it returns.
+func (r *restorer) build(ctx context.Context, p *plan, path []objectKey) (_ *build, err error) {
+	b := &build{r: r}
+	if b.dir, err = os.MkdirTemp(r.side.dir, "restore-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.discard())
+		}
+	}()
+	b.path = filepath.Join(b.dir, "new.sqlite")
+	if p.snapshot != nil {
+		if err := b.fetch(ctx, p.snapshot); err != nil {
+			return nil, err
+		}
+	}
+	b.db = sql.OpenDB(sqlite.Connector(b.path, sqlite.Replay))
+	b.db.SetMaxOpenConns(1)
+	if b.conn, err = b.db.Conn(ctx); err != nil {
+		return nil, damaged(err)
+	}
+	if p.snapshot != nil {
+		if err := b.checkSnapshot(ctx, p.snapshot); err != nil {
+			return nil, err
+		}
+	}
+	start := changelog.Tip{Sequence: p.start.Sequence, Hash: p.start.Hash, MaxTime: p.start.MaxTime}
+	b.apply, err = changelog.NewApplier(ctx, b.conn, start, changelog.ApplyOptions{
+		DDLOnly: func(on bool) error { return sqlite.SetDDLOnly(b.conn, on) },
+	})
+	if err != nil {
+		return nil, damaged(err)
+	}
+	for _, k := range path {
+		d, err := b.read(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		if err := b.add(ctx, d, p.m.Head.Sequence); err != nil {
+			return nil, fmt.Errorf("batch %s: %w: %w", k, err, ErrCorrupt)
+		}
+	}
+	if tip := b.apply.Tip(); tip.Sequence != p.m.Head.Sequence || tip.Hash != p.m.Head.Hash {
+		return nil, fmt.Errorf("the batches lead to %d with hash %s, the manifest says %d with %s: %w",
+			tip.Sequence, tip.Hash, p.m.Head.Sequence, p.m.Head.Hash, ErrCorrupt)
+	}
+	return b, b.follow(ctx, p)
+}
+
+// follow applies the batches beyond head as long as they chain. A damaged or
+// foreign one ends it: nothing beyond head was acknowledged.
+func (b *build) follow(ctx context.Context, p *plan) error {
+	for {
+		tip := b.apply.Tip()
+		k, ok := p.tail[tip.Sequence+1]
+		if !ok {
+			return nil
+		}
+		d, err := b.read(ctx, k)
+		switch {
+		case errors.Is(err, ErrCorrupt):
+			b.r.logger.Warn("a batch that was not acknowledged is damaged; the restore ends before it", "database", b.r.name, "key", k.String(), "error", err)
+			return nil
+		case err != nil:
+			return err
+		case d.PrevHash != tip.Hash:
+			return nil
+		}
+		if err := b.add(ctx, d, d.To); err != nil {
+			return fmt.Errorf("batch %s: %w: %w", k, err, ErrCorrupt)
+		}
+		b.result.Tail += d.To - d.From + 1
+	}
+}
+
+func (b *build) read(ctx context.Context, k objectKey) (*changelog.Document, error) {
+	var d *changelog.Document
+	err := b.r.retry.do(ctx, func() error {
+		var n int64
+		var err error
+		d, n, err = readBatch(ctx, b.r.store, k)
+		b.result.Bytes += n
+		if isAny(err, ErrNotExist) {
+			return &gone{err}
+		}
+		return err
+	})
+	var g *gone
+	if errors.As(err, &g) {
+		return nil, g.err
+	}
+	return d, err
+}
+
+// gone wraps ErrNotExist so that it is not tried again: it wants a new plan.
+type gone struct{ err error }
+
+func (g *gone) Error() string { return g.err.Error() }
+
+// Is makes it final for Retry.do.
+func (g *gone) Is(target error) bool { return target == ErrExists }
+
+func (b *build) add(ctx context.Context, d *changelog.Document, target int64) error {
+	if err := b.apply.Apply(ctx, d); err != nil {
+		return err
+	}
+	b.result.Batches++
+	b.result.Entries += d.To - d.From + 1
+	b.report(d.To, target)
+	return nil
+}
+
+func (b *build) report(sequence, target int64) {
+	if b.r.progress != nil {
+		b.r.progress(RestoreProgress{Sequence: sequence, Target: max(sequence, target), Bytes: b.result.Bytes})
+	}
+}
+
+// fetch writes the snapshot to the file, checking every sum on the way.
+func (b *build) fetch(ctx context.Context, s *snapshotEntry) error {
+	key, err := parseKey(s.Key)
+	if err != nil {
+		return err
+	}
+	if key.sealed {
+		return fmt.Errorf("snapshot %s is encrypted: %w", s.Key, ErrNotSupported)
+	}
+	err = b.r.retry.do(ctx, func() error {
+		err := b.fetchOnce(ctx, key, s)
+		if errors.Is(err, ErrNotExist) {
+			return &gone{err}
+		}
+		return err
+	})
+	var g *gone
+	if errors.As(err, &g) {
+		err = g.err
+	}
+	if err != nil {
+		return fmt.Errorf("snapshot %s: %w", s.Key, err)
+	}
+	b.result.Snapshot = s.Sequence
+	b.report(s.Sequence, s.Sequence)
+	return nil
+}
+
+func (b *build) fetchOnce(ctx context.Context, key objectKey, s *snapshotEntry) (err error) {
+	body, info, err := b.r.store.Get(ctx, s.Key)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, body.Close()) }()
+	f, err := os.OpenFile(b.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	counted := newBodyReader(body, info)
+	defer func() { b.result.Bytes += counted.n }()
+	stored, plain := sha256.New(), sha256.New()
+	src := io.TeeReader(counted, stored)
+	var content io.Reader = io.LimitReader(src, s.Length+1)
+	if key.gzip {
+		want := key.header()
+		want.Length = s.Length
+		if content, _, err = envelope.NewReader(src, info.Size, want); err != nil {
+			return err
+		}
+	}
+	n, err := io.Copy(io.MultiWriter(f, plain), content)
+	if err != nil {
+		return err
+	}
+	if n != s.Length || counted.n != s.StoredSize || hash(plain.Sum(nil)) != s.SHA256 || hash(stored.Sum(nil)) != s.StoredSHA256 {
+		return fmt.Errorf("sizes or sums differ from the manifest's: %w", ErrCorrupt)
+	}
+	return nil
+}
+
+// checkSnapshot compares what the copy says about itself with the manifest.
+func (b *build) checkSnapshot(ctx context.Context, s *snapshotEntry) error {
+	h, err := changelog.ReadSnapshotHeader(ctx, b.conn)
+	if err != nil {
+		return damaged(err)
+	}
+	key, err := parseKey(s.Key)
+	if err != nil {
+		return err
+	}
+	want := changelog.SnapshotHeader{DBName: key.db, NodeID: key.node, Epoch: key.epoch, Sequence: s.Sequence, Hash: s.Hash, MaxTime: s.MaxTime}
+	if h != want {
+		return fmt.Errorf("snapshot %s says %+v: %w", s.Key, h, ErrCorrupt)
+	}
+	return nil
+}
+
+// close ends the replay, checks the file and forces it to the disk.
+func (b *build) close(ctx context.Context) error {
+	position, err := b.apply.Finish(ctx)
+	if err != nil {
+		return damaged(fmt.Errorf("end the replay: %w", err))
+	}
+	b.result.Position = position
+	if err := sqlite.QuickCheck(ctx, b.conn); err != nil {
+		return damaged(err)
+	}
+	if b.result.ForeignKeyViolations, err = foreignKeyViolations(ctx, b.conn); err != nil {
+		return err
+	}
+	if err := b.shut(); err != nil {
+		return err
+	}
+	if err := toWAL(ctx, b.path); err != nil {
+		return err
+	}
+	return durable.SyncFile(b.path)
+}
+
+// toWAL leaves the file in WAL mode, in which everyone opens it.
+func toWAL(ctx context.Context, path string) error {
+	db := sql.OpenDB(sqlite.Connector(path, sqlite.Writer))
+	err := db.PingContext(ctx)
+	return errors.Join(err, db.Close())
+}
+
+func foreignKeyViolations(ctx context.Context, conn *sql.Conn) (int, error) {
+	rows, err := conn.QueryContext(ctx, "PRAGMA foreign_key_check")
+	if err != nil {
+		// A foreign key that cannot be looked up (a missing parent table, a
+		// parent without a unique index) was so in the source already.
+		return -1, nil //nolint:nilerr // reported as unknown
+	}
+	n := 0
+	for rows.Next() {
+		n++
+	}
+	err = errors.Join(rows.Err(), rows.Close())
+	return n, err
+}
+
+// shut closes the connections.
+func (b *build) shut() error {
+	var errs []error
+	if b.apply != nil {
+		errs = append(errs, b.apply.Close())
+		b.apply = nil
+	}
+	if b.conn != nil {
+		errs = append(errs, b.conn.Close())
+		b.conn = nil
+	}
+	if b.db != nil {
+		errs = append(errs, b.db.Close())
+		b.db = nil
+	}
+	return errors.Join(errs...)
+}
+
+// discard removes what is left of the build.
+func (b *build) discard() error { return errors.Join(b.shut(), os.RemoveAll(b.dir)) }
+
+// place gives the finished file its name. A name that is taken is never
+// written over: the file there is moved aside if that was asked for.
+func (r *restorer) place(ctx context.Context, path string) error {
+	if r.aside != "" {
+		if err := r.moveAside(ctx); err != nil {
+			return err
+		}
+	}
+	if err := moveLeftovers(r.side.file, r.now()); err != nil {
+		return err
+	}
+	if err := r.at("placing"); err != nil {
+		return err
+	}
+	err := durable.LinkNew(path, r.side.file)
+	if isExist(err) {
+		return ErrExists
+	}
+	return err
+}
+
+// moveAside renames the local file, which nobody has open: the lock is ours and
+// the database was not opened yet.
+func (r *restorer) moveAside(ctx context.Context) error {
+	there, err := exists(r.side.file)
+	if err != nil || !there {
+		return err
+	}
+	// Everything into the main file first: it goes alone.
+	db := sql.OpenDB(sqlite.Connector(r.side.file, sqlite.Writer))
+	_, err = db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	if err := errors.Join(err, db.Close()); err != nil {
+		return fmt.Errorf("before moving the local file aside: %w", err)
+	}
+	to := r.aside
+	for i := 2; ; i++ {
+		taken, err := exists(to)
+		if err != nil {
+			return err
+		}
+		if !taken {
+			break
+		}
+		to = fmt.Sprintf("%s.%d", r.aside, i)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		err := os.Rename(r.side.file+suffix, to+suffix)
+		if err != nil && !(suffix != "" && errors.Is(err, os.ErrNotExist)) {
+			return fmt.Errorf("move the local file aside: %w", err)
+		}
+	}
+	r.aside = to
+	return durable.SyncDir(filepath.Dir(r.side.file))
+}
+
+// damaged marks what SQLite finds wrong with a restored file as ErrCorrupt.
+func damaged(err error) error {
+	if sqlite.IsCorrupt(err) || errors.Is(err, sqlite.ErrDamaged) {
+		return fmt.Errorf("%w: %w", err, ErrCorrupt)
+	}
+	return err
+}
+
+// escapeGlob makes a path a pattern that matches itself.
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}

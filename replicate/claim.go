@@ -1,0 +1,249 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// claimName makes the name ours before the first request that changes anything:
+// a manifest with our token and an epoch that nobody else ever has. It is the
+// claim of a file that is there; prepare.go has the take-over.
+func (e *engine) claimName(ctx context.Context) error {
+	for {
+		if err := e.at("claiming"); err != nil {
+			return err
+		}
+		m, err := readManifest(ctx, e.store, e.name)
+		if err != nil {
+			return err
+		}
+		if m != nil && m.ClaimToken == e.token {
+			return e.claimed(ctx, m) // an earlier attempt's answer was lost
+		}
+		next, err := e.judge(ctx, m)
+		if err != nil {
+			return err
+		}
+		e.board.manifestWrite()
+		v, err := swap(ctx, e.store, m, next, e.o.Now())
+		if errors.Is(err, errConflict) {
+			continue // somebody was faster: judge again by what is there now
+		}
+		if err != nil {
+			return err
+		}
+		return e.claimed(ctx, v)
+	}
+}
+
+// judge returns the manifest that claims the name with our file, or the error
+// that says why it must not.
+func (e *engine) judge(ctx context.Context, m *versioned) (*manifest, error) {
+	if m == nil {
+		return e.firstClaim(ctx)
+	}
+	same := m.NodeID == e.side.id()
+	if !same && !m.Released {
+		return nil, &OwnedError{Name: e.name, Node: m.NodeID, Since: time.UnixMilli(m.ClaimedAt)}
+	}
+	if !e.chain.contains(m.Head) {
+		return nil, e.lacksHead(ctx, m)
+	}
+	next := m.clone()
+	end := m.Head
+	if i := m.open(); i >= 0 {
+		// A take-over that was not finished: the fenced epoch ends at head, and
+		// the one that fenced it has shipped nothing.
+		open := next.Lineage[i]
+		next.Lineage = append(next.Lineage[:i], next.Lineage[i+1:]...)
+		next.closeEpoch(open.Node, open.Epoch, end)
+	} else {
+		if same {
+			var err error
+			if end, err = e.ownTail(ctx, m); err != nil {
+				return nil, err
+			}
+		}
+		next.Head = end
+		next.closeEpoch(m.NodeID, m.Epoch, end)
+	}
+	e.sign(next, m.Epoch+1)
+	return next, nil
+}
+
+// sign makes next a claim of ours.
+func (e *engine) sign(next *manifest, epoch uint32) {
+	next.Epoch, next.NodeID, next.ClaimToken = epoch, e.side.id(), e.token
+	next.ClaimedAt, next.Released = e.o.Now().UnixMilli(), false
+}
+
+// ownTail returns how far our own earlier epoch is stored: beyond head as long
+// as there is an object for each sealed batch and it holds what the file holds.
+func (e *engine) ownTail(ctx context.Context, m *versioned) (link, error) {
+	end := m.Head
+	if _, ok := e.chain.after(end); !ok {
+		return end, nil // nothing sealed beyond head, so nothing uploaded
+	}
+	stored := map[int64]objectKey{}
+	if err := listBatches(ctx, e.store, e.name, m.NodeID, m.Epoch, end.Sequence, func(k objectKey) bool {
+		stored[k.from] = k
+		return true
+	}); err != nil {
+		return end, err
+	}
+	for {
+		s, ok := e.chain.after(end)
+		k, there := stored[end.Sequence+1]
+		if !ok || !there || k.from != s.From || k.to != s.To {
+			return end, nil
+		}
+		found, err := followLink(ctx, e.store, k, end)
+		if isAny(err, ErrNotExist, ErrCorrupt, errBroken) {
+			return end, nil // shipped again under the new epoch
+		}
+		if err != nil {
+			return end, err
+		}
+		if !found.is(endOf(s)) {
+			return end, nil // another process with our node id wrote it; its claim ends here
+		}
+		end = endOf(s)
+	}
+}
+
+// firstClaim returns the first manifest under the name. The chain begins at
+// nothing when the log reaches back that far, or else where the log stands now:
+// then a snapshot must follow before anything can be restored.
+func (e *engine) firstClaim(ctx context.Context) (*manifest, error) {
+	next := &manifest{Version: formatVersion, DBName: e.name}
+	begin := e.chain.base
+	if begin.Hash != hash0(e.name) {
+		// The file was acknowledged elsewhere, or restored from another name.
+		var err error
+		if begin, err = e.local.rebase(ctx, e.name); err != nil {
+			return nil, err
+		}
+		e.chain = chain{base: begin}
+		e.o.Logger.Warn("the bucket is new to this file; its chain begins anew with a snapshot", "database", e.name, "sequence", begin.Sequence)
+		e.event(Event{Kind: EventRebased, To: begin.Sequence})
+	}
+	// Objects of an earlier life of this name would be in the way of ours.
+	last, err := lastEpoch(ctx, e.store, e.name, e.side.id())
+	if err != nil {
+		return nil, err
+	}
+	next.Head, next.Floor = begin, begin
+	e.sign(next, last+1)
+	return next, nil
+}
+
+// lastEpoch returns the highest epoch under which node has stored anything.
+func lastEpoch(ctx context.Context, store Store, db, node string) (uint32, error) {
+	var last uint32
+	after := ""
+	for {
+		found := false
+		for info, err := range store.List(ctx, nodePrefix(db, node), after) {
+			if err != nil {
+				return 0, fmt.Errorf("list the epochs of node %s: %w", node, err)
+			}
+			k, err := parseKey(info.Key)
+			if err != nil {
+				continue
+			}
+			last, found = max(last, k.epoch), true
+			after = epochPrefix(db, node, k.epoch) + "~" // the next epoch, one request each
+			break
+		}
+		if !found {
+			return last, nil
+		}
+	}
+}
+
+// claimed takes m, which carries our token, as the state to go on from.
+func (e *engine) claimed(ctx context.Context, m *versioned) error {
+	if err := e.at("claimed"); err != nil {
+		return err
+	}
+	if !e.chain.contains(m.Head) {
+		return fmt.Errorf("our claim of epoch %d has head %d, which the file does not contain: %w", m.Epoch, m.Head.Sequence, errInvariant)
+	}
+	e.claim = m
+	e.uploaded = m.Head
+	e.needsFirst = m.Floor.Sequence > 0 && len(m.Snapshots) == 0
+	e.acksAt = time.Now()
+	e.o.Logger.Info("claimed", "database", e.name, "node", m.NodeID, "epoch", m.Epoch, "head", m.Head.Sequence)
+	e.event(Event{Kind: EventClaimed, To: m.Head.Sequence})
+	return e.settle(ctx, m.Head)
+}
+
+// lacksHead returns why a file whose chain lacks the manifest's head must not
+// ship: it is behind, or forked.
+func (e *engine) lacksHead(ctx context.Context, m *versioned) error {
+	at := e.chain.last()
+	forked := func(why string) error {
+		return fmt.Errorf("database %q, file at %d, bucket at %d (node %s, epoch %d): %s: %w",
+			e.name, at.Sequence, m.Head.Sequence, m.NodeID, m.Epoch, why, ErrForked)
+	}
+	if e.captured > at.Sequence {
+		return forked("the file has changes of its own")
+	}
+	if at.Sequence >= m.Head.Sequence {
+		return forked("the bucket is not ahead of the file")
+	}
+	ok, err := isAncestor(ctx, e.store, m, at)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return forked("the file's last change is not in the bucket's history")
+	}
+	if e.o.AutoRestore {
+		entry := e.side.entry(e.name)
+		token := m.ClaimToken
+		entry.Behind = &token
+		if err := e.side.setEntry(e.name, entry); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("database %q, file at %d, bucket at %d: %w", e.name, at.Sequence, m.Head.Sequence, ErrBehind)
+}
+
+// isAncestor follows the batches from at to the head of m and says whether the
+// chain leads there.
+func isAncestor(ctx context.Context, store Store, m *versioned, at link) (bool, error) {
+	for _, s := range m.Snapshots {
+		if s.link().is(at) {
+			return true, nil
+		}
+	}
+	p := plan{start: at}
+	if at.Sequence < m.Floor.Sequence {
+		return false, nil
+	}
+	err := p.fill(ctx, store, m, false)
+	if err != nil {
+		if errors.Is(err, ErrMissing) {
+			return false, nil
+		}
+		return false, err
+	}
+	for _, path := range p.paths {
+		end := at
+		for _, k := range path {
+			if end, err = followLink(ctx, store, k, end); err != nil {
+				break
+			}
+		}
+		if err == nil && end.is(m.Head) {
+			return true, nil
+		}
+		if err != nil && !isAny(err, ErrNotExist, ErrCorrupt, errBroken) {
+			return false, err
+		}
+	}
+	return false, nil
+}

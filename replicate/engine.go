@@ -1,0 +1,338 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// engine ships one file. Everything but the channels, the board and manual
+// belongs to the goroutine of run; snapshots are copied and uploaded by a
+// goroutine of their own that run owns and waits for.
+type engine struct {
+	name  string
+	store Store
+	o     Options
+	side  *sidecar
+	local *local
+	board *board
+	token token // of this start; the manifest carries it while the name is ours
+
+	notify   chan struct{} // capacity 1
+	requests chan *request
+	manual   atomic.Bool
+	hook     func(point string) error // tests: called between any two steps
+
+	claim    *versioned // the manifest as we last wrote it; nil before the claim
+	chain    chain
+	uploaded link  // newest link stored in our epoch or covered by the claim
+	acked    link  // newest link that a manifest of ours covers
+	captured int64 // newest sequence when last looked
+
+	needsFirst bool         // no restore is possible before a first snapshot is named
+	snap       *snapshotJob // nil: none under way
+	snapFailed int          // attempts at a snapshot that failed in a row
+	snapAfter  time.Time    // none is begun before
+	sinceSnap  shipped      // batches stored by this start
+
+	waiting []*request
+	failed  int       // attempts that failed in a row
+	retryAt time.Time // zero: no failed attempt
+	halted  error     // final for this start
+	acksAt  time.Time // when the manifest was last written
+	ended   bool      // the name was released: nothing more is shipped
+	alarmed bool      // EventBacklog was sent for this backlog
+}
+
+// shipped sums batches.
+type shipped struct{ entries, bytes int64 }
+
+// request is a caller that waits in Flush, Snapshot or Shutdown.
+type request struct {
+	ctx      context.Context
+	snapshot bool // wants a snapshot of the target
+	release  bool // wants the name released; the engine ends after it
+	target   int64
+	attempts int
+	done     chan error // capacity 1
+}
+
+// run is the engine's goroutine. It ends when ctx does or a release succeeded.
+func (e *engine) run(ctx context.Context) {
+	defer e.stopSnapshot()
+	look := time.NewTicker(e.o.Sync.Interval)
+	defer look.Stop()
+	timer := time.NewTimer(0) // at once: what an earlier start left behind
+	defer timer.Stop()
+	var wakeAt time.Time // of the debounce; zero: nothing was notified
+	for {
+		var snapDone chan struct{}
+		if e.snap != nil {
+			snapDone = e.snap.done
+		}
+		due := false
+		select {
+		case <-ctx.Done():
+			e.answerAll(ErrClosed)
+			return
+		case r := <-e.requests:
+			e.accept(r)
+			due = true
+		case <-e.notify:
+			if !e.manual.Load() && wakeAt.IsZero() {
+				wakeAt = time.Now().Add(e.o.Sync.Debounce)
+			}
+		case <-look.C:
+			due = !e.manual.Load()
+		case <-snapDone:
+			due = true
+		case <-timer.C:
+			due = true
+		}
+		now := time.Now()
+		if due || !wakeAt.IsZero() && !now.Before(wakeAt) {
+			wakeAt = time.Time{}
+			e.attempt(ctx)
+		}
+		e.board.publish(e)
+		if e.ended {
+			e.answerAll(ErrClosed)
+			return
+		}
+		if d, ok := e.next(wakeAt); ok {
+			timer.Reset(d)
+		} else {
+			timer.Stop()
+		}
+	}
+}
+
+// next returns how long to sleep when nothing else wakes the engine.
+func (e *engine) next(wakeAt time.Time) (time.Duration, bool) {
+	var at time.Time
+	earliest := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	if e.halted != nil {
+		return 0, false
+	}
+	if !e.retryAt.IsZero() {
+		earliest(e.retryAt)
+	} else {
+		earliest(wakeAt)
+		if e.snap == nil && e.snapshotWanted() {
+			earliest(e.snapAfter)
+		}
+		if e.uploaded.Sequence > e.acked.Sequence {
+			earliest(e.acksAt.Add(e.o.Sync.ManifestInterval))
+		}
+	}
+	return max(time.Until(at), 0), !at.IsZero()
+}
+
+// attempt makes one attempt at everything that is due and keeps the outcome.
+func (e *engine) attempt(ctx context.Context) {
+	if e.halted != nil {
+		e.answerAll(e.halted)
+		return
+	}
+	if time.Now().Before(e.retryAt) && len(e.waiting) == 0 {
+		return
+	}
+	err := e.sync(ctx)
+	if ctx.Err() != nil {
+		return // run answers
+	}
+	if err == nil {
+		e.failed, e.retryAt = 0, time.Time{}
+		e.board.succeeded()
+		e.answer()
+		return
+	}
+	e.failed++
+	e.board.failed(err)
+	if halts(err) {
+		e.halted, e.retryAt = err, time.Time{}
+		e.o.Logger.Error("replication has stopped", "database", e.name, "node", e.side.id(), "error", err)
+		e.event(Event{Kind: EventHalted, Err: err})
+		e.answerAll(err)
+		return
+	}
+	wait := e.o.Retry.wait(e.failed - 1)
+	if final(err) {
+		wait = e.o.Retry.Max
+	}
+	e.retryAt = time.Now().Add(wait)
+	e.o.Logger.Warn("replication attempt failed", "database", e.name, "node", e.side.id(), "attempt", e.failed, "wait", wait, "error", err)
+	e.event(Event{Kind: EventRetry, Err: err})
+	e.answer()
+	for _, r := range e.waiting {
+		r.attempts++
+	}
+	e.drop(func(r *request) error {
+		if final(err) || r.attempts >= e.o.Retry.MaxAttempts {
+			return err
+		}
+		return nil
+	})
+}
+
+// sync does everything that is due: claim, snapshot, seal, upload, acknowledge,
+// release. It returns early on the first error; whatever was done stays done,
+// and the next attempt goes on from there.
+func (e *engine) sync(ctx context.Context) error {
+	for {
+		e.takeRequests()
+		if err := e.look(ctx); err != nil {
+			return err
+		}
+		if e.manual.Load() && len(e.waiting) == 0 && e.snap == nil {
+			return nil
+		}
+		snapshot := e.snapshotDue()
+		release := e.releaseDue()
+		if e.captured == e.acked.Sequence && !snapshot && !release && e.snap == nil {
+			return nil // nothing to do, nothing asked
+		}
+		if e.claim == nil {
+			if err := e.claimName(ctx); err != nil {
+				return err
+			}
+			continue // the claim knows more than we did
+		}
+		if snapshot && e.snap == nil {
+			if err := e.beginSnapshot(ctx); err != nil {
+				return err
+			}
+		}
+		progress, err := e.shipNext(ctx)
+		if err != nil {
+			return err
+		}
+		named, err := e.finishSnapshot(ctx)
+		if err != nil {
+			return err
+		}
+		if !named && e.ackDue() {
+			if err := e.acknowledge(ctx, nil, false); err != nil {
+				return err
+			}
+		}
+		e.answer()
+		if progress {
+			e.board.publish(e)
+			continue
+		}
+		if release && e.idle() {
+			return e.release(ctx)
+		}
+		return nil
+	}
+}
+
+// idle says that everything captured is acknowledged and restorable.
+func (e *engine) idle() bool {
+	return e.captured == e.acked.Sequence && !e.needsFirst && e.snap == nil
+}
+
+// look reads how far the local log has come.
+func (e *engine) look(ctx context.Context) error {
+	newest, err := e.local.newest(ctx)
+	if err != nil {
+		return err
+	}
+	if newest < e.captured {
+		return fmt.Errorf("the log ends at %d and had reached %d: %w", newest, e.captured, errInvariant)
+	}
+	e.captured = newest
+	for _, r := range e.waiting {
+		if r.target < 0 {
+			r.target = newest
+		}
+	}
+	return nil
+}
+
+func (e *engine) accept(r *request) {
+	r.target = -1 // read by look, which is after the call
+	e.waiting = append(e.waiting, r)
+}
+
+func (e *engine) takeRequests() {
+	for {
+		select {
+		case r := <-e.requests:
+			e.accept(r)
+		default:
+			return
+		}
+	}
+}
+
+// answer answers everyone whose wish is fulfilled or who has gone.
+func (e *engine) answer() {
+	e.drop(func(r *request) error {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		if r.release {
+			if e.releaseDue() || !e.idle() {
+				return nil
+			}
+			e.ended = true
+			return errDone
+		}
+		if r.target < 0 || e.acked.Sequence < r.target || e.needsFirst {
+			return nil
+		}
+		if r.snapshot && (e.claim == nil || e.claim.snapshotAt() < r.target) {
+			return nil
+		}
+		return errDone
+	})
+}
+
+var errDone = errors.New("done")
+
+// drop answers those of the waiting for whom verdict returns an error; errDone
+// is success.
+func (e *engine) drop(verdict func(*request) error) {
+	kept := e.waiting[:0]
+	for _, r := range e.waiting {
+		switch err := verdict(r); err {
+		case nil:
+			kept = append(kept, r)
+		case errDone:
+			r.done <- nil
+		default:
+			r.done <- err
+		}
+	}
+	clear(e.waiting[len(kept):])
+	e.waiting = kept
+}
+
+func (e *engine) answerAll(err error) {
+	e.takeRequests()
+	e.drop(func(*request) error { return err })
+}
+
+// at is a point between two steps where tests let the engine die.
+func (e *engine) at(point string) error {
+	if e.hook == nil {
+		return nil
+	}
+	return e.hook(point)
+}
+
+func (e *engine) event(v Event) {
+	v.Time = e.o.Now()
+	if e.claim != nil {
+		v.Epoch = e.claim.Epoch
+	}
+	e.o.Events(v)
+}

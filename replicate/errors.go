@@ -1,0 +1,95 @@
+package replicate
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/driftdb/driftdb/internal/envelope"
+)
+
+// Errors that a caller may want to tell apart with errors.Is. Their texts say
+// what to do.
+var (
+	// ErrFenced: another process has claimed the name. This one has stopped
+	// shipping; local reads and writes go on.
+	ErrFenced = errors.New("fenced: another process has claimed this name and this one has stopped shipping; " +
+		"stop one of the two, then restart this one (with Options.TakeOver if it is to win)")
+
+	// ErrForked: the local file and the bucket hold different histories. The
+	// file is left as it is and nothing is shipped.
+	ErrForked = errors.New("forked: the local file and the bucket hold different histories; " +
+		"to go on with the bucket's, move the file away and restart; to keep the file's, replicate it under another name")
+
+	// ErrBehind: the local file is an older state of what the bucket holds and
+	// has no changes of its own.
+	ErrBehind = errors.New("behind: the local file is an older state of what the bucket holds; " +
+		"restart with Options.AutoRestore to have it moved aside and restored, or move it away")
+
+	// ErrOwned: another node owns the name and has not released it. The error
+	// is an *OwnedError.
+	ErrOwned = errors.New("owned by another node")
+
+	// ErrNoBackup: a successful look-up found no backup under the name.
+	ErrNoBackup = errors.New("no backup exists under this name")
+
+	// ErrNoRestorePoint: the backup was begun on a database that already held
+	// data and its first snapshot has not been stored yet.
+	ErrNoRestorePoint = errors.New("no restorable point yet: the first snapshot of this backup has not been completed; " +
+		"let the owner finish it (Snapshot or Flush)")
+
+	// ErrCorrupt: stored bytes are not what the manifest and the hash chain
+	// call for.
+	ErrCorrupt = envelope.ErrCorrupt
+
+	// ErrMissing: an object that the manifest calls for is not in the store.
+	ErrMissing = errors.New("an object that the manifest calls for is missing")
+
+	// ErrV1Manifest: the manifest was written by the original DriftDB.
+	ErrV1Manifest = errors.New("the manifest was written by version 1 of DriftDB; import it first, or use another name")
+
+	// ErrForeignManifest: something that is not this version of DriftDB has
+	// replaced or removed the manifest.
+	ErrForeignManifest = errors.New("the manifest was replaced or removed by something else; " +
+		"stop the other program that uses this name, then restart this one")
+
+	// ErrVersion: the manifest or an object was written by a newer version.
+	ErrVersion = envelope.ErrVersion
+
+	// ErrNotSupported: the object uses a feature of the format that this
+	// version does not read, encryption for one.
+	ErrNotSupported = envelope.ErrNotSupported
+
+	// ErrLogDamaged: the local change log is not what was sealed. Nothing more
+	// is shipped.
+	ErrLogDamaged = errors.New("the local change log was changed by something else; " +
+		"to go on with what the bucket holds, move the file away and restart; to keep the file's rows, replicate it under another name")
+
+	// ErrLocked: another process ships or restores the same file.
+	ErrLocked = errors.New("another process ships or restores this file")
+
+	// ErrNotPrepared: the file is no database whose changes are logged.
+	ErrNotPrepared = errors.New("the file has no change log; open it once with driftdb.Open")
+
+	// ErrClosed: the replica was closed or never started.
+	ErrClosed = errors.New("the replica is not running")
+
+	// ErrExists: a restore never writes over a file.
+	ErrExists = errors.New("a file exists at the path; move it away first")
+)
+
+// OwnedError says which node owns a name. It is an [ErrOwned].
+type OwnedError struct {
+	Name  string    // the database's name
+	Node  string    // the owner's node id
+	Since time.Time // when the owner claimed it
+}
+
+func (e *OwnedError) Error() string {
+	return fmt.Sprintf("%q is owned by node %s since %s and was not released: shut that node down cleanly; "+
+		"or give both the same Options.NodeID if they are one and the same; or set Options.TakeOver if it will never come back",
+		e.Name, e.Node, e.Since.UTC().Format(time.RFC3339))
+}
+
+// Is makes errors.Is(err, ErrOwned) true.
+func (e *OwnedError) Is(target error) bool { return target == ErrOwned }

@@ -1,0 +1,126 @@
+package replicate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// versioned is a manifest together with the entity tag it was read or written
+// under.
+type versioned struct {
+	*manifest
+	etag string
+}
+
+// readManifest returns nil when a successful look-up found none. Every other
+// outcome but a valid manifest is an error: a manifest that cannot be read is
+// never taken for a missing one.
+func readManifest(ctx context.Context, store Store, db string) (*versioned, error) {
+	body, info, err := store.Get(ctx, manifestKey(db))
+	if errors.Is(err, ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest of %q: %w", db, err)
+	}
+	b, err := io.ReadAll(io.LimitReader(newBodyReader(body, info), maxManifest+1))
+	if closeErr := body.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest of %q: %w", db, err)
+	}
+	if len(b) > maxManifest {
+		return nil, fmt.Errorf("manifest of %q is larger than %d bytes: %w", db, maxManifest, ErrCorrupt)
+	}
+	m, err := parseManifest(b, db)
+	if err != nil {
+		return nil, fmt.Errorf("database %q: %w", db, err)
+	}
+	return &versioned{manifest: m, etag: info.ETag}, nil
+}
+
+// errConflict: the manifest is not the one that was to be replaced. The
+// *versioned beside it is what is there, nil for none.
+var errConflict = errors.New("the manifest has changed")
+
+// swap writes next in place of prev (nil: of none) and returns it with its new
+// entity tag. A reply that was lost is recognised by the nonce: it is new in
+// every write, so the same nonce is the same write.
+func swap(ctx context.Context, store Store, prev *versioned, next *manifest, now time.Time) (*versioned, error) {
+	next.Revision = 1
+	cond := Condition{IfAbsent: true}
+	if prev != nil {
+		next.Revision = prev.Revision + 1
+		cond = Condition{IfMatch: prev.etag}
+	}
+	next.Nonce = newToken()
+	next.UpdatedAt = now.UnixMilli()
+	next.trim()
+	b, err := next.encode()
+	if err != nil {
+		return nil, err
+	}
+	etag, err := store.Put(ctx, manifestKey(next.DBName), bytesBody(b), cond)
+	if err == nil {
+		return &versioned{manifest: next, etag: etag}, nil
+	}
+	if !errors.Is(err, ErrPrecondition) {
+		return nil, fmt.Errorf("write the manifest of %q: %w", next.DBName, err)
+	}
+	found, err := readManifest(ctx, store, next.DBName)
+	if err != nil {
+		return nil, err
+	}
+	if found != nil && found.Nonce == next.Nonce {
+		return found, nil
+	}
+	return found, errConflict
+}
+
+func bytesBody(b []byte) Body {
+	return Body{
+		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil },
+		Size: int64(len(b)),
+	}
+}
+
+// bodyReader reads what Get opened and tells a body that broke off, which may
+// be tried again, from one that is whole and wrong.
+type bodyReader struct {
+	src  io.Reader
+	left int64 // bytes still to come, below 0 if not known
+	n    int64
+}
+
+func newBodyReader(src io.Reader, info Info) *bodyReader {
+	return &bodyReader{src: src, left: info.Size}
+}
+
+func (r *bodyReader) Read(p []byte) (int, error) {
+	n, err := r.src.Read(p)
+	r.n += int64(n)
+	r.left -= int64(n)
+	switch {
+	case err == io.EOF && r.left > 0:
+		return n, fmt.Errorf("the body broke off %d bytes before its end", r.left)
+	case err != nil && err != io.EOF:
+		// Cut from io.ErrUnexpectedEOF, which would look like a damaged object.
+		return n, &bodyError{err}
+	}
+	return n, err
+}
+
+// bodyError is an error of the transport while a body was read.
+type bodyError struct{ err error }
+
+func (e *bodyError) Error() string { return "read the body: " + e.err.Error() }
+
+// Is lets a cancelled context and a permanent error through, and nothing else.
+func (e *bodyError) Is(target error) bool {
+	return (target == context.Canceled || target == context.DeadlineExceeded) && errors.Is(e.err, target)
+}

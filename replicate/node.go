@@ -1,0 +1,202 @@
+package replicate
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+
+	"github.com/driftdb/driftdb/internal/durable"
+)
+
+// sidecar is the directory beside a database file: section 2 of
+// docs/format.md. It is locked from openSidecar to close.
+type sidecar struct {
+	file string // the database file, symbolic links resolved
+	dir  string
+	lock *flock.Flock
+	node nodeFile
+
+	fixed string // Options.NodeID
+}
+
+// id is the node's id.
+func (s *sidecar) id() string {
+	if s.fixed != "" {
+		return s.fixed
+	}
+	return s.node.NodeID
+}
+
+// nodeFile is node.json.
+type nodeFile struct {
+	Version   int                  `json:"version"`
+	NodeID    string               `json:"nodeId"`
+	Databases map[string]nodeEntry `json:"databases"`
+}
+
+type nodeEntry struct {
+	Marker *marker `json:"marker,omitempty"`
+	// Behind is the claim token of the manifest that the file was found to be
+	// an older state of: the next Prepare looks again, with nobody using the
+	// file.
+	Behind *token `json:"behind,omitempty"`
+}
+
+// marker is there while a take-over is under way: tokens of ours that the
+// manifest may carry.
+type marker struct {
+	Confirmed *token `json:"confirmed,omitempty"`
+	Trying    *token `json:"trying,omitempty"`
+}
+
+func (m *marker) has(t token) bool {
+	return m != nil && (m.Confirmed != nil && *m.Confirmed == t || m.Trying != nil && *m.Trying == t)
+}
+
+// openSidecar makes and locks the directory beside the database file at path,
+// which need not exist, and reads or makes node.json.
+func openSidecar(path string) (*sidecar, error) {
+	file, err := resolve(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &sidecar{file: file, dir: file + "-drift"}
+	if err := os.Mkdir(s.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make the directory beside the database: %w", err)
+	}
+	s.lock = flock.New(filepath.Join(s.dir, "lock"), flock.SetPermissions(0o600))
+	locked, err := s.lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", s.lock.Path(), err)
+	}
+	if !locked {
+		_ = s.lock.Close()
+		return nil, fmt.Errorf("%s: %w", file, ErrLocked)
+	}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *sidecar) nodePath() string { return filepath.Join(s.dir, "node.json") }
+
+func (s *sidecar) load() error {
+	b, err := os.ReadFile(s.nodePath())
+	if errors.Is(err, fs.ErrNotExist) {
+		var id [6]byte
+		_, _ = rand.Read(id[:]) // never fails
+		s.node = nodeFile{Version: formatVersion, NodeID: hex.EncodeToString(id[:])}
+		return s.save()
+	}
+	if err != nil {
+		return fmt.Errorf("read the node's id: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s.node); err != nil {
+		return fmt.Errorf("%s is damaged (%w); without it this machine counts as a new node", s.nodePath(), err)
+	}
+	if s.node.Version > formatVersion {
+		return fmt.Errorf("%s: version %d: %w", s.nodePath(), s.node.Version, ErrVersion)
+	}
+	if err := checkName("node id", s.node.NodeID); err != nil {
+		return fmt.Errorf("%s is damaged: %w; without it this machine counts as a new node", s.nodePath(), err)
+	}
+	return nil
+}
+
+func (s *sidecar) save() error {
+	if s.node.Databases == nil {
+		s.node.Databases = map[string]nodeEntry{}
+	}
+	b, err := json.Marshal(s.node)
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(s.nodePath(), b, 0o600); err != nil {
+		return fmt.Errorf("write the node's id: %w", err)
+	}
+	return nil
+}
+
+// entry returns what is kept for the database called name.
+func (s *sidecar) entry(name string) nodeEntry { return s.node.Databases[name] }
+
+// setEntry keeps e for the database called name: it is on the disk when
+// setEntry returns.
+func (s *sidecar) setEntry(name string, e nodeEntry) error {
+	old, had := s.node.Databases[name]
+	if !had && e == (nodeEntry{}) {
+		return nil
+	}
+	if e == (nodeEntry{}) {
+		delete(s.node.Databases, name)
+	} else {
+		s.node.Databases[name] = e
+	}
+	err := s.save()
+	if err != nil && had {
+		s.node.Databases[name] = old
+	}
+	return err
+}
+
+// clean removes partial copies that a process left behind when it died. The
+// lock says that nobody is at work on them.
+func (s *sidecar) clean() error {
+	for _, pattern := range []string{"snapshot-*", "restore-*"} {
+		left, err := filepath.Glob(filepath.Join(escapeGlob(s.dir), pattern))
+		if err != nil {
+			return err
+		}
+		for _, dir := range left {
+			if err := os.RemoveAll(dir); err != nil {
+				return fmt.Errorf("remove a partial copy: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// close lets go of the lock. The lock file stays: a lock on a file that was
+// replaced would lock nobody out.
+func (s *sidecar) close() error {
+	if err := s.lock.Close(); err != nil {
+		return fmt.Errorf("unlock %s: %w", s.lock.Path(), err)
+	}
+	return nil
+}
+
+// resolve returns the path that the database file has or will have once every
+// symbolic link is followed, a dangling one included.
+func resolve(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("resolve %s: %w", path, err)
+	}
+	for range 40 {
+		dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+		if err != nil {
+			return "", fmt.Errorf("resolve %s: %w", path, err)
+		}
+		abs = filepath.Join(dir, filepath.Base(abs))
+		target, err := os.Readlink(abs)
+		if err != nil { // not a link, or nothing there
+			return abs, nil
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(dir, target)
+		}
+		abs = target
+	}
+	return "", fmt.Errorf("resolve %s: too many symbolic links", path)
+}

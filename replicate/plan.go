@@ -1,0 +1,140 @@
+package replicate
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/driftdb/driftdb/internal/envelope"
+)
+
+// plan is what a restore reads, in order. Making one lists keys and opens no
+// object: the hash chain decides while it is executed.
+type plan struct {
+	m        *versioned
+	snapshot *snapshotEntry // nil: begins at start with an empty database
+	start    link           // where the batches begin
+
+	// paths are the ways from start to the manifest's head by sequence numbers,
+	// nearly always one. The one whose chain ends in head's hash counts.
+	paths [][]objectKey
+
+	// tail holds the batches of the manifest's own node and epoch that begin
+	// beyond head, by first sequence. Those that chain count, from an epoch
+	// that no take-over has fenced.
+	tail map[int64]objectKey
+}
+
+// maxPaths bounds the ways that are tried. More than one needs two batches of
+// one range, which no writer of this format leaves behind.
+const maxPaths = 8
+
+// startingPoints returns where a restore of m may begin, the best first.
+func (m *manifest) startingPoints() []plan {
+	var points []plan
+	for i := len(m.Snapshots) - 1; i >= 0; i-- {
+		s := m.Snapshots[i]
+		points = append(points, plan{snapshot: &s, start: s.link()})
+	}
+	if m.Floor.Sequence == 0 {
+		points = append(points, plan{start: m.Floor})
+	}
+	return points
+}
+
+// fill lists the batches that lead from p.start to the head of m, and beyond if
+// wanted.
+func (p *plan) fill(ctx context.Context, store Store, m *versioned, beyond bool) error {
+	p.m = m
+	next := map[int64][]objectKey{}
+	for _, l := range m.Lineage {
+		if l.End == nil || l.End.Sequence <= p.start.Sequence {
+			continue
+		}
+		if err := listBatches(ctx, store, m.DBName, l.Node, l.Epoch, p.start.Sequence, func(k objectKey) bool {
+			if k.to <= l.End.Sequence {
+				next[k.from] = append(next[k.from], k)
+			}
+			return k.from <= l.End.Sequence
+		}); err != nil {
+			return err
+		}
+	}
+	p.tail = map[int64]objectKey{}
+	beyond = beyond && m.open() < 0
+	if beyond || m.Head.Sequence > p.start.Sequence {
+		if err := listBatches(ctx, store, m.DBName, m.NodeID, m.Epoch, p.start.Sequence, func(k objectKey) bool {
+			if k.to <= m.Head.Sequence {
+				next[k.from] = append(next[k.from], k)
+			} else if k.from > m.Head.Sequence && beyond {
+				p.tail[k.from] = k
+			}
+			return beyond || k.from <= m.Head.Sequence
+		}); err != nil {
+			return err
+		}
+	}
+	p.paths = findPaths(next, p.start.Sequence, m.Head.Sequence)
+	if len(p.paths) == 0 {
+		if len(m.Packs) > 0 {
+			return fmt.Errorf("the way from %d to %d leads through packs: %w", p.start.Sequence, m.Head.Sequence, ErrNotSupported)
+		}
+		return fmt.Errorf("no batches lead from %d to %d: %w", p.start.Sequence, m.Head.Sequence, ErrMissing)
+	}
+	return nil
+}
+
+// listBatches calls each for the batches of one epoch that begin above after,
+// in order of their keys, until each returns false. Keys that are not of this
+// format are passed over.
+func listBatches(ctx context.Context, store Store, db, node string, epoch uint32, after int64, each func(objectKey) bool) error {
+	for info, err := range store.List(ctx, logsPrefix(db, node, epoch), logsAfter(db, node, epoch, after)) {
+		if err != nil {
+			return fmt.Errorf("list the batches of node %s, epoch %d: %w", node, epoch, err)
+		}
+		k, err := parseKey(info.Key)
+		if err != nil || k.kind != envelope.Batch || k.from <= after {
+			continue
+		}
+		if !each(k) {
+			break
+		}
+	}
+	return nil
+}
+
+// findPaths returns the sequences of batches that lead from the position at to
+// the position end without a gap, at most maxPaths.
+func findPaths(next map[int64][]objectKey, at, end int64) [][]objectKey {
+	var paths [][]objectKey
+	dead := map[int64]bool{}
+	// walk recurses only where the way forks: a day of batches is a long way.
+	var walk func(path []objectKey, at int64) bool
+	walk = func(path []objectKey, at int64) bool {
+		start := at
+		for at < end && !dead[at] && len(next[at+1]) == 1 {
+			path = append(path, next[at+1][0])
+			at = next[at+1][0].to
+		}
+		if at == end {
+			paths = append(paths, slices.Clone(path))
+			return true
+		}
+		found := false
+		if at < end && !dead[at] {
+			c := next[at+1]
+			slices.SortStableFunc(c, func(a, b objectKey) int { return cmp.Compare(b.epoch, a.epoch) })
+			for _, k := range c {
+				if len(paths) < maxPaths {
+					found = walk(append(slices.Clip(path), k), k.to) || found
+				}
+			}
+			dead[at] = !found
+		}
+		dead[start] = !found
+		return found
+	}
+	walk(nil, at)
+	return paths
+}

@@ -1,0 +1,329 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// taker carries out the steps by which a node goes on with the bucket's
+// history instead of, or without, a file of its own: mark, fence, list,
+// freeze, restore. Each step can be the last one before a crash; the marker
+// beside the file lets the next start go on.
+type taker struct {
+	name  string
+	store Store
+	o     Options
+	side  *sidecar
+	token token
+	hook  func(point string) error
+}
+
+func (t *taker) at(point string) error {
+	if t.hook == nil {
+		return nil
+	}
+	return t.hook(point)
+}
+
+// prepare makes the file ready to be opened and returns the claim if one was
+// needed for that, nil if the file is to be used as it is or to be made anew.
+func (t *taker) prepare(ctx context.Context) (*versioned, error) {
+	there, err := exists(t.side.file)
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		if err := moveLeftovers(t.side.file, t.o.Now()); err != nil {
+			return nil, err
+		}
+	}
+	entry := t.side.entry(t.name)
+	switch {
+	case t.o.TakeOver, entry.Marker != nil:
+	case there && entry.Behind != nil && t.o.AutoRestore:
+	case !there && t.o.AutoRestore:
+	default:
+		return nil, nil
+	}
+	var claim *versioned
+	err = t.o.Retry.do(ctx, func() error {
+		var err error
+		claim, err = t.takeOver(ctx, there)
+		return err
+	})
+	return claim, err
+}
+
+// takeOver runs the steps from the manifest as it is now.
+func (t *taker) takeOver(ctx context.Context, there bool) (*versioned, error) {
+	m, err := readManifest(ctx, t.store, t.name)
+	if err != nil {
+		return nil, err
+	}
+	go_, err := t.judge(ctx, m, there)
+	if err != nil {
+		return nil, err
+	}
+	if !go_ {
+		return nil, t.side.setEntry(t.name, nodeEntry{}) // the rules apply afresh
+	}
+	if m, err = t.fence(ctx, m); err != nil {
+		return nil, err
+	}
+	if m, err = t.freeze(ctx, m); err != nil {
+		return nil, err
+	}
+	if err := t.settle(ctx, m, there); err != nil {
+		return nil, err
+	}
+	if err := t.at("restored"); err != nil {
+		return nil, err
+	}
+	if err := t.side.setEntry(t.name, nodeEntry{}); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// judge says whether the name is to be taken over, or why it must not be.
+func (t *taker) judge(ctx context.Context, m *versioned, there bool) (bool, error) {
+	if m == nil {
+		return false, nil // no backup exists: a new file, or the first claim of this one
+	}
+	entry := t.side.entry(t.name)
+	ours := m.NodeID == t.side.id()
+	free := ours || m.Released
+	switch {
+	case m.ClaimToken == t.token, entry.Marker.has(m.ClaimToken): // a take-over of ours, interrupted
+	case t.o.TakeOver:
+	case !there && t.o.AutoRestore && !free:
+		return false, &OwnedError{Name: t.name, Node: m.NodeID, Since: time.UnixMilli(m.ClaimedAt)}
+	case !there && t.o.AutoRestore:
+	case there && t.o.AutoRestore && free && entry.Behind != nil && *entry.Behind == m.ClaimToken:
+		behind, err := t.stillBehind(ctx, m)
+		if !behind || err != nil {
+			return false, err
+		}
+	default:
+		return false, nil
+	}
+	if !there && m.Floor.Sequence > 0 && len(m.Snapshots) == 0 {
+		return false, fmt.Errorf("database %q: %w", t.name, ErrNoRestorePoint)
+	}
+	return true, nil
+}
+
+// stillBehind looks again at a file that an earlier start found to be an older
+// state of the bucket's: it may have been written to since.
+func (t *taker) stillBehind(ctx context.Context, m *versioned) (bool, error) {
+	e, err := t.examine(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer e.close()
+	if e.chain.contains(m.Head) || e.captured > e.chain.last().Sequence || e.chain.last().Sequence >= m.Head.Sequence {
+		return false, nil
+	}
+	return isAncestor(ctx, t.store, m, e.chain.last())
+}
+
+// fence claims the name, so that the old owner can acknowledge nothing more.
+// Its last epoch stays open until freeze has seen how far it came.
+func (t *taker) fence(ctx context.Context, m *versioned) (*versioned, error) {
+	if m.ClaimToken == t.token {
+		return m, t.confirm() // the answer to an earlier attempt was lost
+	}
+	entry := t.side.entry(t.name)
+	if entry.Marker == nil {
+		entry.Marker = &marker{}
+	}
+	entry.Marker = &marker{Confirmed: entry.Marker.Confirmed, Trying: &t.token}
+	if err := t.side.setEntry(t.name, entry); err != nil {
+		return nil, err
+	}
+	if err := t.at("marked"); err != nil {
+		return nil, err
+	}
+	next := m.clone()
+	if m.open() < 0 {
+		next.Lineage = append(next.Lineage, lineageEntry{Node: m.NodeID, Epoch: m.Epoch})
+	} // else the open one stays the open one; the epoch that fenced it has shipped nothing
+	next.Epoch, next.NodeID, next.ClaimToken = m.Epoch+1, t.side.id(), t.token
+	next.ClaimedAt, next.Released = t.o.Now().UnixMilli(), false
+	v, err := swap(ctx, t.store, m, next, t.o.Now())
+	if errors.Is(err, errConflict) {
+		return nil, errors.New("the manifest changed while the name was being claimed") // judged again
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := t.at("fenced"); err != nil {
+		return nil, err
+	}
+	t.o.Logger.Info("claimed", "database", t.name, "node", v.NodeID, "epoch", v.Epoch, "head", v.Head.Sequence)
+	t.o.Events(Event{Kind: EventClaimed, Time: t.o.Now(), Epoch: v.Epoch, To: v.Head.Sequence})
+	return v, t.confirm()
+}
+
+// confirm keeps that the manifest carries our token.
+func (t *taker) confirm() error {
+	return t.side.setEntry(t.name, nodeEntry{Marker: &marker{Confirmed: &t.token}, Behind: t.side.entry(t.name).Behind})
+}
+
+// freeze lists what the fenced epoch holds beyond head and closes it there for
+// ever: what its owner still uploads does not count.
+func (t *taker) freeze(ctx context.Context, m *versioned) (*versioned, error) {
+	for {
+		i := m.open()
+		if i < 0 {
+			return m, nil
+		}
+		open := m.Lineage[i]
+		end, err := chainedTail(ctx, t.store, m, open)
+		if err != nil {
+			return nil, err
+		}
+		if err := t.at("listed"); err != nil {
+			return nil, err
+		}
+		next := m.clone()
+		next.Lineage = append(next.Lineage[:i], next.Lineage[i+1:]...)
+		next.closeEpoch(open.Node, open.Epoch, end)
+		next.Head = end
+		v, err := swap(ctx, t.store, m, next, t.o.Now())
+		switch {
+		case errors.Is(err, errConflict) && v != nil && v.ClaimToken == t.token:
+			m = v
+			continue
+		case errors.Is(err, errConflict):
+			return nil, fmt.Errorf("database %q, while it was being taken over: %w", t.name, ErrFenced)
+		case err != nil:
+			return nil, err
+		}
+		return v, t.at("frozen")
+	}
+}
+
+// chainedTail follows the batches of the open epoch from head as long as they
+// chain.
+func chainedTail(ctx context.Context, store Store, m *versioned, open lineageEntry) (link, error) {
+	stored := map[int64]objectKey{}
+	if err := listBatches(ctx, store, m.DBName, open.Node, open.Epoch, m.Head.Sequence, func(k objectKey) bool {
+		stored[k.from] = k
+		return true
+	}); err != nil {
+		return link{}, err
+	}
+	end := m.Head
+	for {
+		k, ok := stored[end.Sequence+1]
+		if !ok {
+			return end, nil
+		}
+		next, err := followLink(ctx, store, k, end)
+		if errors.Is(err, errBroken) || errors.Is(err, ErrNotExist) {
+			return end, nil
+		}
+		if err != nil {
+			return end, err
+		}
+		end = next
+	}
+}
+
+// settle makes the file what the frozen head calls for: it is kept when it
+// contains head, and otherwise moved aside and restored.
+func (t *taker) settle(ctx context.Context, m *versioned, there bool) error {
+	aside := ""
+	if there {
+		e, err := t.examine(ctx)
+		if err != nil {
+			return err
+		}
+		kept, at, beyond := e.chain.contains(m.Head), e.chain.last(), e.captured > e.chain.last().Sequence
+		if err := e.close(); err != nil {
+			return err
+		}
+		if kept {
+			return nil
+		}
+		if m.Head.Sequence == 0 {
+			return fmt.Errorf("database %q: the bucket holds nothing, the file is at %d: %w", t.name, at.Sequence, ErrForked)
+		}
+		aside = fmt.Sprintf("%s.forked-%d", t.side.file, at.Sequence)
+		if ok, err := isAncestor(ctx, t.store, m, at); err != nil {
+			return err
+		} else if ok && !beyond {
+			aside = fmt.Sprintf("%s.behind-%d", t.side.file, at.Sequence)
+		}
+	}
+	if m.Head.Sequence == 0 {
+		return nil // claimed once, nothing acknowledged: the file is made anew
+	}
+	r := &restorer{name: t.name, store: t.store, side: t.side, retry: t.o.Retry, logger: t.o.Logger, now: t.o.Now, aside: aside, hook: t.hook}
+	result, err := r.run(ctx, m, &t.token)
+	if err != nil {
+		return err
+	}
+	if aside != "" {
+		t.o.Logger.Warn("the local file was moved aside", "database", t.name, "to", r.aside)
+		t.o.Events(Event{Kind: EventMovedAside, Time: t.o.Now(), Epoch: m.Epoch, Key: r.aside})
+	}
+	t.o.Logger.Info("restored", "database", t.name, "sequence", result.Position.Sequence, "snapshot", result.Snapshot, "batches", result.Batches)
+	t.o.Events(Event{Kind: EventRestored, Time: t.o.Now(), Epoch: m.Epoch, To: result.Position.Sequence, Bytes: result.Bytes})
+	return nil
+}
+
+// examined is a file that was opened to see what it holds.
+type examined struct {
+	local    *local
+	chain    chain
+	captured int64
+}
+
+func (e *examined) close() error { return e.local.close() }
+
+func (t *taker) examine(ctx context.Context) (*examined, error) {
+	l, err := openLocal(ctx, t.side.file)
+	if err != nil {
+		return nil, err
+	}
+	c, err := l.chain(ctx, t.name)
+	if err == nil {
+		var captured int64
+		if captured, err = l.newest(ctx); err == nil {
+			return &examined{local: l, chain: c, captured: captured}, nil
+		}
+	}
+	return nil, errors.Join(err, l.close())
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// moveLeftovers moves a write-ahead log whose database is gone out of the way:
+// SQLite would play it into the next file of that name.
+func moveLeftovers(file string, now time.Time) error {
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		there, err := exists(file + suffix)
+		if err != nil || !there {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := os.Rename(file+suffix, fmt.Sprintf("%s%s.stale-%d", file, suffix, now.UnixMilli())); err != nil {
+			return fmt.Errorf("move a left-over %s file aside: %w", suffix, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,235 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/driftdb/driftdb/internal/changelog"
+)
+
+// Position is a place in the history of one file.
+type Position = changelog.Position
+
+// RestoreOptions of Restore. The zero value restores to the newest state.
+type RestoreOptions struct {
+	Retry    Retry                 // as in Options
+	Logger   *slog.Logger          // defaults to none
+	Progress func(RestoreProgress) // called after every object; defaults to none
+}
+
+// RestoreProgress is how far a restore has come.
+type RestoreProgress struct {
+	Sequence int64 // reached
+	Target   int64 // at the end, as far as it is known
+	Bytes    int64 // read from the store
+}
+
+// RestoreResult is what a restore did.
+type RestoreResult struct {
+	Position             Position      // where the restored file stands: its new generation, the source's sequence
+	NodeID               string        // whose manifest it came from
+	Epoch                uint32        // the manifest's
+	Snapshot             int64         // sequence of the snapshot it began with; 0 for none
+	Damaged              []string      // snapshots that were passed over because they are damaged or missing
+	Batches              int           // applied
+	Entries              int64         // applied
+	Tail                 int64         // entries beyond the manifest's head
+	Bytes                int64         // read from the store
+	ForeignKeyViolations int           // rows that broke a foreign key in the source already
+	Duration             time.Duration // from first request to the file in place
+}
+
+// Restore rebuilds the database called name at path, where no file may be. The
+// file appears whole and verified, or not at all. ErrNoBackup: the store was
+// read and holds no backup of that name.
+func Restore(ctx context.Context, name string, store Store, path string, o RestoreOptions) (RestoreResult, error) {
+	result, err := restore(ctx, name, store, path, o)
+	if err != nil {
+		return RestoreResult{}, fmt.Errorf("restore %q to %s: %w", name, path, err)
+	}
+	return result, nil
+}
+
+func restore(ctx context.Context, name string, store Store, path string, o RestoreOptions) (_ RestoreResult, err error) {
+	filled := Options{Retry: o.Retry, Logger: o.Logger}.withDefaults()
+	if err := errors.Join(checkName("database name", name), filled.validate()); err != nil {
+		return RestoreResult{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return RestoreResult{}, err
+	}
+	side, err := openSidecar(path)
+	if err != nil {
+		return RestoreResult{}, err
+	}
+	defer func() { err = errors.Join(err, side.close()) }()
+	if there, err := exists(side.file); err != nil {
+		return RestoreResult{}, err
+	} else if there {
+		return RestoreResult{}, ErrExists
+	}
+	if err := side.clean(); err != nil {
+		return RestoreResult{}, err
+	}
+	r := &restorer{name: name, store: store, side: side, retry: filled.Retry, logger: filled.Logger, now: filled.Now, progress: o.Progress}
+	var m *versioned
+	if err := r.retry.do(ctx, func() error {
+		m, err = readManifest(ctx, store, name)
+		return err
+	}); err != nil {
+		return RestoreResult{}, err
+	}
+	if m == nil {
+		return RestoreResult{}, ErrNoBackup
+	}
+	return r.run(ctx, m, nil)
+}
+
+// restorer rebuilds one file: plan, execute, place.
+type restorer struct {
+	name     string
+	store    Store
+	side     *sidecar
+	retry    Retry
+	logger   *slog.Logger
+	now      func() time.Time
+	progress func(RestoreProgress)
+	aside    string // where a file that stands in the way is moved; "" refuses
+	hook     func(point string) error
+}
+
+// errMoved: the manifest has changed since the plan was made.
+var errMoved = errors.New("the manifest has moved on")
+
+// run restores the state of m, and of what follows it, until the manifest stays
+// where it is. ours is the token of a take-over: then nothing follows head, and
+// a manifest with another token is ErrFenced.
+func (r *restorer) run(ctx context.Context, m *versioned, ours *token) (RestoreResult, error) {
+	began := time.Now()
+	var result RestoreResult
+	err := r.retry.do(ctx, func() error {
+		for {
+			var err error
+			result, err = r.attempt(ctx, m, ours)
+			if !errors.Is(err, errMoved) && !isAny(err, ErrNotExist, ErrMissing, ErrCorrupt) {
+				return err
+			}
+			// What is missing may have been pruned for a newer snapshot, so an
+			// unmoved manifest alone makes it an error.
+			now, readErr := readManifest(ctx, r.store, r.name)
+			switch {
+			case readErr != nil:
+				return readErr
+			case now == nil:
+				return fmt.Errorf("%w: %w", ErrForeignManifest, err)
+			case ours != nil && now.ClaimToken != *ours:
+				return ErrFenced
+			case now.Revision == m.Revision && now.Nonce == m.Nonce:
+				return err
+			}
+			m = now
+		}
+	})
+	if err != nil {
+		return RestoreResult{}, err
+	}
+	result.Duration = elapsed(began, time.Now())
+	return result, nil
+}
+
+// attempt restores by the manifest m from the best starting point that is
+// whole.
+func (r *restorer) attempt(ctx context.Context, m *versioned, ours *token) (RestoreResult, error) {
+	points := m.startingPoints()
+	if len(points) == 0 {
+		return RestoreResult{}, ErrNoRestorePoint
+	}
+	var damaged []string
+	var first error
+	for i := range points {
+		p := &points[i]
+		result, err := r.from(ctx, p, m, ours == nil)
+		if err == nil {
+			result.Damaged = damaged
+			return result, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if !isAny(err, ErrNotExist, ErrMissing, ErrCorrupt) || ctx.Err() != nil {
+			return RestoreResult{}, err
+		}
+		if p.snapshot == nil {
+			break
+		}
+		damaged = append(damaged, p.snapshot.Key)
+		r.logger.Warn("a restore point cannot be used", "database", r.name, "key", p.snapshot.Key, "error", err)
+		// A snapshot that is gone may mean that the manifest is old news.
+		if now, err := readManifest(ctx, r.store, r.name); err != nil {
+			return RestoreResult{}, err
+		} else if now == nil || now.Nonce != m.Nonce {
+			return RestoreResult{}, errMoved
+		}
+	}
+	return RestoreResult{}, first
+}
+
+// from carries out one plan in a directory of its own and gives the file its
+// name.
+func (r *restorer) from(ctx context.Context, p *plan, m *versioned, beyond bool) (result RestoreResult, err error) {
+	if err := p.fill(ctx, r.store, m, beyond); err != nil {
+		return result, err
+	}
+	if p.snapshot == nil && m.Head.Sequence == 0 && p.tail[1] == (objectKey{}) {
+		return result, fmt.Errorf("the name was claimed and nothing stored yet: %w", ErrNoRestorePoint)
+	}
+	for i, path := range p.paths {
+		b, err := r.build(ctx, p, path)
+		if err == nil {
+			result, err = r.finish(ctx, b, p)
+			return result, errors.Join(err, b.discard())
+		}
+		if i+1 == len(p.paths) || !isAny(err, ErrCorrupt, ErrNotExist) {
+			return result, err
+		}
+	}
+	return result, errMoved // not reached: fill returns at least one path
+}
+
+// finish confirms a tail, checks the file and puts it in its place.
+func (r *restorer) finish(ctx context.Context, b *build, p *plan) (RestoreResult, error) {
+	if err := r.at("applied"); err != nil {
+		return RestoreResult{}, err
+	}
+	if b.result.Tail > 0 {
+		now, err := readManifest(ctx, r.store, r.name)
+		if err != nil {
+			return RestoreResult{}, err
+		}
+		// What was read beyond head counts only while its owner owns the name.
+		if now == nil || now.Epoch != p.m.Epoch || now.ClaimToken != p.m.ClaimToken || now.open() >= 0 {
+			return RestoreResult{}, errMoved
+		}
+	}
+	if err := b.close(ctx); err != nil {
+		return RestoreResult{}, err
+	}
+	if err := r.place(ctx, b.path); err != nil {
+		return RestoreResult{}, err
+	}
+	b.result.NodeID, b.result.Epoch = p.m.NodeID, p.m.Epoch
+	return b.result, nil
+}
+
+func (r *restorer) at(point string) error {
+	if r.hook == nil {
+		return nil
+	}
+	return r.hook(point)
+}
+
+func isExist(err error) bool { return errors.Is(err, fs.ErrExist) }

@@ -1,0 +1,74 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// final says whether an error is one that trying again will not mend. What is
+// not known to be final is transient: the queue must never be stuck for ever.
+func final(err error) bool {
+	var permanent *PermanentError
+	if errors.As(err, &permanent) {
+		return true
+	}
+	return halts(err) || isAny(err, ErrOwned, ErrNoBackup, ErrNoRestorePoint, ErrNotSupported, ErrExists, ErrLocked, ErrNotPrepared, ErrClosed)
+}
+
+// halts says whether an error ends shipping for this start: going on could
+// damage what is stored, or would be refused for ever.
+func halts(err error) bool {
+	return isAny(err, ErrFenced, ErrForked, ErrBehind, ErrV1Manifest, ErrForeignManifest, ErrVersion, ErrLogDamaged, errInvariant)
+}
+
+func isAny(err error, targets ...error) bool {
+	for _, t := range targets {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// errInvariant: something that always holds did not; shipping stops rather than
+// go on.
+var errInvariant = errors.New("an internal assertion failed; nothing more is shipped; please report this")
+
+// wait returns a random time up to Base × 2^attempt, at most Max: full jitter,
+// so that many clients do not come back at once. attempt counts from 0.
+func (o Retry) wait(attempt int) time.Duration {
+	top := o.Max
+	if attempt < 32 {
+		if d := o.Base << attempt; d > 0 && d < top {
+			top = d
+		}
+	}
+	return rand.N(top) + 1
+}
+
+// do calls f until it succeeds, fails for good, was tried MaxAttempts times or
+// ctx ends. It returns the last error.
+func (o Retry) do(ctx context.Context, f func() error) error {
+	for attempt := 0; ; attempt++ {
+		err := f()
+		if err == nil || final(err) || ctx.Err() != nil || attempt+1 >= o.MaxAttempts {
+			return err
+		}
+		if err := sleep(ctx, o.wait(attempt)); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

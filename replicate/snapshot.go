@@ -1,0 +1,242 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/driftdb/driftdb/internal/envelope"
+)
+
+// snapshotJob is a snapshot under way. The engine opens the read transaction
+// itself, between two seals, and makes the next batch end where the copy does;
+// copying, checking and uploading run in a goroutine of their own so that
+// batches go on meanwhile.
+type snapshotJob struct {
+	sequence int64
+	shipped  chan link // capacity 1: the link at sequence, once it is stored
+	told     bool      // shipped was sent
+	done     chan struct{}
+	cancel   context.CancelFunc
+
+	entry snapshotEntry // set before done is closed
+	err   error
+}
+
+// snapshotDue says whether a snapshot should be begun now.
+func (e *engine) snapshotDue() bool {
+	if time.Now().Before(e.snapAfter) {
+		return false
+	}
+	return e.snapshotWanted() || e.claim != nil && !e.o.Snapshot.Disabled && e.worthIt()
+}
+
+// snapshotWanted says whether somebody asked for a snapshot, or the backup
+// cannot be restored without.
+func (e *engine) snapshotWanted() bool {
+	for _, r := range e.waiting {
+		if r.snapshot && (e.claim == nil || e.claim.snapshotAt() < r.target) {
+			return true
+		}
+	}
+	return e.needsFirst
+}
+
+// worthIt is the rule for snapshots that nobody asked for: enough entries, and
+// enough bytes of log that a restore gains from not reading them.
+func (e *engine) worthIt() bool {
+	entries := e.uploaded.Sequence - e.claim.snapshotAt()
+	if entries < e.o.Snapshot.Every || e.sinceSnap.entries == 0 {
+		return false
+	}
+	// What earlier starts stored is counted at the size of what this one did.
+	perEntry := float64(e.sinceSnap.bytes) / float64(e.sinceSnap.entries)
+	return perEntry*float64(entries) >= e.o.Snapshot.MinLogRatio*float64(e.compressedSize())
+}
+
+// compressedSize is what the last snapshot took, or a guess.
+func (e *engine) compressedSize() int64 {
+	if s, ok := e.claim.newest(); ok {
+		return s.StoredSize
+	}
+	size := e.local.size()
+	if e.o.DisableCompression {
+		return size
+	}
+	return size / 4
+}
+
+// snapshotAt returns the sequence of the newest snapshot named, or where the
+// chain begins.
+func (m *manifest) snapshotAt() int64 {
+	if s, ok := m.newest(); ok {
+		return s.Sequence
+	}
+	return m.Floor.Sequence
+}
+
+// beginSnapshot opens the read transaction and hands it to a new goroutine.
+func (e *engine) beginSnapshot(ctx context.Context) error {
+	held, sequence, err := e.local.hold(ctx)
+	if err != nil {
+		return err
+	}
+	if sequence < e.chain.last().Sequence {
+		return errors.Join(fmt.Errorf("a copy would end at %d, before %d which is sealed: %w", sequence, e.chain.last().Sequence, errInvariant), held.release())
+	}
+	e.captured = max(e.captured, sequence)
+	jobCtx, cancel := context.WithCancel(ctx)
+	job := &snapshotJob{sequence: sequence, shipped: make(chan link, 1), done: make(chan struct{}), cancel: cancel}
+	key := objectKey{
+		kind: envelope.Snapshot, db: e.name, node: e.claim.NodeID, epoch: e.claim.Epoch,
+		to: sequence, millis: e.o.Now().UnixMilli(), part: 1, parts: 1, gzip: !e.o.DisableCompression,
+	}
+	e.snap = job
+	go func() {
+		defer close(job.done)
+		job.entry, job.err = e.takeSnapshot(jobCtx, job, held, key)
+	}()
+	return e.at("snapshot-begun")
+}
+
+// takeSnapshot runs in the snapshot's goroutine: copy, check, wait until every
+// change in the copy is shipped, upload.
+func (e *engine) takeSnapshot(ctx context.Context, job *snapshotJob, held *heldRead, key objectKey) (entry snapshotEntry, err error) {
+	dir, err := os.MkdirTemp(e.side.dir, "snapshot-")
+	if err != nil {
+		return entry, errors.Join(err, held.release())
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "copy.sqlite")
+	err = held.copyTo(ctx, path)
+	if err = errors.Join(err, held.release()); err != nil {
+		return entry, fmt.Errorf("copy the database: %w", err)
+	}
+	var at link
+	select {
+	case <-ctx.Done():
+		return entry, ctx.Err()
+	case at = <-job.shipped:
+	}
+	if err := finishCopy(ctx, path, key, at); err != nil {
+		return entry, fmt.Errorf("snapshot at %d: %w", job.sequence, err)
+	}
+	f, err := newSnapshotFile(path, key)
+	if err != nil {
+		return entry, err
+	}
+	_, err = e.store.Put(ctx, key.String(), f.body(), Condition{IfAbsent: true})
+	if errors.Is(err, ErrPrecondition) {
+		// An attempt of this very call may have stored it; the key holds the
+		// millisecond and our epoch, so nobody else did. What is there is
+		// compared by reading it.
+		err = f.recognise(ctx, e.store)
+	}
+	if err != nil {
+		return entry, fmt.Errorf("upload the snapshot at %d: %w", job.sequence, err)
+	}
+	sums, err := f.sums()
+	if err != nil {
+		return entry, err
+	}
+	return snapshotEntry{
+		Key: key.String(), Sequence: at.Sequence, Hash: at.Hash, Time: key.millis, MaxTime: at.MaxTime,
+		Length: f.length, SHA256: sums.plain, StoredSize: sums.storedSize, StoredSHA256: sums.stored,
+	}, nil
+}
+
+// finishSnapshot moves a snapshot under way along: it tells the goroutine when
+// everything in the copy is shipped, and names the snapshot when it is stored.
+// It reports whether the manifest was written.
+func (e *engine) finishSnapshot(ctx context.Context) (bool, error) {
+	job := e.snap
+	if job == nil {
+		return false, nil
+	}
+	if !job.told && e.uploaded.Sequence >= job.sequence {
+		at, ok := e.chain.at(job.sequence)
+		if !ok {
+			return false, fmt.Errorf("no batch ends at %d where a snapshot does: %w", job.sequence, errInvariant)
+		}
+		job.shipped <- at
+		job.told = true
+	}
+	select {
+	case <-job.done:
+	default:
+		return false, nil
+	}
+	job.cancel()
+	e.snap = nil
+	if job.err != nil {
+		e.snapshotFailed(job.err)
+		return false, nil
+	}
+	if err := e.at("snapshot-uploaded"); err != nil {
+		return false, err
+	}
+	if err := e.acknowledge(ctx, &job.entry, false); err != nil {
+		return false, err
+	}
+	e.snapFailed, e.snapAfter = 0, time.Time{}
+	e.sinceSnap = shipped{entries: e.uploaded.Sequence - job.sequence}
+	e.board.snapshot(job.entry)
+	e.event(Event{Kind: EventSnapshot, To: job.sequence, Key: job.entry.Key, Bytes: job.entry.StoredSize})
+	if e.needsFirst {
+		e.needsFirst = false
+		if err := e.local.setFloor(ctx, job.entry.link()); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// snapshotFailed keeps the error of a snapshot. Batches go on; the snapshot is
+// begun again later.
+func (e *engine) snapshotFailed(err error) {
+	e.snapFailed++
+	wait := e.o.Retry.wait(e.snapFailed - 1)
+	if final(err) || errors.Is(err, ErrCorrupt) {
+		wait = e.o.Retry.Max
+	}
+	e.snapAfter = time.Now().Add(wait)
+	e.board.failed(err)
+	e.o.Logger.Warn("snapshot failed", "database", e.name, "node", e.side.id(), "attempt", e.snapFailed, "wait", wait, "error", err)
+	e.event(Event{Kind: EventRetry, Err: err})
+	e.drop(func(r *request) error {
+		if r.snapshot || e.needsFirst {
+			r.attempts++
+			if final(err) || r.attempts >= e.o.Retry.MaxAttempts {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// stopSnapshot ends a snapshot under way and waits for its goroutine.
+func (e *engine) stopSnapshot() {
+	if e.snap != nil {
+		e.snap.cancel()
+		<-e.snap.done
+		e.snap = nil
+	}
+}
+
+// addSnapshot keeps the snapshots in order of their sequences.
+func (m *manifest) addSnapshot(s snapshotEntry) {
+	for i, have := range m.Snapshots {
+		if have.Key == s.Key {
+			m.Snapshots[i] = s
+			return
+		}
+	}
+	i := len(m.Snapshots)
+	for i > 0 && m.Snapshots[i-1].Sequence > s.Sequence {
+		i--
+	}
+	m.Snapshots = append(m.Snapshots[:i], append([]snapshotEntry{s}, m.Snapshots[i:]...)...)
+}

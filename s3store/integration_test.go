@@ -1,0 +1,136 @@
+//go:build s3integration
+
+package s3store_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/matryer/is"
+
+	"github.com/driftdb/driftdb/replicate"
+	"github.com/driftdb/driftdb/replicate/storetest"
+	"github.com/driftdb/driftdb/s3store"
+)
+
+// These run against the server that .ci/start-real-s3.sh has started, or any
+// other that the variables S3_ENDPOINT, S3_CA (empty for http or a public
+// certificate), AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION name.
+
+// real is a new bucket on the real server.
+func real(t *testing.T) target {
+	t.Helper()
+	is := is.New(t)
+	need := func(name string) string {
+		v := os.Getenv(name)
+		if v == "" {
+			t.Fatalf("%s is not set: start a server with .ci/start-real-s3.sh", name)
+		}
+		return v
+	}
+	g := target{
+		bucket: "driftdb-test-" + strings.ToLower(rand.Text()),
+		options: s3store.Options{
+			Endpoint: need("S3_ENDPOINT"), Region: os.Getenv("AWS_REGION"), CAFile: os.Getenv("S3_CA"),
+			AccessKeyID: need("AWS_ACCESS_KEY_ID"), SecretAccessKey: need("AWS_SECRET_ACCESS_KEY"),
+		},
+	}
+	if g.options.CAFile != "" {
+		pem, err := os.ReadFile(g.options.CAFile)
+		is.NoErr(err)
+		pool := x509.NewCertPool()
+		is.True(pool.AppendCertsFromPEM(pem))
+		g.forward = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+	}
+	_, err := g.sdk().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &g.bucket})
+	is.NoErr(err)
+	t.Cleanup(func() { g.drop(t) })
+	return g
+}
+
+// drop empties the bucket and removes it.
+func (g target) drop(t *testing.T) {
+	ctx := context.WithoutCancel(t.Context())
+	o := g.options
+	o.Prefix = "/"
+	store, err := s3store.New(ctx, g.bucket, o)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	var keys []string
+	for info, err := range store.List(ctx, "", "") {
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		keys = append(keys, info.Key)
+	}
+	if err := store.Delete(ctx, keys...); err != nil {
+		t.Error(err)
+	}
+	if _, err := g.sdk().DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &g.bucket}); err != nil {
+		t.Error(err)
+	}
+	if g.forward != nil {
+		g.forward.CloseIdleConnections()
+	}
+}
+
+func TestRealStore(t *testing.T) {
+	for name, checksums := range map[string]s3store.Checksums{"when supported": s3store.ChecksumsWhenSupported, "when required": s3store.ChecksumsWhenRequired} {
+		t.Run(name, func(t *testing.T) {
+			g, n := real(t), 0
+			storetest.Run(t, func(t *testing.T) replicate.Store {
+				n++
+				o := g.options
+				o.Checksums, o.Prefix = checksums, fmt.Sprintf("suite/%d", n)
+				return g.open(t, o)
+			})
+		})
+	}
+}
+
+func TestRealWireTraps(t *testing.T) {
+	for name, trap := range wireTraps {
+		t.Run(name, func(t *testing.T) { trap(t, real(t)) })
+	}
+}
+
+func TestRealCheck(t *testing.T) {
+	g := real(t)
+	for _, checksums := range []s3store.Checksums{s3store.ChecksumsAuto, s3store.ChecksumsWhenSupported} {
+		o := g.options
+		o.Checksums = checksums
+		if err := g.open(t, o).Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestRealRefusals: the server's own words for wrong keys, not a proxy's.
+func TestRealRefusals(t *testing.T) {
+	is := is.New(t)
+	g := real(t)
+	put(t, g.open(t, g.options), "k", []byte("x"))
+	for _, wrong := range []func(*s3store.Options){
+		func(o *s3store.Options) { o.SecretAccessKey = "canary-" + rand.Text() },
+		func(o *s3store.Options) { o.AccessKeyID = "canary" + rand.Text()[:14] },
+	} {
+		o := g.options
+		wrong(&o)
+		_, err := read(t, g.open(t, o), "k")
+		is.True(permanent(err) != "")
+		is.True(!bytes.Contains([]byte(err.Error()), []byte(o.SecretAccessKey)))
+		is.True(!bytes.Contains([]byte(err.Error()), []byte(o.AccessKeyID)))
+	}
+}

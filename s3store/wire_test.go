@@ -1,0 +1,264 @@
+package s3store_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matryer/is"
+
+	"github.com/driftdb/driftdb/internal/faultproxy"
+	"github.com/driftdb/driftdb/replicate"
+	"github.com/driftdb/driftdb/s3store"
+)
+
+// wireTraps are what has gone wrong between replicators and S3 servers. They
+// run against the server in the process, and with the tag s3integration
+// against a real one.
+var wireTraps = map[string]func(*testing.T, target){
+	"compressed objects stay compressed":               identityEncoding,
+	"a read that is forbidden is not a missing object": forbiddenRead,
+	"an answer of no S3 server is not a missing one":   strangeAnswers,
+	"a bucket that does not exist":                     missingBucket,
+	"a put whose reply is lost":                        lostReply,
+	"refusals that pass":                               passingRefusals,
+	"an outage leaves retries alone":                   longOutage,
+	"a body that breaks off":                           brokenBody,
+	"a server that does not answer":                    silentServer,
+	"parts are sent again":                             partsAgain,
+	"a complete whose reply is lost":                   lostComplete,
+	"a complete that fails":                            failedComplete,
+	"no parts are left behind":                         noLeftovers,
+}
+
+func TestWireTraps(t *testing.T) {
+	for name, trap := range wireTraps {
+		t.Run(name, func(t *testing.T) { trap(t, embedded(t)) })
+	}
+}
+
+func identityEncoding(t *testing.T, g target) {
+	is := is.New(t)
+	store, proxy := g.proxied(t)
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := w.Write(bytes.Repeat([]byte("text "), 1000))
+	is.NoErr(errors.Join(err, w.Close()))
+	put(t, store, "k", b.Bytes())
+	proxy.Forget()
+	// Some servers and gateways label what looks like gzip. Go's client then
+	// unpacks it, unless the request said that it would not.
+	proxy.Set(faultproxy.Rule{Method: http.MethodGet, Times: -1, Fault: faultproxy.Edit, Edit: func(r *http.Response) {
+		r.Header.Set("Content-Encoding", "gzip")
+	}})
+	got, err := read(t, store, "k")
+	is.NoErr(err)
+	is.True(bytes.Equal(got, b.Bytes()))
+	for info, err := range store.List(t.Context(), "", "") {
+		is.NoErr(err)
+		is.Equal(info.Key, "k")
+	}
+	is.Equal(len(proxy.Requests()), 2)
+	for _, r := range proxy.Requests() {
+		is.Equal(r.Header.Values("Accept-Encoding"), []string{"identity"})
+	}
+}
+
+// forbiddenRead: taken for a missing manifest, it would make an empty database.
+func forbiddenRead(t *testing.T, g target) {
+	is := is.New(t)
+	store, proxy := g.proxied(t)
+	put(t, store, "databases/app/manifest.json", []byte("{}"))
+	for code, advice := range map[string]string{
+		"AccessDenied":          "s3:ListBucket",
+		"InvalidAccessKeyId":    "AWS_ACCESS_KEY_ID",
+		"SignatureDoesNotMatch": "secret access key",
+		"AllAccessDisabled":     "account",
+		"":                      "credentials",
+	} {
+		proxy.Set(faultproxy.Rule{Method: http.MethodGet, Times: -1, Fault: faultproxy.Refuse, Status: http.StatusForbidden, Code: code})
+		_, _, err := store.Get(t.Context(), "databases/app/manifest.json")
+		is.True(strings.Contains(permanent(err), advice))
+		is.True(!errors.Is(err, replicate.ErrNotExist))
+		is.True(strings.Contains(err.Error(), "driftdb/databases/app/manifest.json")) // which object
+		for _, err = range store.List(t.Context(), "databases/", "") {
+			is.True(permanent(err) != "")
+		}
+		is.True(err != nil)
+	}
+	proxy.Set()
+	_, err := read(t, store, "databases/app/manifest.json")
+	is.NoErr(err) // healed without a new store
+}
+
+// strangeAnswers: a gateway's 404 page says nothing about the object.
+func strangeAnswers(t *testing.T, g target) {
+	is := is.New(t)
+	store, proxy := g.proxied(t)
+	put(t, store, "k", []byte("x"))
+	for _, status := range []int{http.StatusNotFound, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGone} {
+		proxy.Set(faultproxy.Rule{Times: -1, Fault: faultproxy.Refuse, Status: status})
+		_, err := read(t, store, "k")
+		transient(t, err)
+		_, err = store.Put(t.Context(), "k", bodyOf([]byte("y")), replicate.Condition{})
+		transient(t, err)
+		_, err = store.Put(t.Context(), "k", bodyOf([]byte("y")), ifMatch("x"))
+		transient(t, err)
+		for _, err := range store.List(t.Context(), "", "") {
+			transient(t, err)
+		}
+		transient(t, store.Delete(t.Context(), "k"))
+		transient(t, store.Delete(t.Context(), "k", "l"))
+	}
+	proxy.Set()
+	got, err := read(t, store, "k")
+	is.NoErr(err)
+	is.Equal(string(got), "x")
+}
+
+func missingBucket(t *testing.T, g target) {
+	is := is.New(t)
+	g.bucket = "no-such-bucket-of-ours"
+	store := g.open(t, g.options)
+	check := func(err error) {
+		t.Helper()
+		is.True(strings.Contains(permanent(err), "create it or correct the name"))
+		is.True(strings.Contains(err.Error(), g.bucket))
+	}
+	_, _, err := store.Get(t.Context(), "k")
+	check(err)
+	is.True(!errors.Is(err, replicate.ErrNotExist))
+	for _, cond := range []replicate.Condition{{}, ifAbsent, ifMatch("x")} {
+		_, err = store.Put(t.Context(), "k", bodyOf([]byte("x")), cond)
+		check(err)
+	}
+	_, err = store.Put(t.Context(), "k", streamOf(noise(1, 6<<20)), replicate.Condition{})
+	check(err)
+	for _, err := range store.List(t.Context(), "", "") {
+		check(err)
+	}
+	check(store.Check(t.Context()))
+}
+
+// lostReply: the next attempt of a conditional put that had succeeded is
+// refused; that must reach the engine, which then compares what is there.
+func lostReply(t *testing.T, g target) {
+	is := is.New(t)
+	store, proxy := g.proxied(t)
+	first := put(t, store, "old", []byte("old"))
+	for key, cond := range map[string]replicate.Condition{"new": ifAbsent, "old": ifMatch(first)} {
+		for _, fault := range []faultproxy.Fault{faultproxy.DropReply, faultproxy.RefuseAfter} {
+			is.NoErr(store.Delete(t.Context(), "new"))
+			cond.IfMatch = ""
+			if key == "old" {
+				cond = ifMatch(put(t, store, "old", []byte("old")))
+			}
+			data := noise(byte(fault), 3000)
+			proxy.Set(faultproxy.Rule{Method: http.MethodPut, Fault: fault, Code: "InternalError"})
+			proxy.Forget()
+			_, err := store.Put(t.Context(), key, bodyOf(data), cond)
+			transient(t, err)
+			is.Equal(len(proxy.Requests()), 1) // the SDK does not try again by itself
+			_, err = store.Put(t.Context(), key, bodyOf(data), cond)
+			is.True(errors.Is(err, replicate.ErrPrecondition))
+			got, err := read(t, store, key)
+			is.NoErr(err)
+			is.True(bytes.Equal(got, data))
+		}
+	}
+}
+
+// passingRefusals: what the engine should try again, and the SDK must not have.
+func passingRefusals(t *testing.T, g target) {
+	is := is.New(t)
+	store, proxy := g.proxied(t)
+	put(t, store, "k", []byte("x"))
+	for code, status := range map[string]int{
+		"InternalError": 500, "SlowDown": 503, "ServiceUnavailable": 503, "TooManyRequests": 429,
+		"ConditionalRequestConflict": 409, "OperationAborted": 409, "RequestTimeout": 400, "BadDigest": 400,
+		"IncompleteBody": 400, "RequestTimeTooSkewed": 403,
+	} {
+		proxy.Set(faultproxy.Rule{Times: -1, Fault: faultproxy.Refuse, Status: status, Code: code})
+		proxy.Forget()
+		_, err := read(t, store, "k")
+		transient(t, err)
+		is.True(strings.Contains(err.Error(), code))
+		_, err = store.Put(t.Context(), "k", bodyOf([]byte("y")), ifAbsent)
+		transient(t, err)
+		for _, err := range store.List(t.Context(), "", "") {
+			transient(t, err)
+		}
+		transient(t, store.Delete(t.Context(), "k"))
+		transient(t, store.Delete(t.Context(), "k", "l"))
+		is.Equal(len(proxy.Requests()), 5) // one attempt each
+	}
+	proxy.Set()
+	got, err := read(t, store, "k")
+	is.NoErr(err)
+	is.Equal(string(got), "x")
+}
+
+// longOutage: the SDK's own retries share a bucket of tokens, which an outage
+// empties for good.
+func longOutage(t *testing.T, g target) {
+	is := is.New(t)
+	store, proxy := g.proxied(t)
+	put(t, store, "k", []byte("x"))
+	proxy.Set(faultproxy.Rule{Times: -1, Fault: faultproxy.Drop})
+	for range 120 {
+		_, err := read(t, store, "k")
+		transient(t, err)
+	}
+	// One hiccup after it, and the parts of a large upload still recover.
+	proxy.Set(faultproxy.Rule{Method: http.MethodPut, URL: "partNumber=2", Times: 2, Fault: faultproxy.Drop})
+	_, err := store.Put(t.Context(), "large", streamOf(noise(1, 11<<20)), ifAbsent)
+	is.NoErr(err)
+	is.Equal(proxy.Fired(), 2)
+}
+
+func brokenBody(t *testing.T, g target) {
+	is := is.New(t)
+	store, proxy := g.proxied(t)
+	data := noise(1, 300_000)
+	put(t, store, "k", data)
+	proxy.Set(faultproxy.Rule{Method: http.MethodGet, Fault: faultproxy.CutBody})
+	body, info, err := store.Get(t.Context(), "k")
+	is.NoErr(err)
+	is.Equal(info.Size, int64(len(data)))
+	got, err := io.ReadAll(body)
+	transient(t, err)
+	is.True(len(got) < len(data))
+	_, again := body.Read(make([]byte, 1))
+	is.Equal(again, err) // it stays broken
+	is.NoErr(body.Close())
+	got, err = read(t, store, "k")
+	is.NoErr(err)
+	is.True(bytes.Equal(got, data))
+}
+
+func silentServer(t *testing.T, g target) {
+	store, proxy := g.proxied(t, func(o *s3store.Options) { o.ReadTimeout = 150 * time.Millisecond })
+	put(t, store, "k", []byte("x"))
+	proxy.Set(faultproxy.Rule{Times: -1, Fault: faultproxy.Hang})
+	_, err := read(t, store, "k")
+	transient(t, err)
+	_, err = store.Put(t.Context(), "k", bodyOf([]byte("x")), replicate.Condition{})
+	transient(t, err)
+	for _, err := range store.List(t.Context(), "", "") {
+		transient(t, err)
+	}
+	// The caller's own end is the caller's.
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if _, _, err = store.Get(ctx, "k"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("get under a deadline: %v, want context.DeadlineExceeded", err)
+	}
+	proxy.Set()
+	put(t, store, "k", []byte("y"))
+}

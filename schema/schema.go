@@ -1,0 +1,86 @@
+package schema
+
+// Schema is the set of tables of one package of models. The generator writes
+// it as the package variable Schema.
+type Schema struct {
+	// Tables stand in creation order: a table that is referred to comes before
+	// the table that refers to it (self references aside).
+	Tables []Table
+}
+
+// Table is one table: its structure, and the SQL that makes it. Generated code
+// carries both; the SQL is what CreateSQL, IndexSQL and TriggerSQL return for
+// the structure, so that it can be read where the model is.
+type Table struct {
+	Name        string // SQL name, for example "users"
+	Model       string // Go type, for example "User"
+	Columns     []Column
+	Key         []string // primary key column names, in key order
+	Indexes     []Index
+	ForeignKeys []ForeignKey
+	Checks      []Check
+
+	Create   string    // CREATE TABLE
+	Triggers []Trigger // change-log triggers: insert, update, delete
+}
+
+// Type is a storage class of a STRICT table.
+type Type string
+
+// The storage classes of STRICT tables.
+const (
+	Integer Type = "INTEGER"
+	Real    Type = "REAL"
+	Text    Type = "TEXT"
+	Blob    Type = "BLOB"
+	Any     Type = "ANY"
+)
+
+// Column is one column of a table.
+type Column struct {
+	Name    string
+	Type    Type
+	NotNull bool
+	Default string // SQL text after DEFAULT, "" for none: a literal or a parenthesised expression
+	Collate string // "" is BINARY
+}
+
+// Index is a secondary index; a unique one is also a key of its table.
+type Index struct {
+	Name    string
+	Columns []string
+	Unique  bool
+}
+
+// Action is what a foreign key does when its parent row changes.
+type Action string
+
+// The foreign key actions. The empty Action is SQLite's default, NO ACTION.
+const (
+	Cascade    Action = "CASCADE"
+	SetNull    Action = "SET NULL"
+	SetDefault Action = "SET DEFAULT"
+	Restrict   Action = "RESTRICT"
+)
+
+// ForeignKey ties columns of a table to a key of another.
+type ForeignKey struct {
+	Columns    []string
+	RefTable   string
+	RefColumns []string
+	OnDelete   Action
+	OnUpdate   Action
+}
+
+// Check is a named CHECK constraint.
+type Check struct {
+	Name   string
+	Column string // the column it belongs to, "" for the table
+	Expr   string // SQL expression without the outer parentheses
+}
+
+// Trigger is one of a table's three change-log triggers.
+type Trigger struct {
+	Name string
+	SQL  string
+}
