@@ -143,7 +143,11 @@ func rawName(f reflect.StructField) string {
 
 func (p rawPlan) read(dst reflect.Value, values []driver.Value, columns []string) error {
 	for i, path := range p {
-		if err := setRaw(dst.FieldByIndex(path), values[i]); err != nil {
+		field := dst
+		if len(path) > 0 {
+			field = dst.FieldByIndex(path)
+		}
+		if err := setRaw(field, values[i]); err != nil {
 			return fmt.Errorf("column %s: %w", columns[i], err)
 		}
 	}
