@@ -54,7 +54,8 @@ func (e *engine) acknowledge(ctx context.Context, named *snapshotEntry, released
 		e.claim = v
 		break
 	}
-	e.acksAt = time.Now()
+	e.acksAt, e.failed = time.Now(), 0
+	e.board.succeeded()
 	if err := e.at("acknowledged"); err != nil {
 		return err
 	}

@@ -31,6 +31,13 @@ func (b *board) read() (Status, Metrics) {
 	return b.status, m
 }
 
+// starts counts from 0 for a new engine.
+func (b *board) starts(size func() int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.metrics, b.size = Metrics{}, size
+}
+
 // publish copies where the engine stands.
 func (b *board) publish(e *engine) {
 	b.update(func(s *Status, m *Metrics) {

@@ -35,7 +35,7 @@ type engine struct {
 	snap       *snapshotJob // nil: none under way
 	snapFailed int          // attempts at a snapshot that failed in a row
 	snapAfter  time.Time    // none is begun before
-	sinceSnap  shipped      // batches stored by this start
+	stored     shipped      // batches stored by this start
 
 	waiting []*request
 	failed  int       // attempts that failed in a row
@@ -117,7 +117,7 @@ func (e *engine) next(wakeAt time.Time) (time.Duration, bool) {
 			at = t
 		}
 	}
-	if e.halted != nil {
+	if e.halted != nil || e.manual.Load() && len(e.waiting) == 0 {
 		return 0, false
 	}
 	if !e.retryAt.IsZero() {
@@ -144,6 +144,9 @@ func (e *engine) attempt(ctx context.Context) {
 		return
 	}
 	err := e.sync(ctx)
+	if waitErr := e.measure(ctx); err == nil {
+		err = waitErr
+	}
 	if ctx.Err() != nil {
 		return // run answers
 	}
@@ -186,6 +189,9 @@ func (e *engine) attempt(ctx context.Context) {
 // and the next attempt goes on from there.
 func (e *engine) sync(ctx context.Context) error {
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		e.takeRequests()
 		if err := e.look(ctx); err != nil {
 			return err
@@ -193,7 +199,10 @@ func (e *engine) sync(ctx context.Context) error {
 		if e.manual.Load() && len(e.waiting) == 0 && e.snap == nil {
 			return nil
 		}
-		snapshot := e.snapshotDue()
+		snapshot, err := e.snapshotDue(ctx)
+		if err != nil {
+			return err
+		}
 		release := e.releaseDue()
 		if e.captured == e.acked.Sequence && !snapshot && !release && e.snap == nil {
 			return nil // nothing to do, nothing asked
@@ -223,7 +232,7 @@ func (e *engine) sync(ctx context.Context) error {
 			}
 		}
 		e.answer()
-		if progress {
+		if progress || named {
 			e.board.publish(e)
 			continue
 		}
@@ -232,6 +241,26 @@ func (e *engine) sync(ctx context.Context) error {
 		}
 		return nil
 	}
+}
+
+// measure tells how much waits for upload, and since when.
+func (e *engine) measure(ctx context.Context) error {
+	if e.captured <= e.uploaded.Sequence {
+		e.board.backlog(0, 0)
+		e.alarmed = false
+		return nil
+	}
+	bytes, since, err := e.local.waits(ctx, e.uploaded.Sequence)
+	if err != nil {
+		return err
+	}
+	e.board.backlog(bytes, elapsed(time.UnixMilli(since), e.o.Now()))
+	if bytes >= e.o.BacklogAlarm && !e.alarmed {
+		e.alarmed = true
+		e.o.Logger.Warn("much of the log waits for upload", "database", e.name, "node", e.side.id(), "bytes", bytes)
+		e.event(Event{Kind: EventBacklog, Bytes: bytes})
+	}
+	return nil
 }
 
 // idle says that everything captured is acknowledged and restorable.
@@ -246,7 +275,7 @@ func (e *engine) look(ctx context.Context) error {
 		return err
 	}
 	if newest < e.captured {
-		return fmt.Errorf("the log ends at %d and had reached %d: %w", newest, e.captured, errInvariant)
+		return fmt.Errorf("the log ends at %d and had reached %d: %w", newest, e.captured, ErrLogDamaged)
 	}
 	e.captured = newest
 	for _, r := range e.waiting {

@@ -17,6 +17,7 @@ import (
 type local struct {
 	file  string
 	pools []*sql.DB
+	conns []*sql.Conn // one of each pool
 
 	reader *sql.Conn        // spans and batches
 	sealer *changelog.Queue // synchronous=FULL: seals
@@ -79,19 +80,23 @@ func (l *local) connect(ctx context.Context, m sqlite.Mode) (*sql.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.ExecContext(ctx, "PRAGMA cache_size=-2000"); err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	return c, nil
+	l.conns = append(l.conns, c)
+	// A short busy timeout: whoever waits for the write lock looks at its
+	// context in between.
+	_, err = c.ExecContext(ctx, "PRAGMA cache_size=-2000; PRAGMA busy_timeout=100")
+	return c, err
 }
 
 // close closes every connection.
 func (l *local) close() error {
 	var errs []error
+	for _, c := range l.conns {
+		errs = append(errs, c.Close())
+	}
 	for _, db := range l.pools {
 		errs = append(errs, db.Close())
 	}
-	l.pools = nil
+	l.pools, l.conns = nil, nil
 	return errors.Join(errs...)
 }
 
@@ -144,7 +149,7 @@ func (l *local) rebase(ctx context.Context, db string) (link, error) {
 	// One transaction: a crash leaves the old chain or none.
 	err := x.Exec(ctx, `BEGIN IMMEDIATE`)
 	if err == nil {
-		err = x.Exec(ctx, `DELETE FROM _driftdb_queue; DELETE FROM _driftdb_meta WHERE key IN ('complete', 'floor')`)
+		err = x.Exec(ctx, `DELETE FROM _driftdb_queue; DELETE FROM _driftdb_meta WHERE key = 'floor'`)
 		if err == nil {
 			err = x.Exec(ctx, `COMMIT`)
 		} else {
@@ -290,6 +295,15 @@ func (l *local) size() int64 {
 		return 0
 	}
 	return n
+}
+
+// pages returns the bytes of the database without its write-ahead log.
+func (l *local) pages(ctx context.Context) (n int64, err error) {
+	err = l.reader.QueryRowContext(ctx, `SELECT page_count * page_size FROM pragma_page_count, pragma_page_size`).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("read the size of the database: %w", err)
+	}
+	return n, nil
 }
 
 // heldRead is a read transaction on a connection of its own.

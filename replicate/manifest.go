@@ -106,6 +106,11 @@ func (m *manifest) newest() (snapshotEntry, bool) {
 	return m.Snapshots[len(m.Snapshots)-1], true
 }
 
+// names says whether m names the snapshot at key.
+func (m *manifest) names(key string) bool {
+	return slices.ContainsFunc(m.Snapshots, func(s snapshotEntry) bool { return s.Key == key })
+}
+
 // closeEpoch adds a lineage entry that ends at end, unless no batch of it
 // counts: then its number is only never used again.
 func (m *manifest) closeEpoch(node string, epoch uint32, end link) {

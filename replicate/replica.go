@@ -15,7 +15,7 @@ type Replica struct {
 	store Store
 	o     Options
 	board *board
-	hook  func(point string) error // tests
+	hook  func(point string) error // tests: see at
 
 	mu     sync.Mutex // held by Prepare, Start, Shutdown
 	side   *sidecar   // nil before Prepare and after Shutdown
@@ -74,7 +74,7 @@ func (r *Replica) prepare(ctx context.Context, path string) error {
 		return fmt.Errorf("replicate: %w", err)
 	}
 	side.fixed = r.o.NodeID
-	t := &taker{name: r.name, store: r.store, o: r.o, side: side, token: newToken(), hook: r.hook}
+	t := &taker{name: r.name, store: r.store, o: r.o, side: side, token: newToken(), hook: r.at}
 	err = side.clean()
 	var claim *versioned
 	if err == nil {
@@ -126,14 +126,14 @@ func (r *Replica) start(ctx context.Context, path string) error {
 		return err
 	}
 	e := &engine{
-		name: r.name, store: r.store, o: r.o, side: r.side, local: l, board: r.board, token: r.token, hook: r.hook,
+		name: r.name, store: r.store, o: r.o, side: r.side, local: l, board: r.board, token: r.token,
+		hook:   r.at,
 		notify: make(chan struct{}, 1), requests: make(chan *request),
 	}
 	if err := e.begin(ctx, r.claim); err != nil {
 		return errors.Join(err, l.close())
 	}
-	r.board.update(func(_ *Status, m *Metrics) { *m = Metrics{} })
-	r.board.size = l.size
+	r.board.starts(l.size)
 	r.board.publish(e)
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r.engine, r.cancel, r.done, r.claim = e, cancel, make(chan struct{}), nil
@@ -305,6 +305,18 @@ func (r *Replica) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), r.o.CloseTimeout)
 	defer cancel()
 	return r.Shutdown(ctx)
+}
+
+// at is a point between two steps. A test that returns an error there stops
+// the replica for good, as a crash would.
+func (r *Replica) at(point string) error {
+	if r.hook == nil {
+		return nil
+	}
+	if err := r.hook(point); err != nil {
+		return fmt.Errorf("%w at %q: %w", errStopped, point, err)
+	}
+	return nil
 }
 
 // begin reads what the file says before the goroutine starts.

@@ -110,35 +110,54 @@ var errMoved = errors.New("the manifest has moved on")
 // a manifest with another token is ErrFenced.
 func (r *restorer) run(ctx context.Context, m *versioned, ours *token) (RestoreResult, error) {
 	began := time.Now()
-	var result RestoreResult
-	err := r.retry.do(ctx, func() error {
-		for {
-			var err error
-			result, err = r.attempt(ctx, m, ours)
-			if !errors.Is(err, errMoved) && !isAny(err, ErrNotExist, ErrMissing, ErrCorrupt) {
-				return err
-			}
+	for round := 0; ; round++ {
+		result, err := r.attempt(ctx, m, ours)
+		if err == nil {
+			result.Duration = elapsed(began, time.Now())
+			return result, nil
+		}
+		last := round+1 >= r.retry.MaxAttempts || ctx.Err() != nil
+		switch {
+		case errors.Is(err, errMoved) || isAny(err, ErrNotExist, ErrMissing, ErrCorrupt):
 			// What is missing may have been pruned for a newer snapshot, so an
 			// unmoved manifest alone makes it an error.
-			now, readErr := readManifest(ctx, r.store, r.name)
-			switch {
-			case readErr != nil:
-				return readErr
-			case now == nil:
-				return fmt.Errorf("%w: %w", ErrForeignManifest, err)
-			case ours != nil && now.ClaimToken != *ours:
-				return ErrFenced
-			case now.Revision == m.Revision && now.Nonce == m.Nonce:
-				return err
+			if errors.Is(err, ErrNotExist) {
+				err = fmt.Errorf("%w: %w", ErrMissing, err)
+			}
+			now, readErr := r.manifest(ctx, ours)
+			if readErr != nil {
+				return RestoreResult{}, readErr
+			}
+			if last || now.Nonce == m.Nonce {
+				return RestoreResult{}, err
 			}
 			m = now
+		case last || final(err):
+			return RestoreResult{}, err
+		default:
+			if err := sleep(ctx, r.retry.wait(round)); err != nil {
+				return RestoreResult{}, err
+			}
 		}
-	})
-	if err != nil {
-		return RestoreResult{}, err
 	}
-	result.Duration = elapsed(began, time.Now())
-	return result, nil
+}
+
+// manifest reads the manifest again.
+func (r *restorer) manifest(ctx context.Context, ours *token) (*versioned, error) {
+	var m *versioned
+	err := r.retry.do(ctx, func() (err error) {
+		m, err = readManifest(ctx, r.store, r.name)
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case m == nil:
+		return nil, ErrForeignManifest
+	case ours != nil && m.ClaimToken != *ours:
+		return nil, ErrFenced
+	}
+	return m, nil
 }
 
 // attempt restores by the manifest m from the best starting point that is
@@ -169,9 +188,11 @@ func (r *restorer) attempt(ctx context.Context, m *versioned, ours *token) (Rest
 		damaged = append(damaged, p.snapshot.Key)
 		r.logger.Warn("a restore point cannot be used", "database", r.name, "key", p.snapshot.Key, "error", err)
 		// A snapshot that is gone may mean that the manifest is old news.
-		if now, err := readManifest(ctx, r.store, r.name); err != nil {
+		now, err := r.manifest(ctx, ours)
+		if err != nil {
 			return RestoreResult{}, err
-		} else if now == nil || now.Nonce != m.Nonce {
+		}
+		if !now.names(p.snapshot.Key) {
 			return RestoreResult{}, errMoved
 		}
 	}
@@ -206,12 +227,12 @@ func (r *restorer) finish(ctx context.Context, b *build, p *plan) (RestoreResult
 		return RestoreResult{}, err
 	}
 	if b.result.Tail > 0 {
-		now, err := readManifest(ctx, r.store, r.name)
+		now, err := r.manifest(ctx, nil)
 		if err != nil {
 			return RestoreResult{}, err
 		}
 		// What was read beyond head counts only while its owner owns the name.
-		if now == nil || now.Epoch != p.m.Epoch || now.ClaimToken != p.m.ClaimToken || now.open() >= 0 {
+		if now.Epoch != p.m.Epoch || now.ClaimToken != p.m.ClaimToken || now.open() >= 0 {
 			return RestoreResult{}, errMoved
 		}
 	}

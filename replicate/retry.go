@@ -20,7 +20,7 @@ func final(err error) bool {
 // halts says whether an error ends shipping for this start: going on could
 // damage what is stored, or would be refused for ever.
 func halts(err error) bool {
-	return isAny(err, ErrFenced, ErrForked, ErrBehind, ErrV1Manifest, ErrForeignManifest, ErrVersion, ErrLogDamaged, errInvariant)
+	return isAny(err, ErrFenced, ErrForked, ErrBehind, ErrV1Manifest, ErrForeignManifest, ErrVersion, ErrLogDamaged, errInvariant, errStopped)
 }
 
 func isAny(err error, targets ...error) bool {
@@ -35,6 +35,9 @@ func isAny(err error, targets ...error) bool {
 // errInvariant: something that always holds did not; shipping stops rather than
 // go on.
 var errInvariant = errors.New("an internal assertion failed; nothing more is shipped; please report this")
+
+// errStopped: a test has stopped the replica.
+var errStopped = errors.New("stopped")
 
 // wait returns a random time up to Base × 2^attempt, at most Max: full jitter,
 // so that many clients do not come back at once. attempt counts from 0.

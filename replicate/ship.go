@@ -81,8 +81,8 @@ func (e *engine) upload(ctx context.Context, s changelog.Seal) error {
 		return err
 	}
 	e.uploaded = endOf(s)
-	e.sinceSnap.entries += s.To - s.From + 1
-	e.sinceSnap.bytes += int64(len(stored))
+	e.stored.entries += s.To - s.From + 1
+	e.stored.bytes += int64(len(stored))
 	e.board.uploaded(len(stored))
 	e.event(Event{Kind: kind, From: s.From, To: s.To, Key: key.String(), Bytes: int64(len(stored))})
 	if err := e.local.uploaded(ctx, s); err != nil {

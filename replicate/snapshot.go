@@ -27,11 +27,17 @@ type snapshotJob struct {
 }
 
 // snapshotDue says whether a snapshot should be begun now.
-func (e *engine) snapshotDue() bool {
+func (e *engine) snapshotDue(ctx context.Context) (bool, error) {
 	if time.Now().Before(e.snapAfter) {
-		return false
+		return false, nil
 	}
-	return e.snapshotWanted() || e.claim != nil && !e.o.Snapshot.Disabled && e.worthIt()
+	if e.snapshotWanted() {
+		return true, nil
+	}
+	if e.claim == nil || e.snap != nil || e.o.Snapshot.Disabled {
+		return false, nil
+	}
+	return e.worthIt(ctx)
 }
 
 // snapshotWanted says whether somebody asked for a snapshot, or the backup
@@ -47,26 +53,28 @@ func (e *engine) snapshotWanted() bool {
 
 // worthIt is the rule for snapshots that nobody asked for: enough entries, and
 // enough bytes of log that a restore gains from not reading them.
-func (e *engine) worthIt() bool {
+func (e *engine) worthIt(ctx context.Context) (bool, error) {
 	entries := e.uploaded.Sequence - e.claim.snapshotAt()
-	if entries < e.o.Snapshot.Every || e.sinceSnap.entries == 0 {
-		return false
+	if entries < e.o.Snapshot.Every || e.stored.entries == 0 {
+		return false, nil
+	}
+	// What the last snapshot took, or a guess.
+	size := float64(0)
+	if s, ok := e.claim.newest(); ok {
+		size = float64(s.StoredSize)
+	} else {
+		n, err := e.local.pages(ctx)
+		if err != nil {
+			return false, err
+		}
+		size = float64(n)
+		if !e.o.DisableCompression {
+			size /= 4
+		}
 	}
 	// What earlier starts stored is counted at the size of what this one did.
-	perEntry := float64(e.sinceSnap.bytes) / float64(e.sinceSnap.entries)
-	return perEntry*float64(entries) >= e.o.Snapshot.MinLogRatio*float64(e.compressedSize())
-}
-
-// compressedSize is what the last snapshot took, or a guess.
-func (e *engine) compressedSize() int64 {
-	if s, ok := e.claim.newest(); ok {
-		return s.StoredSize
-	}
-	size := e.local.size()
-	if e.o.DisableCompression {
-		return size
-	}
-	return size / 4
+	perEntry := float64(e.stored.bytes) / float64(e.stored.entries)
+	return perEntry*float64(entries) >= e.o.Snapshot.MinLogRatio*size, nil
 }
 
 // snapshotAt returns the sequence of the newest snapshot named, or where the
@@ -182,7 +190,6 @@ func (e *engine) finishSnapshot(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	e.snapFailed, e.snapAfter = 0, time.Time{}
-	e.sinceSnap = shipped{entries: e.uploaded.Sequence - job.sequence}
 	e.board.snapshot(job.entry)
 	e.event(Event{Kind: EventSnapshot, To: job.sequence, Key: job.entry.Key, Bytes: job.entry.StoredSize})
 	if e.needsFirst {

@@ -6,10 +6,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -21,14 +19,15 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// newClient makes the SDK's client. It sends nothing.
-func newClient(ctx context.Context, o Options) (*s3.Client, error) {
+// newClient makes the SDK's client, and returns what closes its idle
+// connections. It sends nothing.
+func newClient(ctx context.Context, o Options) (*s3.Client, func(), error) {
 	if o.Client != nil {
-		return o.Client, nil
+		return o.Client, func() {}, nil
 	}
 	httpClient, err := newHTTPClient(o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// A BuildableClient, because the configuration adds AWS_CA_BUNDLE to it.
 	load := []func(*config.LoadOptions) error{config.WithHTTPClient(httpClient)}
@@ -40,13 +39,14 @@ func newClient(ctx context.Context, o Options) (*s3.Client, error) {
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
-		return nil, fmt.Errorf("load the AWS configuration: %w", err)
+		return nil, nil, fmt.Errorf("load the AWS configuration: %w", err)
 	}
-	if httpClient, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok && o.Transport != nil {
-		if cfg.HTTPClient, err = wrapTransport(httpClient, o.Transport); err != nil {
-			return nil, err
-		}
+	configured, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		return nil, nil, errors.New("the AWS configuration brought an HTTP client of its own")
 	}
+	transport := configured.GetTransport()
+	cfg.HTTPClient = newPlainClient(transport, o.Transport)
 	client := s3.NewFromConfig(cfg, func(so *s3.Options) {
 		if o.Endpoint != "" {
 			so.BaseEndpoint = aws.String(o.Endpoint)
@@ -60,9 +60,9 @@ func newClient(ctx context.Context, o Options) (*s3.Client, error) {
 		so.Logger = logging.Nop{}
 	})
 	if client.Options().Region == "" {
-		return nil, errors.New("no region: set Options.Region, AWS_REGION or a profile's region to that of the bucket")
+		return nil, nil, errors.New("no region: set Options.Region, AWS_REGION or a profile's region to that of the bucket")
 	}
-	return client, nil
+	return client, transport.CloseIdleConnections, nil
 }
 
 // own returns a copy of client that follows the store's rules: one attempt per
@@ -109,9 +109,7 @@ func newHTTPClient(o Options) (*awshttp.BuildableClient, error) {
 		dialer := client.GetDialer()
 		client = client.WithTransportOptions(func(t *http.Transport) {
 			t.DialContext = progressDialer(dialer, o.ReadTimeout)
-		}).WithReadTimeout(o.ReadTimeout)
-	} else {
-		client = client.WithReadTimeout(0)
+		})
 	}
 	if o.CAFile == "" {
 		return client, nil
@@ -135,47 +133,16 @@ func newHTTPClient(o Options) (*awshttp.BuildableClient, error) {
 	}), nil
 }
 
-// wrapTransport keeps the client's rule on redirects and its timeouts.
-func wrapTransport(b *awshttp.BuildableClient, wrap func(http.RoundTripper) http.RoundTripper) (aws.HTTPClient, error) {
-	frozen, ok := b.Freeze().(*http.Client)
-	if !ok {
-		return nil, errors.New("this version of the AWS SDK does not let Options.Transport wrap its HTTP client")
+// plainClient sends each request once and follows no redirect: a bucket in
+// another region is an error to be read, and signed requests go to nobody else.
+type plainClient struct{ transport http.RoundTripper }
+
+func newPlainClient(transport http.RoundTripper, wrap func(http.RoundTripper) http.RoundTripper) plainClient {
+	if wrap != nil {
+		transport = wrap(transport)
 	}
-	client := *frozen
-	client.Transport = wrap(client.Transport)
-	return &client, nil
+	return plainClient{transport}
 }
 
-// progressDialer makes connections on which a write counts as progress. The
-// SDK's read timeout alone would cut an upload that takes longer than it to
-// send, while the server has nothing to say yet.
-func progressDialer(d *net.Dialer, timeout time.Duration) func(context.Context, string, string) (net.Conn, error) {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := d.DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return &progressConn{Conn: conn, timeout: timeout}, nil
-	}
-}
-
-type progressConn struct {
-	net.Conn
-	timeout time.Duration
-}
-
-func (c *progressConn) Write(p []byte) (int, error) {
-	var done int
-	// In pieces, so that a large write on a slow line is seen to move.
-	for done < len(p) || len(p) == 0 {
-		if err := c.Conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
-			return done, err
-		}
-		n, err := c.Conn.Write(p[done:min(len(p), done+64<<10)])
-		done += n
-		if err != nil || len(p) == 0 {
-			return done, err
-		}
-	}
-	return done, nil
-}
+// Do sends the request.
+func (c plainClient) Do(r *http.Request) (*http.Response, error) { return c.transport.RoundTrip(r) }

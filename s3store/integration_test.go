@@ -44,12 +44,13 @@ func real(t *testing.T) target {
 			AccessKeyID: need("AWS_ACCESS_KEY_ID"), SecretAccessKey: need("AWS_SECRET_ACCESS_KEY"),
 		},
 	}
+	g.forward = &http.Transport{}
 	if g.options.CAFile != "" {
 		pem, err := os.ReadFile(g.options.CAFile)
 		is.NoErr(err)
 		pool := x509.NewCertPool()
 		is.True(pool.AppendCertsFromPEM(pem))
-		g.forward = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+		g.forward.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	_, err := g.sdk().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &g.bucket})
 	is.NoErr(err)
@@ -67,6 +68,7 @@ func (g target) drop(t *testing.T) {
 		t.Error(err)
 		return
 	}
+	defer func() { _ = store.Close() }()
 	var keys []string
 	for info, err := range store.List(ctx, "", "") {
 		if err != nil {
@@ -81,9 +83,7 @@ func (g target) drop(t *testing.T) {
 	if _, err := g.sdk().DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &g.bucket}); err != nil {
 		t.Error(err)
 	}
-	if g.forward != nil {
-		g.forward.CloseIdleConnections()
-	}
+	g.forward.CloseIdleConnections()
 }
 
 func TestRealStore(t *testing.T) {

@@ -95,6 +95,7 @@ func (g target) open(t *testing.T, o s3store.Options) *s3store.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = store.Close() })
 	return store
 }
 

@@ -12,7 +12,7 @@ func (s *Store) reason(op op, a answer) string {
 		return text
 	}
 	switch a.status {
-	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case http.StatusMovedPermanently, http.StatusPermanentRedirect: // 307 passes: it is a new bucket's
 		return "the bucket is in another region, or at another endpoint: correct Region or Endpoint"
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return "the server refuses: check the credentials, their permissions, and what stands between here and the server"

@@ -30,6 +30,7 @@ type Store struct {
 	counters     *counters
 	secrets      *secrets
 	staticKeys   bool // credentials are fixed: an expired one stays so
+	closeIdle    func()
 }
 
 var _ replicate.Store = (*Store)(nil)
@@ -42,7 +43,7 @@ func New(ctx context.Context, bucket string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("s3store: %w", err)
 	}
 	o = o.withDefaults()
-	client, err := newClient(ctx, o)
+	client, closeIdle, err := newClient(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("s3store: %w", err)
 	}
@@ -50,10 +51,17 @@ func New(ctx context.Context, bucket string, o Options) (*Store, error) {
 		bucket: bucket, prefix: o.Prefix, unquoted: o.UnquotedIfMatch, partSize: o.Multipart.PartSize,
 		whenRequired: o.whenRequired(aws.ToString(client.Options().BaseEndpoint)),
 		counters:     &counters{}, secrets: &secrets{}, staticKeys: o.AccessKeyID != "",
+		closeIdle: closeIdle,
 	}
 	s.client = own(client, o, s.whenRequired, s.counters, s.secrets)
 	s.large = newUploader(s, o.Multipart)
 	return s, nil
+}
+
+// Close closes connections that are idle. Calls after it open new ones.
+func (s *Store) Close() error {
+	s.closeIdle()
+	return nil
 }
 
 // Get opens the object at key. Info.Size is -1 if the server does not say it.

@@ -1,8 +1,8 @@
 package schema
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -73,10 +73,12 @@ func (ix Index) SQL(table string) string {
 
 // AddColumnSQL returns the ALTER TABLE statement that adds c, a column of t
 // with its checks and its single-column foreign key. The error says why
-// SQLite would refuse it, or refuse it as soon as the table has rows.
+// SQLite refuses it for a table that has rows. What depends on the rows is
+// seen when the statement runs: a default that breaks the column's own check,
+// or that two rows of a unique index would share.
 func (t *Table) AddColumnSQL(c Column) (string, error) {
-	if err := t.canAdd(c); err != nil {
-		return "", fmt.Errorf("column %s.%s cannot be added to an existing table: %w", t.Name, c.Name, err)
+	if why := t.cannotAdd(c); why != "" {
+		return "", fmt.Errorf("column %s.%s cannot be added to an existing table: %s", t.Name, c.Name, why)
 	}
 	s := "ALTER TABLE " + QuoteIdent(t.Name) + " ADD COLUMN " + c.definition()
 	for _, check := range t.Checks {
@@ -90,34 +92,32 @@ func (t *Table) AddColumnSQL(c Column) (string, error) {
 	return s, nil
 }
 
-func (t *Table) canAdd(c Column) error {
-	for _, k := range t.Key {
-		if k == c.Name {
-			return errors.New("it is part of the primary key")
-		}
-	}
-	constant := c.Default != "" && !strings.HasPrefix(c.Default, "(")
+func (t *Table) cannotAdd(c Column) string {
 	null := c.Default == "" || strings.EqualFold(c.Default, "NULL")
-	switch {
-	case c.Default != "" && !constant:
-		return errors.New("its default is an expression; a constant can be added")
-	case c.NotNull && null:
-		return errors.New("it is NOT NULL without a default; give it default=…, or make the field a pointer")
-	}
 	for _, f := range t.ForeignKeys {
-		for _, name := range f.Columns {
-			if name != c.Name {
-				continue
-			}
-			if len(f.Columns) > 1 {
-				return errors.New("it is part of a foreign key of several columns")
-			}
-			if !null {
-				return errors.New("it refers to another table and has a default")
-			}
+		switch {
+		case !slices.Contains(f.Columns, c.Name):
+		case len(f.Columns) > 1:
+			return "it is part of a foreign key of several columns"
+		case c.NotNull || !null:
+			return "it refers to another table, so existing rows must have NULL in it; make the field a pointer without a default"
 		}
 	}
-	return nil
+	switch {
+	case slices.Contains(t.Key, c.Name):
+		return "it is part of the primary key"
+	case c.NotNull && null:
+		return "it is NOT NULL without a default; give it default=…, or make the field a pointer"
+	case !constant(c.Default):
+		return "its default is computed for each row; only a constant can be given to existing rows"
+	}
+	return ""
+}
+
+// constant says whether a default is the same for every row. SQLite takes an
+// expression in parentheses for one that is not.
+func constant(value string) bool {
+	return !strings.HasPrefix(value, "(") && !strings.HasPrefix(strings.ToUpper(value), "CURRENT_")
 }
 
 func (t *Table) foreignKey(column string) *ForeignKey {

@@ -23,7 +23,9 @@ func quoteIdents(names []string) string {
 }
 
 // SnakeCase turns a Go name into a column name: UserID → user_id, HTTPServer →
-// http_server, Line2 → line2, IDs → ids.
+// http_server, Line2 → line2, IDs → ids. A run of capitals is one word up to
+// the capital before a lower-case letter, so OAuthToken becomes o_auth_token:
+// say column=… where that is not what you want.
 func SnakeCase(goName string) string {
 	runes := []rune(goName)
 	var b strings.Builder
@@ -65,7 +67,7 @@ func Plural(name string) string {
 		return ""
 	case hasAnySuffix(lower, "s", "x", "z", "ch", "sh"):
 		return name + "es"
-	case strings.HasSuffix(lower, "y") && len(lower) > 1 && !strings.ContainsRune("aeiou", rune(lower[len(lower)-2])):
+	case strings.HasSuffix(name, "y") && len(name) > 1 && !strings.ContainsRune("aeiou", rune(lower[len(lower)-2])):
 		return name[:len(name)-1] + "ies"
 	}
 	return name + "s"
@@ -84,14 +86,16 @@ func hasAnySuffix(s string, suffixes ...string) bool {
 // with the fewest edits, if those are at most a third of its letters; "" when
 // none is near.
 func Nearest(word string, among []string) string {
-	best, bestEdits := "", 1<<30
+	word = strings.ToLower(word)
+	best, bestEdits := "", 0
 	for _, w := range among {
-		if n := edits(strings.ToLower(word), strings.ToLower(w)); n < bestEdits {
+		most := max(1, max(len(w), len(word))/3)
+		if len(w)-len(word) > most || len(word)-len(w) > most {
+			continue
+		}
+		if n := edits(word, strings.ToLower(w)); n <= most && (best == "" || n < bestEdits) {
 			best, bestEdits = w, n
 		}
-	}
-	if bestEdits > max(1, max(len(best), len(word))/3) {
-		return ""
 	}
 	return best
 }

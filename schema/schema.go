@@ -9,7 +9,7 @@ type Schema struct {
 }
 
 // Table is one table: its structure, and the SQL that makes it. Generated code
-// carries both; the SQL is what CreateSQL, IndexSQL and TriggerSQL return for
+// carries both; the SQL is what CreateSQL and TriggerSQL return for
 // the structure, so that it can be read where the model is.
 type Table struct {
 	Name        string // SQL name, for example "users"

@@ -1,6 +1,10 @@
 package schema
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
 
 // Item is one item of a drift tag: a flag such as unique, or a key with a
 // value such as column=full_name.
@@ -12,7 +16,7 @@ type Item struct {
 	Paren    bool // written as (SQL)
 
 	Offset      int // bytes from the start of the tag to Key
-	ValueOffset int // bytes from the start of the tag to Value
+	ValueOffset int // bytes from the start of the tag to what Value was made of, 0 without a value
 }
 
 // TagError is a mistake in the text of a tag.
@@ -24,7 +28,7 @@ type TagError struct {
 
 func (e *TagError) Error() string {
 	if e.Suggest != "" {
-		return e.Msg + "; did you mean " + e.Suggest + "?"
+		return e.Msg + "; did you mean \"" + e.Suggest + "\"?"
 	}
 	return e.Msg
 }
@@ -92,13 +96,17 @@ func (p *tagParser) item() (Item, error) {
 		if p.ends() {
 			return p.fail(it.Offset, "an option is missing between two commas")
 		}
-		return p.fail(it.Offset, "unexpected "+quoteByte(p.text[p.at])+": an option is a lower-case word, alone or with =value")
+		return p.fail(it.Offset, "unexpected "+quoteRune(p.text[p.at:])+": an option is a lower-case word, alone or with =value")
 	}
 	if p.ends() {
 		return it, nil
 	}
 	if p.text[p.at] != '=' {
-		return p.fail(p.at, "unexpected "+quoteByte(p.text[p.at])+" after \""+it.Key+"\": write a comma between options, or = before a value")
+		return Item{}, &TagError{
+			Offset:  p.at,
+			Msg:     "unexpected " + quoteRune(p.text[p.at:]) + " after \"" + it.Key + "\": write a comma between options, or = before a value",
+			Suggest: separator(it.Key, p.text[p.at]),
+		}
 	}
 	p.at++
 	p.space()
@@ -107,6 +115,18 @@ func (p *tagParser) item() (Item, error) {
 		return Item{}, err
 	}
 	return it, nil
+}
+
+// separator suggests what stands after key in our grammar for what other
+// tags, gorm's and json schema's, write there.
+func separator(key string, wrote byte) string {
+	switch {
+	case wrote == ':':
+		return key + "="
+	case wrote == ';' || wrote == '|' || isWord(wrote):
+		return key + ","
+	}
+	return ""
 }
 
 func (p *tagParser) value(it *Item) error {
@@ -120,8 +140,8 @@ func (p *tagParser) value(it *Item) error {
 	}
 	it.ValueOffset = p.at
 	for !p.ends() {
-		if c := p.text[p.at]; c == '\'' || c == '(' || c == ')' || c == '"' || c == '=' {
-			return &TagError{Offset: p.at, Msg: "unexpected " + quoteByte(c) + " in the value of \"" + it.Key + "\": put text in single quotes and SQL in parentheses"}
+		if c := p.text[p.at]; c != '\t' && (c < ' ' || c == 0x7f) || strings.IndexByte(`'()"=`, c) >= 0 {
+			return &TagError{Offset: p.at, Msg: "unexpected " + quoteRune(p.text[p.at:]) + " in the value of \"" + it.Key + "\": put text in single quotes and SQL in parentheses"}
 		}
 		p.at++
 	}
@@ -138,6 +158,9 @@ func (p *tagParser) quoted(it *Item) error {
 		i := strings.IndexByte(p.text[p.at:], '\'')
 		if i < 0 {
 			return &TagError{Offset: open, Msg: "the quote of \"" + it.Key + "\" is not closed; a quote inside is written twice"}
+		}
+		if nul := strings.IndexByte(p.text[p.at:p.at+i], 0); nul >= 0 {
+			return &TagError{Offset: p.at + nul, Msg: "text of a tag cannot hold a NUL: SQL would end there"}
 		}
 		b.WriteString(p.text[p.at : p.at+i])
 		p.at += i + 1
@@ -169,7 +192,7 @@ func (p *tagParser) paren(it *Item) error {
 func (p *tagParser) after(it *Item) error {
 	p.space()
 	if !p.ends() {
-		return &TagError{Offset: p.at, Msg: "unexpected " + quoteByte(p.text[p.at]) + " after the value of \"" + it.Key + "\": write a comma"}
+		return &TagError{Offset: p.at, Msg: "unexpected " + quoteRune(p.text[p.at:]) + " after the value of \"" + it.Key + "\": write a comma"}
 	}
 	return nil
 }
@@ -194,11 +217,11 @@ func balanced(s string, open int) (int, error) {
 			}
 			n := strings.IndexByte(s[i+1:], quote)
 			if n < 0 {
-				return 0, &TagError{Offset: i, Msg: "the " + quoteByte(c) + " is not closed"}
+				return 0, &TagError{Offset: i, Msg: "the " + quoteRune(s[i:]) + " is not closed"}
 			}
 			i += n + 1
 		case ';', 0:
-			return 0, &TagError{Offset: i, Msg: "unexpected " + quoteByte(c) + " in SQL"}
+			return 0, &TagError{Offset: i, Msg: "unexpected " + quoteRune(s[i:]) + " in SQL"}
 		case '-', '/':
 			if i+1 < len(s) && (s[i:i+2] == "--" || s[i:i+2] == "/*") {
 				return 0, &TagError{Offset: i, Msg: "a comment cannot stand in SQL of a tag"}
@@ -212,9 +235,8 @@ func isWord(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
 }
 
-func quoteByte(c byte) string {
-	if c < ' ' || c > '~' {
-		return "a character that is not plain text"
-	}
-	return "'" + string(rune(c)) + "'"
+// quoteRune shows the first character of s, escaped when it cannot be seen.
+func quoteRune(s string) string {
+	r, _ := utf8.DecodeRuneInString(s)
+	return strconv.QuoteRune(r)
 }

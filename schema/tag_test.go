@@ -56,6 +56,8 @@ func TestParseTagErrors(t *testing.T) {
 		"\"quoted\"":          {0, "unexpected"},
 		"check=('unclosed)":   {7, "not closed"},
 		"default=(1), =value": {13, "unexpected"},
+		"column=a\rb":         {8, "unexpected"},
+		"default='a\x00b'":    {10, "NUL"},
 	} {
 		_, err := schema.ParseTag(tag)
 		var tagErr *schema.TagError
@@ -67,6 +69,25 @@ func TestParseTagErrors(t *testing.T) {
 			t.Errorf("%q: %d %q, want %d %q", tag, tagErr.Offset, tagErr.Msg, want.offset, want.msg)
 		}
 	}
+}
+
+func TestParseTagSuggests(t *testing.T) {
+	is := is.New(t)
+	for tag, want := range map[string]string{
+		"column:full_name": `did you mean "column="?`,
+		"pk;uuid7":         `did you mean "pk,"?`,
+		"pk uuid7":         `did you mean "pk,"?`,
+		"pk)":              `write a comma between options, or = before a value`,
+		"größe=1":          `unexpected 'ö' after "gr"`,
+		"pk,\n":            `unexpected '\n'`,
+		"default=('a\xff":  `the '\'' is not closed`,
+	} {
+		_, err := schema.ParseTag(tag)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", tag, err, want)
+		}
+	}
+	is.Equal(schema.Nearest(strings.Repeat("x", 1<<20), []string{"pk"}), "") // no table of a million rows
 }
 
 func FuzzParseTag(f *testing.F) {
@@ -103,6 +124,7 @@ func TestNames(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"User": "Users", "Category": "Categories", "Box": "Boxes", "Key": "Keys", "Class": "Classes", "Match": "Matches", "": "",
+		"Member": "Members", "Person": "Persons", "Dish": "Dishes", "Quiz": "Quizes", "Day": "Days", "TTY": "TTYs", "y": "ys", "category": "categories",
 	} {
 		is.Equal(schema.Plural(name), want)
 	}

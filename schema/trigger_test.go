@@ -176,3 +176,12 @@ func TestIgnoreNeverDropsAnEntry(t *testing.T) {
 	is.Equal(rows, 2)
 	is.Equal(len(entries(t, db)), 2)
 }
+
+// dump returns the rows of things.
+func dump(t *testing.T, db *sql.DB) string {
+	t.Helper()
+	is := is.New(t)
+	var text sql.NullString
+	is.NoErr(db.QueryRow(`SELECT group_concat(id || ' ' || coalesce(n, '-') || ' ' || coalesce(r, '-'), ', ') FROM things`).Scan(&text))
+	return text.String
+}

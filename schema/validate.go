@@ -8,57 +8,134 @@ import (
 	"unicode/utf8"
 )
 
+// maxColumns is SQLite's own limit, SQLITE_MAX_COLUMN.
+const maxColumns = 2000
+
+// faults collects what is wrong with one table.
+type faults struct {
+	table   *Table
+	columns map[string]Column // by name in lower case: SQLite does not tell upper from lower
+	errs    []error
+}
+
+func (f *faults) add(format string, args ...any) {
+	f.errs = append(f.errs, fmt.Errorf("table %q: "+format, append([]any{f.table.Name}, args...)...))
+}
+
 // Validate says what makes the table impossible: nil when nothing does. All
 // faults are in one error.
 func (t *Table) Validate() error {
-	var errs []error
-	fault := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("table %q: "+format, append([]any{t.Name}, args...)...))
-	}
+	f := faults{table: t, columns: make(map[string]Column)}
 	if why := badName(t.Name); why != "" {
-		fault("its name %s", why)
+		f.add("its name %s", why)
 	}
-	columns := make(map[string]bool)
-	for _, c := range t.Columns {
+	f.checkColumns()
+	f.checkKey()
+	f.checkConstraints()
+	for _, fk := range t.ForeignKeys {
+		f.checkForeignKey(fk)
+	}
+	return errors.Join(f.errs...)
+}
+
+func (f *faults) checkColumns() {
+	if n := len(f.table.Columns); n == 0 || n > maxColumns {
+		f.add("it has %d columns; SQLite takes 1 to %d", n, maxColumns)
+	}
+	for _, c := range f.table.Columns {
 		if why := badName(c.Name); why != "" {
-			fault("the name of column %q %s", c.Name, why)
+			f.add("the name of column %q %s", c.Name, why)
 		}
-		if columns[strings.ToLower(c.Name)] {
-			fault("column %q stands twice; SQLite does not tell upper from lower case", c.Name)
+		lower := strings.ToLower(c.Name)
+		if _, twice := f.columns[lower]; twice {
+			f.add("column %q stands twice; SQLite does not tell upper from lower case", c.Name)
 		}
-		columns[strings.ToLower(c.Name)] = true
+		f.columns[lower] = c
 		if !slices.Contains([]Type{Integer, Real, Text, Blob, Any}, c.Type) {
-			fault("column %q has type %q; a STRICT table knows INTEGER, REAL, TEXT, BLOB and ANY", c.Name, c.Type)
+			f.add("column %q has type %q; a STRICT table knows INTEGER, REAL, TEXT, BLOB and ANY", c.Name, c.Type)
 		}
-	}
-	known := func(what string, names []string) {
-		if len(names) == 0 {
-			fault("%s has no column", what)
+		if !slices.Contains([]string{"", "BINARY", "NOCASE", "RTRIM"}, strings.ToUpper(c.Collate)) {
+			f.add("column %q has collation %q; SQLite itself knows BINARY, NOCASE and RTRIM, and every program that writes must know it", c.Name, c.Collate)
 		}
-		for _, n := range names {
-			if !columns[strings.ToLower(n)] {
-				fault("%s names column %q, which the table does not have", what, n)
+		if c.Default != "" {
+			if why := badDefault(c.Default); why != "" {
+				f.add("the default of column %q %s", c.Name, why)
 			}
 		}
 	}
-	if len(t.Columns) == 0 {
-		fault("it has no column")
+}
+
+func (f *faults) checkKey() {
+	if len(f.table.Key) == 0 {
+		f.add("it has no primary key; the change log names rows by it")
+		return
 	}
-	if len(t.Key) == 0 {
-		fault("it has no primary key; the change log names rows by it")
-	} else {
-		known("the primary key", t.Key)
-	}
-	for _, ix := range t.Indexes {
-		known("index "+ix.Name, ix.Columns)
-	}
-	for _, f := range t.ForeignKeys {
-		known("the foreign key to "+f.RefTable, f.Columns)
-		if len(f.Columns) != len(f.RefColumns) {
-			fault("the foreign key to %s has %d columns for %d", f.RefTable, len(f.Columns), len(f.RefColumns))
+	f.checkNames("the primary key", f.table.Key)
+	for _, name := range f.table.Key {
+		if c := f.columns[strings.ToLower(name)]; c.Name == name && !c.NotNull {
+			f.add("column %q of the primary key may be NULL; the change log could not name such a row", name)
 		}
 	}
-	return errors.Join(errs...)
+}
+
+func (f *faults) checkConstraints() {
+	for _, ix := range f.table.Indexes {
+		if why := badName(ix.Name); why != "" {
+			f.add("the name of index %q %s", ix.Name, why)
+		}
+		f.checkNames(fmt.Sprintf("index %q", ix.Name), ix.Columns)
+	}
+	names := make(map[string]bool)
+	for _, c := range f.table.Checks {
+		if why := badName(c.Name); why != "" {
+			f.add("the name of check %q %s", c.Name, why)
+		}
+		if names[strings.ToLower(c.Name)] {
+			f.add("check %q stands twice", c.Name)
+		}
+		names[strings.ToLower(c.Name)] = true
+		if c.Column != "" {
+			f.checkNames(fmt.Sprintf("check %q", c.Name), []string{c.Column})
+		}
+		if why := badExpr("(" + c.Expr + ")"); why != "" {
+			f.add("check %q %s", c.Name, why)
+		}
+	}
+}
+
+func (f *faults) checkForeignKey(fk ForeignKey) {
+	f.checkNames(fmt.Sprintf("the foreign key to %q", fk.RefTable), fk.Columns)
+	if len(fk.Columns) != len(fk.RefColumns) {
+		f.add("the foreign key to %q has %d columns for %d", fk.RefTable, len(fk.Columns), len(fk.RefColumns))
+	}
+	for _, action := range []Action{fk.OnDelete, fk.OnUpdate} {
+		if !slices.Contains([]Action{"", Cascade, SetNull, SetDefault, Restrict}, action) {
+			f.add("the foreign key to %q has the unknown action %q", fk.RefTable, action)
+		}
+		for _, name := range fk.Columns {
+			if action == SetNull && f.columns[strings.ToLower(name)].NotNull {
+				f.add("the foreign key to %q sets column %q to NULL, which it cannot be", fk.RefTable, name)
+			}
+		}
+	}
+}
+
+// checkNames wants one or more different columns of the table.
+func (f *faults) checkNames(what string, names []string) {
+	if len(names) == 0 {
+		f.add("%s has no column", what)
+	}
+	seen := make(map[string]bool)
+	for _, name := range names {
+		lower := strings.ToLower(name)
+		if c, ok := f.columns[lower]; !ok || c.Name != name {
+			f.add("%s names column %q, which the table does not have", what, name)
+		}
+		if seen[lower] {
+			f.add("%s names column %q twice", what, name)
+		}
+		seen[lower] = true
+	}
 }
 
 // badName says why a name cannot be one, "" when it can.

@@ -37,7 +37,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'teams', 'insert',
-		'{"id":'||json_quote(NEW."id")||',"name":'||json_quote(NEW."name")||'}'
+		'{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||'}'
 	);
 END`
 	teamsOnUpdate = `CREATE TRIGGER "_driftdb_teams_update" AFTER UPDATE ON "teams" WHEN
@@ -47,55 +47,43 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'teams', 'update',
-		'{"id":'||json_quote(OLD."id")||'}',
+		'{"id":'||json_quote(OLD."id"||'')||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id") ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name") ELSE '' END, 2)||'}',
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
+			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id") ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name") ELSE '' END, 2)||'}'
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
+			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END, 2)||'}'
 	);
 END`
 	teamsOnDelete = `CREATE TRIGGER "_driftdb_teams_delete" AFTER DELETE ON "teams" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'teams', 'delete',
-		'{"id":'||json_quote(OLD."id")||'}',
-		'{"id":'||json_quote(OLD."id")||',"name":'||json_quote(OLD."name")||'}'
+		'{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"name":'||json_quote(OLD."name"||'')||'}'
 	);
 END`
 )
 
 var teamsSchema = schema.Table{
-	Name:  "teams",
-	Model: "Team",
+	Name: "teams", Model: "Team", Key: []string{"id"},
 	Columns: []schema.Column{
 		{Name: "id", Type: schema.Text, NotNull: true},
 		{Name: "name", Type: schema.Text, NotNull: true},
 	},
-	Key: []string{"id"},
-	Indexes: []schema.Index{
-		{Name: "teams_name_key", Columns: []string{"name"}, Unique: true},
-	},
-	Create: teamsCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_teams_insert", SQL: teamsOnInsert},
-		{Name: "_driftdb_teams_update", SQL: teamsOnUpdate},
-		{Name: "_driftdb_teams_delete", SQL: teamsOnDelete},
-	},
+	Indexes:  []schema.Index{{Name: "teams_name_key", Columns: []string{"name"}, Unique: true}},
+	Create:   teamsCreate,
+	Triggers: []schema.Trigger{{Name: "_driftdb_teams_insert", SQL: teamsOnInsert}, {Name: "_driftdb_teams_update", SQL: teamsOnUpdate}, {Name: "_driftdb_teams_delete", SQL: teamsOnDelete}},
 }
 
 func newTeamsTable() TeamsTable {
 	def := &orm.Def[Team, string]{
-		Version: orm.GenVersion1,
-		Schema:  &teamsSchema,
-		Select:  teamsSelect,
-		Insert:  teamsInsert,
-		Scan:    scanTeam,
-		Bind:    bindTeam,
+		Version: orm.GenVersion1, Schema: &teamsSchema,
+		Select: teamsSelect, Insert: teamsInsert,
+		Scan: scanTeam, Bind: bindTeam, Fill: fillTeam,
 		Key:     func(m *Team) string { return m.ID },
 		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Fill:    fillTeam,
 	}
 	return TeamsTable{
 		Table: orm.NewTable(def),
@@ -262,7 +250,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'users', 'insert',
-		'{"id":'||json_quote(NEW."id")||',"created_at":'||NEW."created_at"||',"updated_at":'||NEW."updated_at"||',"name":'||json_quote(NEW."name")||',"email":'||json_quote(NEW."email")||',"age":'||coalesce(NEW."age", 'null')||',"score":'||json_quote(NEW."score")||',"active":'||NEW."active"||',"avatar":'||'{"x":"'||hex(NEW."avatar")||'"}'||',"seen":'||coalesce(NEW."seen", 'null')||',"team_id":'||json_quote(NEW."team_id")||',"nick":'||json_quote(NEW."nick")||'}'
+		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"name":'||json_quote(NEW."name"||'')||',"email":'||json_quote(NEW."email"||'')||',"age":'||coalesce(NEW."age", 'null')||',"score":'||CASE WHEN NEW."score" IS NULL THEN 'null' WHEN NEW."score" = 0 OR abs(NEW."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"active":'||coalesce(NEW."active", 'null')||',"avatar":'||CASE WHEN NEW."avatar" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."avatar")||'"}' END||',"seen":'||coalesce(NEW."seen", 'null')||',"team_id":'||json_quote(NEW."team_id"||'')||',"nick":'||json_quote(NEW."nick"||'')||'}'
 	);
 END`
 	usersOnUpdate = `CREATE TRIGGER "_driftdb_users_update" AFTER UPDATE ON "users" WHEN
@@ -282,48 +270,47 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'users', 'update',
-		'{"id":'||json_quote(OLD."id")||'}',
+		'{"id":'||json_quote(OLD."id"||'')||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id") ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||NEW."created_at" ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||NEW."updated_at" ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name") ELSE '' END||
-			CASE WHEN NEW."email" IS NOT OLD."email" COLLATE BINARY THEN ',"email":'||json_quote(NEW."email") ELSE '' END||
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
+			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(NEW."created_at", 'null') ELSE '' END||
+			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(NEW."updated_at", 'null') ELSE '' END||
+			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
+			CASE WHEN NEW."email" IS NOT OLD."email" COLLATE BINARY THEN ',"email":'||json_quote(NEW."email"||'') ELSE '' END||
 			CASE WHEN NEW."age" IS NOT OLD."age" THEN ',"age":'||coalesce(NEW."age", 'null') ELSE '' END||
-			CASE WHEN NEW."score" IS NOT OLD."score" THEN ',"score":'||json_quote(NEW."score") ELSE '' END||
-			CASE WHEN NEW."active" IS NOT OLD."active" THEN ',"active":'||NEW."active" ELSE '' END||
-			CASE WHEN NEW."avatar" IS NOT OLD."avatar" THEN ',"avatar":'||'{"x":"'||hex(NEW."avatar")||'"}' ELSE '' END||
+			CASE WHEN NEW."score" IS NOT OLD."score" THEN ',"score":'||CASE WHEN NEW."score" IS NULL THEN 'null' WHEN NEW."score" = 0 OR abs(NEW."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
+			CASE WHEN NEW."active" IS NOT OLD."active" THEN ',"active":'||coalesce(NEW."active", 'null') ELSE '' END||
+			CASE WHEN NEW."avatar" IS NOT OLD."avatar" THEN ',"avatar":'||CASE WHEN NEW."avatar" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."avatar")||'"}' END ELSE '' END||
 			CASE WHEN NEW."seen" IS NOT OLD."seen" THEN ',"seen":'||coalesce(NEW."seen", 'null') ELSE '' END||
-			CASE WHEN NEW."team_id" IS NOT OLD."team_id" COLLATE BINARY THEN ',"team_id":'||json_quote(NEW."team_id") ELSE '' END||
-			CASE WHEN NEW."nick" IS NOT OLD."nick" COLLATE BINARY THEN ',"nick":'||json_quote(NEW."nick") ELSE '' END, 2)||'}',
+			CASE WHEN NEW."team_id" IS NOT OLD."team_id" COLLATE BINARY THEN ',"team_id":'||json_quote(NEW."team_id"||'') ELSE '' END||
+			CASE WHEN NEW."nick" IS NOT OLD."nick" COLLATE BINARY THEN ',"nick":'||json_quote(NEW."nick"||'') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id") ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||OLD."created_at" ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||OLD."updated_at" ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name") ELSE '' END||
-			CASE WHEN NEW."email" IS NOT OLD."email" COLLATE BINARY THEN ',"email":'||json_quote(OLD."email") ELSE '' END||
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
+			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(OLD."created_at", 'null') ELSE '' END||
+			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(OLD."updated_at", 'null') ELSE '' END||
+			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
+			CASE WHEN NEW."email" IS NOT OLD."email" COLLATE BINARY THEN ',"email":'||json_quote(OLD."email"||'') ELSE '' END||
 			CASE WHEN NEW."age" IS NOT OLD."age" THEN ',"age":'||coalesce(OLD."age", 'null') ELSE '' END||
-			CASE WHEN NEW."score" IS NOT OLD."score" THEN ',"score":'||json_quote(OLD."score") ELSE '' END||
-			CASE WHEN NEW."active" IS NOT OLD."active" THEN ',"active":'||OLD."active" ELSE '' END||
-			CASE WHEN NEW."avatar" IS NOT OLD."avatar" THEN ',"avatar":'||'{"x":"'||hex(OLD."avatar")||'"}' ELSE '' END||
+			CASE WHEN NEW."score" IS NOT OLD."score" THEN ',"score":'||CASE WHEN OLD."score" IS NULL THEN 'null' WHEN OLD."score" = 0 OR abs(OLD."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
+			CASE WHEN NEW."active" IS NOT OLD."active" THEN ',"active":'||coalesce(OLD."active", 'null') ELSE '' END||
+			CASE WHEN NEW."avatar" IS NOT OLD."avatar" THEN ',"avatar":'||CASE WHEN OLD."avatar" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."avatar")||'"}' END ELSE '' END||
 			CASE WHEN NEW."seen" IS NOT OLD."seen" THEN ',"seen":'||coalesce(OLD."seen", 'null') ELSE '' END||
-			CASE WHEN NEW."team_id" IS NOT OLD."team_id" COLLATE BINARY THEN ',"team_id":'||json_quote(OLD."team_id") ELSE '' END||
-			CASE WHEN NEW."nick" IS NOT OLD."nick" COLLATE BINARY THEN ',"nick":'||json_quote(OLD."nick") ELSE '' END, 2)||'}'
+			CASE WHEN NEW."team_id" IS NOT OLD."team_id" COLLATE BINARY THEN ',"team_id":'||json_quote(OLD."team_id"||'') ELSE '' END||
+			CASE WHEN NEW."nick" IS NOT OLD."nick" COLLATE BINARY THEN ',"nick":'||json_quote(OLD."nick"||'') ELSE '' END, 2)||'}'
 	);
 END`
 	usersOnDelete = `CREATE TRIGGER "_driftdb_users_delete" AFTER DELETE ON "users" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'users', 'delete',
-		'{"id":'||json_quote(OLD."id")||'}',
-		'{"id":'||json_quote(OLD."id")||',"created_at":'||OLD."created_at"||',"updated_at":'||OLD."updated_at"||',"name":'||json_quote(OLD."name")||',"email":'||json_quote(OLD."email")||',"age":'||coalesce(OLD."age", 'null')||',"score":'||json_quote(OLD."score")||',"active":'||OLD."active"||',"avatar":'||'{"x":"'||hex(OLD."avatar")||'"}'||',"seen":'||coalesce(OLD."seen", 'null')||',"team_id":'||json_quote(OLD."team_id")||',"nick":'||json_quote(OLD."nick")||'}'
+		'{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"name":'||json_quote(OLD."name"||'')||',"email":'||json_quote(OLD."email"||'')||',"age":'||coalesce(OLD."age", 'null')||',"score":'||CASE WHEN OLD."score" IS NULL THEN 'null' WHEN OLD."score" = 0 OR abs(OLD."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"active":'||coalesce(OLD."active", 'null')||',"avatar":'||CASE WHEN OLD."avatar" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."avatar")||'"}' END||',"seen":'||coalesce(OLD."seen", 'null')||',"team_id":'||json_quote(OLD."team_id"||'')||',"nick":'||json_quote(OLD."nick"||'')||'}'
 	);
 END`
 )
 
 var usersSchema = schema.Table{
-	Name:  "users",
-	Model: "User",
+	Name: "users", Model: "User", Key: []string{"id"},
 	Columns: []schema.Column{
 		{Name: "id", Type: schema.Text, NotNull: true},
 		{Name: "created_at", Type: schema.Integer, NotNull: true},
@@ -338,42 +325,26 @@ var usersSchema = schema.Table{
 		{Name: "team_id", Type: schema.Text},
 		{Name: "nick", Type: schema.Text, NotNull: true},
 	},
-	Key: []string{"id"},
 	Indexes: []schema.Index{
 		{Name: "users_email_key", Columns: []string{"email"}, Unique: true},
 		{Name: "users_team_nick_key", Columns: []string{"team_id", "nick"}, Unique: true},
 		{Name: "users_name_idx", Columns: []string{"name"}},
 	},
-	ForeignKeys: []schema.ForeignKey{
-		{Columns: []string{"team_id"}, RefTable: "teams", RefColumns: []string{"id"}, OnDelete: schema.SetNull},
-	},
-	Checks: []schema.Check{
-		{Name: "users_active_check", Column: "active", Expr: `"active" IN (0, 1)`},
-	},
-	Create: usersCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_users_insert", SQL: usersOnInsert},
-		{Name: "_driftdb_users_update", SQL: usersOnUpdate},
-		{Name: "_driftdb_users_delete", SQL: usersOnDelete},
-	},
+	ForeignKeys: []schema.ForeignKey{{Columns: []string{"team_id"}, RefTable: "teams", RefColumns: []string{"id"}, OnDelete: schema.SetNull}},
+	Checks:      []schema.Check{{Name: "users_active_check", Column: "active", Expr: `"active" IN (0, 1)`}},
+	Create:      usersCreate,
+	Triggers:    []schema.Trigger{{Name: "_driftdb_users_insert", SQL: usersOnInsert}, {Name: "_driftdb_users_update", SQL: usersOnUpdate}, {Name: "_driftdb_users_delete", SQL: usersOnDelete}},
 }
 
 func newUsersTable() UsersTable {
 	def := &orm.Def[User, string]{
-		Version:     orm.GenVersion1,
-		Schema:      &usersSchema,
-		Select:      usersSelect,
-		Insert:      usersInsert,
-		Scan:        scanUser,
-		Bind:        bindUser,
-		Key:         func(m *User) string { return m.ID },
-		BindKey:     func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Fill:        fillUser,
-		Omit:        omitUser,
-		OmitCols:    []int{7},
-		Created:     "created_at",
-		Updated:     "updated_at",
-		UpdatedUnit: orm.Millisecond,
+		Version: orm.GenVersion1, Schema: &usersSchema,
+		Select: usersSelect, Insert: usersInsert,
+		Scan: scanUser, Bind: bindUser, Fill: fillUser,
+		Key:     func(m *User) string { return m.ID },
+		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+		Omit:    omitUser, OmitCols: []int{7},
+		Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 	}
 	return UsersTable{
 		Table:     orm.NewTable(def),
@@ -440,13 +411,20 @@ func fillUser(f *orm.Fill, m *User) {
 	orm.FillUUID7(f, &m.ID)
 	orm.FillTime(f, &m.CreatedAt, orm.Millisecond)
 	orm.FillTime(f, &m.UpdatedAt, orm.Millisecond)
-	orm.FillNullTime(f, m.Seen, orm.Millisecond)
+	if m.Seen != nil {
+		m.Seen = new(*m.Seen)
+		orm.CutTime(m.Seen, orm.Millisecond)
+	}
 }
 
 // omitUser says which columns of m take their default: one bit for each of OmitCols.
 func omitUser(m *User) (bits uint64) {
-	if !m.Active {
-		bits |= 1 << 0
+	for bit, zero := range [...]bool{
+		!m.Active,
+	} {
+		if zero {
+			bits |= 1 << bit
+		}
 	}
 	return bits
 }
@@ -585,7 +563,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'posts', 'insert',
-		'{"number":'||NEW."number"||',"author_id":'||json_quote(NEW."author_id")||',"title":'||json_quote(NEW."title")||',"year":'||NEW."year"||',"role":'||json_quote(NEW."role")||',"draft":'||coalesce(NEW."draft", 'null')||',"rating":'||json_quote(NEW."rating")||',"extra":'||CASE WHEN NEW."extra" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."extra")||'"}' END||',"subtitle":'||json_quote(NEW."subtitle")||',"level":'||NEW."level"||',"at":'||NEW."at"||'}'
+		'{"number":'||coalesce(NEW."number", 'null')||',"author_id":'||json_quote(NEW."author_id"||'')||',"title":'||json_quote(NEW."title"||'')||',"year":'||coalesce(NEW."year", 'null')||',"role":'||json_quote(NEW."role"||'')||',"draft":'||coalesce(NEW."draft", 'null')||',"rating":'||CASE WHEN NEW."rating" IS NULL THEN 'null' WHEN NEW."rating" = 0 OR abs(NEW."rating") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."rating") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"extra":'||CASE WHEN NEW."extra" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."extra")||'"}' END||',"subtitle":'||json_quote(NEW."subtitle"||'')||',"level":'||coalesce(NEW."level", 'null')||',"at":'||coalesce(NEW."at", 'null')||'}'
 	);
 END`
 	postsOnUpdate = `CREATE TRIGGER "_driftdb_posts_update" AFTER UPDATE ON "posts" WHEN
@@ -604,46 +582,45 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'posts', 'update',
-		'{"number":'||OLD."number"||'}',
+		'{"number":'||coalesce(OLD."number", 'null')||'}',
 		'{'||substr(
-			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||NEW."number" ELSE '' END||
-			CASE WHEN NEW."author_id" IS NOT OLD."author_id" COLLATE BINARY THEN ',"author_id":'||json_quote(NEW."author_id") ELSE '' END||
-			CASE WHEN NEW."title" IS NOT OLD."title" COLLATE BINARY THEN ',"title":'||json_quote(NEW."title") ELSE '' END||
-			CASE WHEN NEW."year" IS NOT OLD."year" THEN ',"year":'||NEW."year" ELSE '' END||
-			CASE WHEN NEW."role" IS NOT OLD."role" COLLATE BINARY THEN ',"role":'||json_quote(NEW."role") ELSE '' END||
+			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||coalesce(NEW."number", 'null') ELSE '' END||
+			CASE WHEN NEW."author_id" IS NOT OLD."author_id" COLLATE BINARY THEN ',"author_id":'||json_quote(NEW."author_id"||'') ELSE '' END||
+			CASE WHEN NEW."title" IS NOT OLD."title" COLLATE BINARY THEN ',"title":'||json_quote(NEW."title"||'') ELSE '' END||
+			CASE WHEN NEW."year" IS NOT OLD."year" THEN ',"year":'||coalesce(NEW."year", 'null') ELSE '' END||
+			CASE WHEN NEW."role" IS NOT OLD."role" COLLATE BINARY THEN ',"role":'||json_quote(NEW."role"||'') ELSE '' END||
 			CASE WHEN NEW."draft" IS NOT OLD."draft" THEN ',"draft":'||coalesce(NEW."draft", 'null') ELSE '' END||
-			CASE WHEN NEW."rating" IS NOT OLD."rating" THEN ',"rating":'||json_quote(NEW."rating") ELSE '' END||
+			CASE WHEN NEW."rating" IS NOT OLD."rating" THEN ',"rating":'||CASE WHEN NEW."rating" IS NULL THEN 'null' WHEN NEW."rating" = 0 OR abs(NEW."rating") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."rating") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
 			CASE WHEN NEW."extra" IS NOT OLD."extra" THEN ',"extra":'||CASE WHEN NEW."extra" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."extra")||'"}' END ELSE '' END||
-			CASE WHEN NEW."subtitle" IS NOT OLD."subtitle" COLLATE BINARY THEN ',"subtitle":'||json_quote(NEW."subtitle") ELSE '' END||
-			CASE WHEN NEW."level" IS NOT OLD."level" THEN ',"level":'||NEW."level" ELSE '' END||
-			CASE WHEN NEW."at" IS NOT OLD."at" THEN ',"at":'||NEW."at" ELSE '' END, 2)||'}',
+			CASE WHEN NEW."subtitle" IS NOT OLD."subtitle" COLLATE BINARY THEN ',"subtitle":'||json_quote(NEW."subtitle"||'') ELSE '' END||
+			CASE WHEN NEW."level" IS NOT OLD."level" THEN ',"level":'||coalesce(NEW."level", 'null') ELSE '' END||
+			CASE WHEN NEW."at" IS NOT OLD."at" THEN ',"at":'||coalesce(NEW."at", 'null') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||OLD."number" ELSE '' END||
-			CASE WHEN NEW."author_id" IS NOT OLD."author_id" COLLATE BINARY THEN ',"author_id":'||json_quote(OLD."author_id") ELSE '' END||
-			CASE WHEN NEW."title" IS NOT OLD."title" COLLATE BINARY THEN ',"title":'||json_quote(OLD."title") ELSE '' END||
-			CASE WHEN NEW."year" IS NOT OLD."year" THEN ',"year":'||OLD."year" ELSE '' END||
-			CASE WHEN NEW."role" IS NOT OLD."role" COLLATE BINARY THEN ',"role":'||json_quote(OLD."role") ELSE '' END||
+			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||coalesce(OLD."number", 'null') ELSE '' END||
+			CASE WHEN NEW."author_id" IS NOT OLD."author_id" COLLATE BINARY THEN ',"author_id":'||json_quote(OLD."author_id"||'') ELSE '' END||
+			CASE WHEN NEW."title" IS NOT OLD."title" COLLATE BINARY THEN ',"title":'||json_quote(OLD."title"||'') ELSE '' END||
+			CASE WHEN NEW."year" IS NOT OLD."year" THEN ',"year":'||coalesce(OLD."year", 'null') ELSE '' END||
+			CASE WHEN NEW."role" IS NOT OLD."role" COLLATE BINARY THEN ',"role":'||json_quote(OLD."role"||'') ELSE '' END||
 			CASE WHEN NEW."draft" IS NOT OLD."draft" THEN ',"draft":'||coalesce(OLD."draft", 'null') ELSE '' END||
-			CASE WHEN NEW."rating" IS NOT OLD."rating" THEN ',"rating":'||json_quote(OLD."rating") ELSE '' END||
+			CASE WHEN NEW."rating" IS NOT OLD."rating" THEN ',"rating":'||CASE WHEN OLD."rating" IS NULL THEN 'null' WHEN OLD."rating" = 0 OR abs(OLD."rating") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."rating") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
 			CASE WHEN NEW."extra" IS NOT OLD."extra" THEN ',"extra":'||CASE WHEN OLD."extra" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."extra")||'"}' END ELSE '' END||
-			CASE WHEN NEW."subtitle" IS NOT OLD."subtitle" COLLATE BINARY THEN ',"subtitle":'||json_quote(OLD."subtitle") ELSE '' END||
-			CASE WHEN NEW."level" IS NOT OLD."level" THEN ',"level":'||OLD."level" ELSE '' END||
-			CASE WHEN NEW."at" IS NOT OLD."at" THEN ',"at":'||OLD."at" ELSE '' END, 2)||'}'
+			CASE WHEN NEW."subtitle" IS NOT OLD."subtitle" COLLATE BINARY THEN ',"subtitle":'||json_quote(OLD."subtitle"||'') ELSE '' END||
+			CASE WHEN NEW."level" IS NOT OLD."level" THEN ',"level":'||coalesce(OLD."level", 'null') ELSE '' END||
+			CASE WHEN NEW."at" IS NOT OLD."at" THEN ',"at":'||coalesce(OLD."at", 'null') ELSE '' END, 2)||'}'
 	);
 END`
 	postsOnDelete = `CREATE TRIGGER "_driftdb_posts_delete" AFTER DELETE ON "posts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'posts', 'delete',
-		'{"number":'||OLD."number"||'}',
-		'{"number":'||OLD."number"||',"author_id":'||json_quote(OLD."author_id")||',"title":'||json_quote(OLD."title")||',"year":'||OLD."year"||',"role":'||json_quote(OLD."role")||',"draft":'||coalesce(OLD."draft", 'null')||',"rating":'||json_quote(OLD."rating")||',"extra":'||CASE WHEN OLD."extra" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."extra")||'"}' END||',"subtitle":'||json_quote(OLD."subtitle")||',"level":'||OLD."level"||',"at":'||OLD."at"||'}'
+		'{"number":'||coalesce(OLD."number", 'null')||'}',
+		'{"number":'||coalesce(OLD."number", 'null')||',"author_id":'||json_quote(OLD."author_id"||'')||',"title":'||json_quote(OLD."title"||'')||',"year":'||coalesce(OLD."year", 'null')||',"role":'||json_quote(OLD."role"||'')||',"draft":'||coalesce(OLD."draft", 'null')||',"rating":'||CASE WHEN OLD."rating" IS NULL THEN 'null' WHEN OLD."rating" = 0 OR abs(OLD."rating") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."rating") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"extra":'||CASE WHEN OLD."extra" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."extra")||'"}' END||',"subtitle":'||json_quote(OLD."subtitle"||'')||',"level":'||coalesce(OLD."level", 'null')||',"at":'||coalesce(OLD."at", 'null')||'}'
 	);
 END`
 )
 
 var postsSchema = schema.Table{
-	Name:  "posts",
-	Model: "Post",
+	Name: "posts", Model: "Post", Key: []string{"number"},
 	Columns: []schema.Column{
 		{Name: "number", Type: schema.Integer, NotNull: true},
 		{Name: "author_id", Type: schema.Text, NotNull: true},
@@ -657,36 +634,23 @@ var postsSchema = schema.Table{
 		{Name: "level", Type: schema.Integer, NotNull: true},
 		{Name: "at", Type: schema.Integer, NotNull: true},
 	},
-	Key: []string{"number"},
 	Indexes: []schema.Index{
 		{Name: "posts_author_id_idx", Columns: []string{"author_id"}},
 		{Name: "posts_title_year_idx", Columns: []string{"title", "year"}},
 	},
-	ForeignKeys: []schema.ForeignKey{
-		{Columns: []string{"author_id"}, RefTable: "users", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
-	},
-	Checks: []schema.Check{
-		{Name: "posts_draft_check", Column: "draft", Expr: `"draft" IN (0, 1)`},
-	},
-	Create: postsCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_posts_insert", SQL: postsOnInsert},
-		{Name: "_driftdb_posts_update", SQL: postsOnUpdate},
-		{Name: "_driftdb_posts_delete", SQL: postsOnDelete},
-	},
+	ForeignKeys: []schema.ForeignKey{{Columns: []string{"author_id"}, RefTable: "users", RefColumns: []string{"id"}, OnDelete: schema.Cascade}},
+	Checks:      []schema.Check{{Name: "posts_draft_check", Column: "draft", Expr: `"draft" IN (0, 1)`}},
+	Create:      postsCreate,
+	Triggers:    []schema.Trigger{{Name: "_driftdb_posts_insert", SQL: postsOnInsert}, {Name: "_driftdb_posts_update", SQL: postsOnUpdate}, {Name: "_driftdb_posts_delete", SQL: postsOnDelete}},
 }
 
 func newPostsTable() PostsTable {
 	def := &orm.Def[Post, int64]{
-		Version: orm.GenVersion1,
-		Schema:  &postsSchema,
-		Select:  postsSelect,
-		Insert:  postsInsert,
-		Scan:    scanPost,
-		Bind:    bindPost,
+		Version: orm.GenVersion1, Schema: &postsSchema,
+		Select: postsSelect, Insert: postsInsert,
+		Scan: scanPost, Bind: bindPost, Fill: fillPost,
 		Key:     func(m *Post) int64 { return m.Number },
 		BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
-		Fill:    fillPost,
 	}
 	return PostsTable{
 		Table:    orm.NewTable(def),

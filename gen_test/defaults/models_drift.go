@@ -79,7 +79,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'settings', 'insert',
-		'{"id":'||json_quote(NEW."id")||',"retries":'||NEW."retries"||',"active":'||NEW."active"||',"visible":'||NEW."visible"||',"limit":'||coalesce(NEW."limit", 'null')||',"status":'||json_quote(NEW."status")||',"quote":'||json_quote(NEW."quote")||',"ratio":'||json_quote(NEW."ratio")||',"offset":'||NEW."offset"||',"token":'||json_quote(NEW."token")||',"since":'||NEW."since"||',"note":'||json_quote(NEW."note")||',"icon":'||'{"x":"'||hex(NEW."icon")||'"}'||',"until":'||coalesce(NEW."until", 'null')||'}'
+		'{"id":'||json_quote(NEW."id"||'')||',"retries":'||coalesce(NEW."retries", 'null')||',"active":'||coalesce(NEW."active", 'null')||',"visible":'||coalesce(NEW."visible", 'null')||',"limit":'||coalesce(NEW."limit", 'null')||',"status":'||json_quote(NEW."status"||'')||',"quote":'||json_quote(NEW."quote"||'')||',"ratio":'||CASE WHEN NEW."ratio" IS NULL THEN 'null' WHEN NEW."ratio" = 0 OR abs(NEW."ratio") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."ratio") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"offset":'||coalesce(NEW."offset", 'null')||',"token":'||json_quote(NEW."token"||'')||',"since":'||coalesce(NEW."since", 'null')||',"note":'||json_quote(NEW."note"||'')||',"icon":'||CASE WHEN NEW."icon" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."icon")||'"}' END||',"until":'||coalesce(NEW."until", 'null')||'}'
 	);
 END`
 	settingsOnUpdate = `CREATE TRIGGER "_driftdb_settings_update" AFTER UPDATE ON "settings" WHEN
@@ -101,36 +101,36 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'settings', 'update',
-		'{"id":'||json_quote(OLD."id")||'}',
+		'{"id":'||json_quote(OLD."id"||'')||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id") ELSE '' END||
-			CASE WHEN NEW."retries" IS NOT OLD."retries" THEN ',"retries":'||NEW."retries" ELSE '' END||
-			CASE WHEN NEW."active" IS NOT OLD."active" THEN ',"active":'||NEW."active" ELSE '' END||
-			CASE WHEN NEW."visible" IS NOT OLD."visible" THEN ',"visible":'||NEW."visible" ELSE '' END||
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
+			CASE WHEN NEW."retries" IS NOT OLD."retries" THEN ',"retries":'||coalesce(NEW."retries", 'null') ELSE '' END||
+			CASE WHEN NEW."active" IS NOT OLD."active" THEN ',"active":'||coalesce(NEW."active", 'null') ELSE '' END||
+			CASE WHEN NEW."visible" IS NOT OLD."visible" THEN ',"visible":'||coalesce(NEW."visible", 'null') ELSE '' END||
 			CASE WHEN NEW."limit" IS NOT OLD."limit" THEN ',"limit":'||coalesce(NEW."limit", 'null') ELSE '' END||
-			CASE WHEN NEW."status" IS NOT OLD."status" COLLATE BINARY THEN ',"status":'||json_quote(NEW."status") ELSE '' END||
-			CASE WHEN NEW."quote" IS NOT OLD."quote" COLLATE BINARY THEN ',"quote":'||json_quote(NEW."quote") ELSE '' END||
-			CASE WHEN NEW."ratio" IS NOT OLD."ratio" THEN ',"ratio":'||json_quote(NEW."ratio") ELSE '' END||
-			CASE WHEN NEW."offset" IS NOT OLD."offset" THEN ',"offset":'||NEW."offset" ELSE '' END||
-			CASE WHEN NEW."token" IS NOT OLD."token" COLLATE BINARY THEN ',"token":'||json_quote(NEW."token") ELSE '' END||
-			CASE WHEN NEW."since" IS NOT OLD."since" THEN ',"since":'||NEW."since" ELSE '' END||
-			CASE WHEN NEW."note" IS NOT OLD."note" COLLATE BINARY THEN ',"note":'||json_quote(NEW."note") ELSE '' END||
-			CASE WHEN NEW."icon" IS NOT OLD."icon" THEN ',"icon":'||'{"x":"'||hex(NEW."icon")||'"}' ELSE '' END||
+			CASE WHEN NEW."status" IS NOT OLD."status" COLLATE BINARY THEN ',"status":'||json_quote(NEW."status"||'') ELSE '' END||
+			CASE WHEN NEW."quote" IS NOT OLD."quote" COLLATE BINARY THEN ',"quote":'||json_quote(NEW."quote"||'') ELSE '' END||
+			CASE WHEN NEW."ratio" IS NOT OLD."ratio" THEN ',"ratio":'||CASE WHEN NEW."ratio" IS NULL THEN 'null' WHEN NEW."ratio" = 0 OR abs(NEW."ratio") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."ratio") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
+			CASE WHEN NEW."offset" IS NOT OLD."offset" THEN ',"offset":'||coalesce(NEW."offset", 'null') ELSE '' END||
+			CASE WHEN NEW."token" IS NOT OLD."token" COLLATE BINARY THEN ',"token":'||json_quote(NEW."token"||'') ELSE '' END||
+			CASE WHEN NEW."since" IS NOT OLD."since" THEN ',"since":'||coalesce(NEW."since", 'null') ELSE '' END||
+			CASE WHEN NEW."note" IS NOT OLD."note" COLLATE BINARY THEN ',"note":'||json_quote(NEW."note"||'') ELSE '' END||
+			CASE WHEN NEW."icon" IS NOT OLD."icon" THEN ',"icon":'||CASE WHEN NEW."icon" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."icon")||'"}' END ELSE '' END||
 			CASE WHEN NEW."until" IS NOT OLD."until" THEN ',"until":'||coalesce(NEW."until", 'null') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id") ELSE '' END||
-			CASE WHEN NEW."retries" IS NOT OLD."retries" THEN ',"retries":'||OLD."retries" ELSE '' END||
-			CASE WHEN NEW."active" IS NOT OLD."active" THEN ',"active":'||OLD."active" ELSE '' END||
-			CASE WHEN NEW."visible" IS NOT OLD."visible" THEN ',"visible":'||OLD."visible" ELSE '' END||
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
+			CASE WHEN NEW."retries" IS NOT OLD."retries" THEN ',"retries":'||coalesce(OLD."retries", 'null') ELSE '' END||
+			CASE WHEN NEW."active" IS NOT OLD."active" THEN ',"active":'||coalesce(OLD."active", 'null') ELSE '' END||
+			CASE WHEN NEW."visible" IS NOT OLD."visible" THEN ',"visible":'||coalesce(OLD."visible", 'null') ELSE '' END||
 			CASE WHEN NEW."limit" IS NOT OLD."limit" THEN ',"limit":'||coalesce(OLD."limit", 'null') ELSE '' END||
-			CASE WHEN NEW."status" IS NOT OLD."status" COLLATE BINARY THEN ',"status":'||json_quote(OLD."status") ELSE '' END||
-			CASE WHEN NEW."quote" IS NOT OLD."quote" COLLATE BINARY THEN ',"quote":'||json_quote(OLD."quote") ELSE '' END||
-			CASE WHEN NEW."ratio" IS NOT OLD."ratio" THEN ',"ratio":'||json_quote(OLD."ratio") ELSE '' END||
-			CASE WHEN NEW."offset" IS NOT OLD."offset" THEN ',"offset":'||OLD."offset" ELSE '' END||
-			CASE WHEN NEW."token" IS NOT OLD."token" COLLATE BINARY THEN ',"token":'||json_quote(OLD."token") ELSE '' END||
-			CASE WHEN NEW."since" IS NOT OLD."since" THEN ',"since":'||OLD."since" ELSE '' END||
-			CASE WHEN NEW."note" IS NOT OLD."note" COLLATE BINARY THEN ',"note":'||json_quote(OLD."note") ELSE '' END||
-			CASE WHEN NEW."icon" IS NOT OLD."icon" THEN ',"icon":'||'{"x":"'||hex(OLD."icon")||'"}' ELSE '' END||
+			CASE WHEN NEW."status" IS NOT OLD."status" COLLATE BINARY THEN ',"status":'||json_quote(OLD."status"||'') ELSE '' END||
+			CASE WHEN NEW."quote" IS NOT OLD."quote" COLLATE BINARY THEN ',"quote":'||json_quote(OLD."quote"||'') ELSE '' END||
+			CASE WHEN NEW."ratio" IS NOT OLD."ratio" THEN ',"ratio":'||CASE WHEN OLD."ratio" IS NULL THEN 'null' WHEN OLD."ratio" = 0 OR abs(OLD."ratio") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."ratio") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
+			CASE WHEN NEW."offset" IS NOT OLD."offset" THEN ',"offset":'||coalesce(OLD."offset", 'null') ELSE '' END||
+			CASE WHEN NEW."token" IS NOT OLD."token" COLLATE BINARY THEN ',"token":'||json_quote(OLD."token"||'') ELSE '' END||
+			CASE WHEN NEW."since" IS NOT OLD."since" THEN ',"since":'||coalesce(OLD."since", 'null') ELSE '' END||
+			CASE WHEN NEW."note" IS NOT OLD."note" COLLATE BINARY THEN ',"note":'||json_quote(OLD."note"||'') ELSE '' END||
+			CASE WHEN NEW."icon" IS NOT OLD."icon" THEN ',"icon":'||CASE WHEN OLD."icon" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."icon")||'"}' END ELSE '' END||
 			CASE WHEN NEW."until" IS NOT OLD."until" THEN ',"until":'||coalesce(OLD."until", 'null') ELSE '' END, 2)||'}'
 	);
 END`
@@ -138,15 +138,14 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'settings', 'delete',
-		'{"id":'||json_quote(OLD."id")||'}',
-		'{"id":'||json_quote(OLD."id")||',"retries":'||OLD."retries"||',"active":'||OLD."active"||',"visible":'||OLD."visible"||',"limit":'||coalesce(OLD."limit", 'null')||',"status":'||json_quote(OLD."status")||',"quote":'||json_quote(OLD."quote")||',"ratio":'||json_quote(OLD."ratio")||',"offset":'||OLD."offset"||',"token":'||json_quote(OLD."token")||',"since":'||OLD."since"||',"note":'||json_quote(OLD."note")||',"icon":'||'{"x":"'||hex(OLD."icon")||'"}'||',"until":'||coalesce(OLD."until", 'null')||'}'
+		'{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"retries":'||coalesce(OLD."retries", 'null')||',"active":'||coalesce(OLD."active", 'null')||',"visible":'||coalesce(OLD."visible", 'null')||',"limit":'||coalesce(OLD."limit", 'null')||',"status":'||json_quote(OLD."status"||'')||',"quote":'||json_quote(OLD."quote"||'')||',"ratio":'||CASE WHEN OLD."ratio" IS NULL THEN 'null' WHEN OLD."ratio" = 0 OR abs(OLD."ratio") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."ratio") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"offset":'||coalesce(OLD."offset", 'null')||',"token":'||json_quote(OLD."token"||'')||',"since":'||coalesce(OLD."since", 'null')||',"note":'||json_quote(OLD."note"||'')||',"icon":'||CASE WHEN OLD."icon" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."icon")||'"}' END||',"until":'||coalesce(OLD."until", 'null')||'}'
 	);
 END`
 )
 
 var settingsSchema = schema.Table{
-	Name:  "settings",
-	Model: "Setting",
+	Name: "settings", Model: "Setting", Key: []string{"id"},
 	Columns: []schema.Column{
 		{Name: "id", Type: schema.Text, NotNull: true},
 		{Name: "retries", Type: schema.Integer, NotNull: true, Default: "0"},
@@ -163,32 +162,22 @@ var settingsSchema = schema.Table{
 		{Name: "icon", Type: schema.Blob, NotNull: true, Default: "(x'00ff')"},
 		{Name: "until", Type: schema.Integer, Default: "(1800000000000)"},
 	},
-	Key: []string{"id"},
 	Checks: []schema.Check{
 		{Name: "settings_active_check", Column: "active", Expr: `"active" IN (0, 1)`},
 		{Name: "settings_visible_check", Column: "visible", Expr: `"visible" IN (0, 1)`},
 	},
-	Create: settingsCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_settings_insert", SQL: settingsOnInsert},
-		{Name: "_driftdb_settings_update", SQL: settingsOnUpdate},
-		{Name: "_driftdb_settings_delete", SQL: settingsOnDelete},
-	},
+	Create:   settingsCreate,
+	Triggers: []schema.Trigger{{Name: "_driftdb_settings_insert", SQL: settingsOnInsert}, {Name: "_driftdb_settings_update", SQL: settingsOnUpdate}, {Name: "_driftdb_settings_delete", SQL: settingsOnDelete}},
 }
 
 func newSettingsTable() SettingsTable {
 	def := &orm.Def[Setting, string]{
-		Version:  orm.GenVersion1,
-		Schema:   &settingsSchema,
-		Select:   settingsSelect,
-		Insert:   settingsInsert,
-		Scan:     scanSetting,
-		Bind:     bindSetting,
-		Key:      func(m *Setting) string { return m.ID },
-		BindKey:  func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Fill:     fillSetting,
-		Omit:     omitSetting,
-		OmitCols: []int{2, 4, 5, 6, 7, 8, 9, 10, 12, 13},
+		Version: orm.GenVersion1, Schema: &settingsSchema,
+		Select: settingsSelect, Insert: settingsInsert,
+		Scan: scanSetting, Bind: bindSetting, Fill: fillSetting,
+		Key:     func(m *Setting) string { return m.ID },
+		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+		Omit:    omitSetting, OmitCols: []int{2, 4, 5, 6, 7, 8, 9, 10, 12, 13},
 	}
 	return SettingsTable{
 		Table:   orm.NewTable(def),
@@ -249,40 +238,29 @@ func bindSetting(a *orm.Args, m *Setting) {
 func fillSetting(f *orm.Fill, m *Setting) {
 	orm.FillUUID4(f, &m.ID)
 	orm.CutTime(&m.Since, orm.Millisecond)
-	orm.FillNullTime(f, m.Until, orm.Millisecond)
+	if m.Until != nil {
+		m.Until = new(*m.Until)
+		orm.CutTime(m.Until, orm.Millisecond)
+	}
 }
 
 // omitSetting says which columns of m take their default: one bit for each of OmitCols.
 func omitSetting(m *Setting) (bits uint64) {
-	if !m.Active {
-		bits |= 1 << 0
-	}
-	if m.Limit == nil {
-		bits |= 1 << 1
-	}
-	if m.Status == "" {
-		bits |= 1 << 2
-	}
-	if m.Quote == "" {
-		bits |= 1 << 3
-	}
-	if m.Ratio == 0 {
-		bits |= 1 << 4
-	}
-	if m.Offset == 0 {
-		bits |= 1 << 5
-	}
-	if m.Token == "" {
-		bits |= 1 << 6
-	}
-	if m.Since.IsZero() {
-		bits |= 1 << 7
-	}
-	if m.Icon == nil {
-		bits |= 1 << 8
-	}
-	if m.Until == nil {
-		bits |= 1 << 9
+	for bit, zero := range [...]bool{
+		!m.Active,
+		m.Limit == nil,
+		m.Status == "",
+		m.Quote == "",
+		m.Ratio == 0,
+		m.Offset == 0,
+		m.Token == "",
+		m.Since.IsZero(),
+		m.Icon == nil,
+		m.Until == nil,
+	} {
+		if zero {
+			bits |= 1 << bit
+		}
 	}
 	return bits
 }

@@ -77,7 +77,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'shops', 'insert',
-		'{"id":'||json_quote(NEW."id")||',"created_at":'||NEW."created_at"||',"updated_at":'||NEW."updated_at"||',"by":'||json_quote(NEW."by")||',"reason":'||json_quote(NEW."reason")||',"lat":'||json_quote(NEW."lat")||',"lon":'||json_quote(NEW."lon")||',"name":'||json_quote(NEW."name")||',"street":'||json_quote(NEW."street")||',"city":'||json_quote(NEW."city")||',"work_street":'||json_quote(NEW."work_street")||',"work_city":'||json_quote(NEW."work_city")||',"area_width":'||json_quote(NEW."area_width")||',"area_height":'||json_quote(NEW."area_height")||'}'
+		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"by":'||json_quote(NEW."by"||'')||',"reason":'||json_quote(NEW."reason"||'')||',"lat":'||CASE WHEN NEW."lat" IS NULL THEN 'null' WHEN NEW."lat" = 0 OR abs(NEW."lat") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."lat") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"lon":'||CASE WHEN NEW."lon" IS NULL THEN 'null' WHEN NEW."lon" = 0 OR abs(NEW."lon") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."lon") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"name":'||json_quote(NEW."name"||'')||',"street":'||json_quote(NEW."street"||'')||',"city":'||json_quote(NEW."city"||'')||',"work_street":'||json_quote(NEW."work_street"||'')||',"work_city":'||json_quote(NEW."work_city"||'')||',"area_width":'||CASE WHEN NEW."area_width" IS NULL THEN 'null' WHEN NEW."area_width" = 0 OR abs(NEW."area_width") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."area_width") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"area_height":'||CASE WHEN NEW."area_height" IS NULL THEN 'null' WHEN NEW."area_height" = 0 OR abs(NEW."area_height") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."area_height") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}'
 	);
 END`
 	shopsOnUpdate = `CREATE TRIGGER "_driftdb_shops_update" AFTER UPDATE ON "shops" WHEN
@@ -99,52 +99,51 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'shops', 'update',
-		'{"id":'||json_quote(OLD."id")||'}',
+		'{"id":'||json_quote(OLD."id"||'')||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id") ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||NEW."created_at" ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||NEW."updated_at" ELSE '' END||
-			CASE WHEN NEW."by" IS NOT OLD."by" COLLATE BINARY THEN ',"by":'||json_quote(NEW."by") ELSE '' END||
-			CASE WHEN NEW."reason" IS NOT OLD."reason" COLLATE BINARY THEN ',"reason":'||json_quote(NEW."reason") ELSE '' END||
-			CASE WHEN NEW."lat" IS NOT OLD."lat" THEN ',"lat":'||json_quote(NEW."lat") ELSE '' END||
-			CASE WHEN NEW."lon" IS NOT OLD."lon" THEN ',"lon":'||json_quote(NEW."lon") ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name") ELSE '' END||
-			CASE WHEN NEW."street" IS NOT OLD."street" COLLATE BINARY THEN ',"street":'||json_quote(NEW."street") ELSE '' END||
-			CASE WHEN NEW."city" IS NOT OLD."city" COLLATE BINARY THEN ',"city":'||json_quote(NEW."city") ELSE '' END||
-			CASE WHEN NEW."work_street" IS NOT OLD."work_street" COLLATE BINARY THEN ',"work_street":'||json_quote(NEW."work_street") ELSE '' END||
-			CASE WHEN NEW."work_city" IS NOT OLD."work_city" COLLATE BINARY THEN ',"work_city":'||json_quote(NEW."work_city") ELSE '' END||
-			CASE WHEN NEW."area_width" IS NOT OLD."area_width" THEN ',"area_width":'||json_quote(NEW."area_width") ELSE '' END||
-			CASE WHEN NEW."area_height" IS NOT OLD."area_height" THEN ',"area_height":'||json_quote(NEW."area_height") ELSE '' END, 2)||'}',
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
+			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(NEW."created_at", 'null') ELSE '' END||
+			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(NEW."updated_at", 'null') ELSE '' END||
+			CASE WHEN NEW."by" IS NOT OLD."by" COLLATE BINARY THEN ',"by":'||json_quote(NEW."by"||'') ELSE '' END||
+			CASE WHEN NEW."reason" IS NOT OLD."reason" COLLATE BINARY THEN ',"reason":'||json_quote(NEW."reason"||'') ELSE '' END||
+			CASE WHEN NEW."lat" IS NOT OLD."lat" THEN ',"lat":'||CASE WHEN NEW."lat" IS NULL THEN 'null' WHEN NEW."lat" = 0 OR abs(NEW."lat") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."lat") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
+			CASE WHEN NEW."lon" IS NOT OLD."lon" THEN ',"lon":'||CASE WHEN NEW."lon" IS NULL THEN 'null' WHEN NEW."lon" = 0 OR abs(NEW."lon") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."lon") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
+			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
+			CASE WHEN NEW."street" IS NOT OLD."street" COLLATE BINARY THEN ',"street":'||json_quote(NEW."street"||'') ELSE '' END||
+			CASE WHEN NEW."city" IS NOT OLD."city" COLLATE BINARY THEN ',"city":'||json_quote(NEW."city"||'') ELSE '' END||
+			CASE WHEN NEW."work_street" IS NOT OLD."work_street" COLLATE BINARY THEN ',"work_street":'||json_quote(NEW."work_street"||'') ELSE '' END||
+			CASE WHEN NEW."work_city" IS NOT OLD."work_city" COLLATE BINARY THEN ',"work_city":'||json_quote(NEW."work_city"||'') ELSE '' END||
+			CASE WHEN NEW."area_width" IS NOT OLD."area_width" THEN ',"area_width":'||CASE WHEN NEW."area_width" IS NULL THEN 'null' WHEN NEW."area_width" = 0 OR abs(NEW."area_width") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."area_width") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
+			CASE WHEN NEW."area_height" IS NOT OLD."area_height" THEN ',"area_height":'||CASE WHEN NEW."area_height" IS NULL THEN 'null' WHEN NEW."area_height" = 0 OR abs(NEW."area_height") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."area_height") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id") ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||OLD."created_at" ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||OLD."updated_at" ELSE '' END||
-			CASE WHEN NEW."by" IS NOT OLD."by" COLLATE BINARY THEN ',"by":'||json_quote(OLD."by") ELSE '' END||
-			CASE WHEN NEW."reason" IS NOT OLD."reason" COLLATE BINARY THEN ',"reason":'||json_quote(OLD."reason") ELSE '' END||
-			CASE WHEN NEW."lat" IS NOT OLD."lat" THEN ',"lat":'||json_quote(OLD."lat") ELSE '' END||
-			CASE WHEN NEW."lon" IS NOT OLD."lon" THEN ',"lon":'||json_quote(OLD."lon") ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name") ELSE '' END||
-			CASE WHEN NEW."street" IS NOT OLD."street" COLLATE BINARY THEN ',"street":'||json_quote(OLD."street") ELSE '' END||
-			CASE WHEN NEW."city" IS NOT OLD."city" COLLATE BINARY THEN ',"city":'||json_quote(OLD."city") ELSE '' END||
-			CASE WHEN NEW."work_street" IS NOT OLD."work_street" COLLATE BINARY THEN ',"work_street":'||json_quote(OLD."work_street") ELSE '' END||
-			CASE WHEN NEW."work_city" IS NOT OLD."work_city" COLLATE BINARY THEN ',"work_city":'||json_quote(OLD."work_city") ELSE '' END||
-			CASE WHEN NEW."area_width" IS NOT OLD."area_width" THEN ',"area_width":'||json_quote(OLD."area_width") ELSE '' END||
-			CASE WHEN NEW."area_height" IS NOT OLD."area_height" THEN ',"area_height":'||json_quote(OLD."area_height") ELSE '' END, 2)||'}'
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
+			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(OLD."created_at", 'null') ELSE '' END||
+			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(OLD."updated_at", 'null') ELSE '' END||
+			CASE WHEN NEW."by" IS NOT OLD."by" COLLATE BINARY THEN ',"by":'||json_quote(OLD."by"||'') ELSE '' END||
+			CASE WHEN NEW."reason" IS NOT OLD."reason" COLLATE BINARY THEN ',"reason":'||json_quote(OLD."reason"||'') ELSE '' END||
+			CASE WHEN NEW."lat" IS NOT OLD."lat" THEN ',"lat":'||CASE WHEN OLD."lat" IS NULL THEN 'null' WHEN OLD."lat" = 0 OR abs(OLD."lat") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."lat") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
+			CASE WHEN NEW."lon" IS NOT OLD."lon" THEN ',"lon":'||CASE WHEN OLD."lon" IS NULL THEN 'null' WHEN OLD."lon" = 0 OR abs(OLD."lon") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."lon") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
+			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
+			CASE WHEN NEW."street" IS NOT OLD."street" COLLATE BINARY THEN ',"street":'||json_quote(OLD."street"||'') ELSE '' END||
+			CASE WHEN NEW."city" IS NOT OLD."city" COLLATE BINARY THEN ',"city":'||json_quote(OLD."city"||'') ELSE '' END||
+			CASE WHEN NEW."work_street" IS NOT OLD."work_street" COLLATE BINARY THEN ',"work_street":'||json_quote(OLD."work_street"||'') ELSE '' END||
+			CASE WHEN NEW."work_city" IS NOT OLD."work_city" COLLATE BINARY THEN ',"work_city":'||json_quote(OLD."work_city"||'') ELSE '' END||
+			CASE WHEN NEW."area_width" IS NOT OLD."area_width" THEN ',"area_width":'||CASE WHEN OLD."area_width" IS NULL THEN 'null' WHEN OLD."area_width" = 0 OR abs(OLD."area_width") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."area_width") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
+			CASE WHEN NEW."area_height" IS NOT OLD."area_height" THEN ',"area_height":'||CASE WHEN OLD."area_height" IS NULL THEN 'null' WHEN OLD."area_height" = 0 OR abs(OLD."area_height") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."area_height") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END, 2)||'}'
 	);
 END`
 	shopsOnDelete = `CREATE TRIGGER "_driftdb_shops_delete" AFTER DELETE ON "shops" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'shops', 'delete',
-		'{"id":'||json_quote(OLD."id")||'}',
-		'{"id":'||json_quote(OLD."id")||',"created_at":'||OLD."created_at"||',"updated_at":'||OLD."updated_at"||',"by":'||json_quote(OLD."by")||',"reason":'||json_quote(OLD."reason")||',"lat":'||json_quote(OLD."lat")||',"lon":'||json_quote(OLD."lon")||',"name":'||json_quote(OLD."name")||',"street":'||json_quote(OLD."street")||',"city":'||json_quote(OLD."city")||',"work_street":'||json_quote(OLD."work_street")||',"work_city":'||json_quote(OLD."work_city")||',"area_width":'||json_quote(OLD."area_width")||',"area_height":'||json_quote(OLD."area_height")||'}'
+		'{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"by":'||json_quote(OLD."by"||'')||',"reason":'||json_quote(OLD."reason"||'')||',"lat":'||CASE WHEN OLD."lat" IS NULL THEN 'null' WHEN OLD."lat" = 0 OR abs(OLD."lat") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."lat") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"lon":'||CASE WHEN OLD."lon" IS NULL THEN 'null' WHEN OLD."lon" = 0 OR abs(OLD."lon") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."lon") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"name":'||json_quote(OLD."name"||'')||',"street":'||json_quote(OLD."street"||'')||',"city":'||json_quote(OLD."city"||'')||',"work_street":'||json_quote(OLD."work_street"||'')||',"work_city":'||json_quote(OLD."work_city"||'')||',"area_width":'||CASE WHEN OLD."area_width" IS NULL THEN 'null' WHEN OLD."area_width" = 0 OR abs(OLD."area_width") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."area_width") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"area_height":'||CASE WHEN OLD."area_height" IS NULL THEN 'null' WHEN OLD."area_height" = 0 OR abs(OLD."area_height") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."area_height") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}'
 	);
 END`
 )
 
 var shopsSchema = schema.Table{
-	Name:  "shops",
-	Model: "Shop",
+	Name: "shops", Model: "Shop", Key: []string{"id"},
 	Columns: []schema.Column{
 		{Name: "id", Type: schema.Text, NotNull: true},
 		{Name: "created_at", Type: schema.Integer, NotNull: true},
@@ -161,7 +160,6 @@ var shopsSchema = schema.Table{
 		{Name: "area_width", Type: schema.Real, NotNull: true},
 		{Name: "area_height", Type: schema.Real},
 	},
-	Key: []string{"id"},
 	Indexes: []schema.Index{
 		{Name: "shops_name_key", Columns: []string{"name"}, Unique: true},
 		{Name: "shops_city_idx", Columns: []string{"city"}},
@@ -172,28 +170,18 @@ var shopsSchema = schema.Table{
 		{Name: "shops_work_street_maxlen_check", Column: "work_street", Expr: `length("work_street") <= 100`},
 		{Name: "shops_area_width_min_check", Column: "area_width", Expr: `"area_width" >= 0`},
 	},
-	Create: shopsCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_shops_insert", SQL: shopsOnInsert},
-		{Name: "_driftdb_shops_update", SQL: shopsOnUpdate},
-		{Name: "_driftdb_shops_delete", SQL: shopsOnDelete},
-	},
+	Create:   shopsCreate,
+	Triggers: []schema.Trigger{{Name: "_driftdb_shops_insert", SQL: shopsOnInsert}, {Name: "_driftdb_shops_update", SQL: shopsOnUpdate}, {Name: "_driftdb_shops_delete", SQL: shopsOnDelete}},
 }
 
 func newShopsTable() ShopsTable {
 	def := &orm.Def[Shop, string]{
-		Version:     orm.GenVersion1,
-		Schema:      &shopsSchema,
-		Select:      shopsSelect,
-		Insert:      shopsInsert,
-		Scan:        scanShop,
-		Bind:        bindShop,
-		Key:         func(m *Shop) string { return m.ID },
-		BindKey:     func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Fill:        fillShop,
-		Created:     "created_at",
-		Updated:     "updated_at",
-		UpdatedUnit: orm.Millisecond,
+		Version: orm.GenVersion1, Schema: &shopsSchema,
+		Select: shopsSelect, Insert: shopsInsert,
+		Scan: scanShop, Bind: bindShop, Fill: fillShop,
+		Key:     func(m *Shop) string { return m.ID },
+		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+		Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 	}
 	return ShopsTable{
 		Table:      orm.NewTable(def),

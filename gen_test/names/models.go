@@ -33,7 +33,7 @@ type person struct {
 	Fn     func(context.Context, ...int) (<-chan map[string][2]tm.Time, error) `drift:"-"`
 	Any    interface{ Do(x int) error }                                        `drift:"-"`
 	Part   struct {
-		A, B int `json:"a"`
+		A, B int "xml:\"-\""
 	} `drift:"-"`
 	Arr [3 * size]*tm.Duration `drift:"-"`
 	gen pair[string, *Order]

@@ -38,14 +38,13 @@ const (
 	ordersSelect   = "SELECT \"primary\", \"count\", \"select\", \"a`b\"\"c\", \"total (net), group\", \"now\" FROM \"order\""
 	ordersInsert   = "INSERT INTO \"order\" (\"primary\", \"count\", \"select\", \"a`b\"\"c\", \"total (net), group\", \"now\") VALUES (?, ?, ?, ?, ?, ?)"
 	ordersCreate   = "CREATE TABLE \"order\" (\n\t\"primary\" TEXT NOT NULL PRIMARY KEY,\n\t\"count\" INTEGER NOT NULL,\n\t\"select\" TEXT NOT NULL COLLATE NOCASE,\n\t\"a`b\"\"c\" TEXT NOT NULL,\n\t\"total (net), group\" INTEGER NOT NULL,\n\t\"now\" INTEGER NOT NULL\n) STRICT"
-	ordersOnInsert = "CREATE TRIGGER \"_driftdb_order_insert\" AFTER INSERT ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, data) VALUES (\n\t\tCAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'insert',\n\t\t'{\"primary\":'||json_quote(NEW.\"primary\")||',\"count\":'||NEW.\"count\"||',\"select\":'||json_quote(NEW.\"select\")||',\"a`b\\\"c\":'||json_quote(NEW.\"a`b\"\"c\")||',\"total (net), group\":'||NEW.\"total (net), group\"||',\"now\":'||NEW.\"now\"||'}'\n\t);\nEND"
-	ordersOnUpdate = "CREATE TRIGGER \"_driftdb_order_update\" AFTER UPDATE ON \"order\" WHEN\n\tNEW.\"primary\" IS NOT OLD.\"primary\" COLLATE BINARY\n\tOR NEW.\"count\" IS NOT OLD.\"count\"\n\tOR NEW.\"select\" IS NOT OLD.\"select\" COLLATE BINARY\n\tOR NEW.\"a`b\"\"c\" IS NOT OLD.\"a`b\"\"c\" COLLATE BINARY\n\tOR NEW.\"total (net), group\" IS NOT OLD.\"total (net), group\"\n\tOR NEW.\"now\" IS NOT OLD.\"now\"\n BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, data, before) VALUES (\n\t\tCAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'update',\n\t\t'{\"primary\":'||json_quote(OLD.\"primary\")||'}',\n\t\t'{'||substr(\n\t\t\tCASE WHEN NEW.\"primary\" IS NOT OLD.\"primary\" COLLATE BINARY THEN ',\"primary\":'||json_quote(NEW.\"primary\") ELSE '' END||\n\t\t\tCASE WHEN NEW.\"count\" IS NOT OLD.\"count\" THEN ',\"count\":'||NEW.\"count\" ELSE '' END||\n\t\t\tCASE WHEN NEW.\"select\" IS NOT OLD.\"select\" COLLATE BINARY THEN ',\"select\":'||json_quote(NEW.\"select\") ELSE '' END||\n\t\t\tCASE WHEN NEW.\"a`b\"\"c\" IS NOT OLD.\"a`b\"\"c\" COLLATE BINARY THEN ',\"a`b\\\"c\":'||json_quote(NEW.\"a`b\"\"c\") ELSE '' END||\n\t\t\tCASE WHEN NEW.\"total (net), group\" IS NOT OLD.\"total (net), group\" THEN ',\"total (net), group\":'||NEW.\"total (net), group\" ELSE '' END||\n\t\t\tCASE WHEN NEW.\"now\" IS NOT OLD.\"now\" THEN ',\"now\":'||NEW.\"now\" ELSE '' END, 2)||'}',\n\t\t'{'||substr(\n\t\t\tCASE WHEN NEW.\"primary\" IS NOT OLD.\"primary\" COLLATE BINARY THEN ',\"primary\":'||json_quote(OLD.\"primary\") ELSE '' END||\n\t\t\tCASE WHEN NEW.\"count\" IS NOT OLD.\"count\" THEN ',\"count\":'||OLD.\"count\" ELSE '' END||\n\t\t\tCASE WHEN NEW.\"select\" IS NOT OLD.\"select\" COLLATE BINARY THEN ',\"select\":'||json_quote(OLD.\"select\") ELSE '' END||\n\t\t\tCASE WHEN NEW.\"a`b\"\"c\" IS NOT OLD.\"a`b\"\"c\" COLLATE BINARY THEN ',\"a`b\\\"c\":'||json_quote(OLD.\"a`b\"\"c\") ELSE '' END||\n\t\t\tCASE WHEN NEW.\"total (net), group\" IS NOT OLD.\"total (net), group\" THEN ',\"total (net), group\":'||OLD.\"total (net), group\" ELSE '' END||\n\t\t\tCASE WHEN NEW.\"now\" IS NOT OLD.\"now\" THEN ',\"now\":'||OLD.\"now\" ELSE '' END, 2)||'}'\n\t);\nEND"
-	ordersOnDelete = "CREATE TRIGGER \"_driftdb_order_delete\" AFTER DELETE ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, before) VALUES (\n\t\tCAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'delete',\n\t\t'{\"primary\":'||json_quote(OLD.\"primary\")||'}',\n\t\t'{\"primary\":'||json_quote(OLD.\"primary\")||',\"count\":'||OLD.\"count\"||',\"select\":'||json_quote(OLD.\"select\")||',\"a`b\\\"c\":'||json_quote(OLD.\"a`b\"\"c\")||',\"total (net), group\":'||OLD.\"total (net), group\"||',\"now\":'||OLD.\"now\"||'}'\n\t);\nEND"
+	ordersOnInsert = "CREATE TRIGGER \"_driftdb_order_insert\" AFTER INSERT ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, data) VALUES (\n\t\tCAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'insert',\n\t\t'{\"primary\":'||json_quote(NEW.\"primary\"||'')||',\"count\":'||coalesce(NEW.\"count\", 'null')||',\"select\":'||json_quote(NEW.\"select\"||'')||',\"a`b\\\"c\":'||json_quote(NEW.\"a`b\"\"c\"||'')||',\"total (net), group\":'||coalesce(NEW.\"total (net), group\", 'null')||',\"now\":'||coalesce(NEW.\"now\", 'null')||'}'\n\t);\nEND"
+	ordersOnUpdate = "CREATE TRIGGER \"_driftdb_order_update\" AFTER UPDATE ON \"order\" WHEN\n\tNEW.\"primary\" IS NOT OLD.\"primary\" COLLATE BINARY\n\tOR NEW.\"count\" IS NOT OLD.\"count\"\n\tOR NEW.\"select\" IS NOT OLD.\"select\" COLLATE BINARY\n\tOR NEW.\"a`b\"\"c\" IS NOT OLD.\"a`b\"\"c\" COLLATE BINARY\n\tOR NEW.\"total (net), group\" IS NOT OLD.\"total (net), group\"\n\tOR NEW.\"now\" IS NOT OLD.\"now\"\n BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, data, before) VALUES (\n\t\tCAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'update',\n\t\t'{\"primary\":'||json_quote(OLD.\"primary\"||'')||'}',\n\t\t'{'||substr(\n\t\t\tCASE WHEN NEW.\"primary\" IS NOT OLD.\"primary\" COLLATE BINARY THEN ',\"primary\":'||json_quote(NEW.\"primary\"||'') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"count\" IS NOT OLD.\"count\" THEN ',\"count\":'||coalesce(NEW.\"count\", 'null') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"select\" IS NOT OLD.\"select\" COLLATE BINARY THEN ',\"select\":'||json_quote(NEW.\"select\"||'') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"a`b\"\"c\" IS NOT OLD.\"a`b\"\"c\" COLLATE BINARY THEN ',\"a`b\\\"c\":'||json_quote(NEW.\"a`b\"\"c\"||'') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"total (net), group\" IS NOT OLD.\"total (net), group\" THEN ',\"total (net), group\":'||coalesce(NEW.\"total (net), group\", 'null') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"now\" IS NOT OLD.\"now\" THEN ',\"now\":'||coalesce(NEW.\"now\", 'null') ELSE '' END, 2)||'}',\n\t\t'{'||substr(\n\t\t\tCASE WHEN NEW.\"primary\" IS NOT OLD.\"primary\" COLLATE BINARY THEN ',\"primary\":'||json_quote(OLD.\"primary\"||'') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"count\" IS NOT OLD.\"count\" THEN ',\"count\":'||coalesce(OLD.\"count\", 'null') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"select\" IS NOT OLD.\"select\" COLLATE BINARY THEN ',\"select\":'||json_quote(OLD.\"select\"||'') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"a`b\"\"c\" IS NOT OLD.\"a`b\"\"c\" COLLATE BINARY THEN ',\"a`b\\\"c\":'||json_quote(OLD.\"a`b\"\"c\"||'') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"total (net), group\" IS NOT OLD.\"total (net), group\" THEN ',\"total (net), group\":'||coalesce(OLD.\"total (net), group\", 'null') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"now\" IS NOT OLD.\"now\" THEN ',\"now\":'||coalesce(OLD.\"now\", 'null') ELSE '' END, 2)||'}'\n\t);\nEND"
+	ordersOnDelete = "CREATE TRIGGER \"_driftdb_order_delete\" AFTER DELETE ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, before) VALUES (\n\t\tCAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'delete',\n\t\t'{\"primary\":'||json_quote(OLD.\"primary\"||'')||'}',\n\t\t'{\"primary\":'||json_quote(OLD.\"primary\"||'')||',\"count\":'||coalesce(OLD.\"count\", 'null')||',\"select\":'||json_quote(OLD.\"select\"||'')||',\"a`b\\\"c\":'||json_quote(OLD.\"a`b\"\"c\"||'')||',\"total (net), group\":'||coalesce(OLD.\"total (net), group\", 'null')||',\"now\":'||coalesce(OLD.\"now\", 'null')||'}'\n\t);\nEND"
 )
 
 var ordersSchema = driftschema.Table{
-	Name:  "order",
-	Model: "Order",
+	Name: "order", Model: "Order", Key: []string{"primary"},
 	Columns: []driftschema.Column{
 		{Name: "primary", Type: driftschema.Text, NotNull: true},
 		{Name: "count", Type: driftschema.Integer, NotNull: true},
@@ -54,30 +53,21 @@ var ordersSchema = driftschema.Table{
 		{Name: "total (net), group", Type: driftschema.Integer, NotNull: true},
 		{Name: "now", Type: driftschema.Integer, NotNull: true},
 	},
-	Key: []string{"primary"},
 	Indexes: []driftschema.Index{
 		{Name: "order_select_key", Columns: []string{"select"}, Unique: true},
 		{Name: "order_total (net), group_idx", Columns: []string{"total (net), group"}},
 	},
-	Create: ordersCreate,
-	Triggers: []driftschema.Trigger{
-		{Name: "_driftdb_order_insert", SQL: ordersOnInsert},
-		{Name: "_driftdb_order_update", SQL: ordersOnUpdate},
-		{Name: "_driftdb_order_delete", SQL: ordersOnDelete},
-	},
+	Create:   ordersCreate,
+	Triggers: []driftschema.Trigger{{Name: "_driftdb_order_insert", SQL: ordersOnInsert}, {Name: "_driftdb_order_update", SQL: ordersOnUpdate}, {Name: "_driftdb_order_delete", SQL: ordersOnDelete}},
 }
 
 func newOrdersTable() OrdersTable {
 	def := &driftorm.Def[Order, string]{
-		Version: driftorm.GenVersion1,
-		Schema:  &ordersSchema,
-		Select:  ordersSelect,
-		Insert:  ordersInsert,
-		Scan:    scanOrder,
-		Bind:    bindOrder,
+		Version: driftorm.GenVersion1, Schema: &ordersSchema,
+		Select: ordersSelect, Insert: ordersInsert,
+		Scan: scanOrder, Bind: bindOrder, Fill: fillOrder,
 		Key:     func(m *Order) string { return m.Key },
 		BindKey: func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) },
-		Fill:    fillOrder,
 	}
 	return OrdersTable{
 		Table:    driftorm.NewTable(def),
@@ -215,7 +205,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'people', 'insert',
-		'{"id":'||json_quote(NEW."id")||',"http_ip":'||json_quote(NEW."http_ip")||'}'
+		'{"id":'||json_quote(NEW."id"||'')||',"http_ip":'||json_quote(NEW."http_ip"||'')||'}'
 	);
 END`
 	personsOnUpdate = `CREATE TRIGGER "_driftdb_people_update" AFTER UPDATE ON "people" WHEN
@@ -225,52 +215,42 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'people', 'update',
-		'{"id":'||json_quote(OLD."id")||'}',
+		'{"id":'||json_quote(OLD."id"||'')||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id") ELSE '' END||
-			CASE WHEN NEW."http_ip" IS NOT OLD."http_ip" COLLATE BINARY THEN ',"http_ip":'||json_quote(NEW."http_ip") ELSE '' END, 2)||'}',
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
+			CASE WHEN NEW."http_ip" IS NOT OLD."http_ip" COLLATE BINARY THEN ',"http_ip":'||json_quote(NEW."http_ip"||'') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id") ELSE '' END||
-			CASE WHEN NEW."http_ip" IS NOT OLD."http_ip" COLLATE BINARY THEN ',"http_ip":'||json_quote(OLD."http_ip") ELSE '' END, 2)||'}'
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
+			CASE WHEN NEW."http_ip" IS NOT OLD."http_ip" COLLATE BINARY THEN ',"http_ip":'||json_quote(OLD."http_ip"||'') ELSE '' END, 2)||'}'
 	);
 END`
 	personsOnDelete = `CREATE TRIGGER "_driftdb_people_delete" AFTER DELETE ON "people" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'people', 'delete',
-		'{"id":'||json_quote(OLD."id")||'}',
-		'{"id":'||json_quote(OLD."id")||',"http_ip":'||json_quote(OLD."http_ip")||'}'
+		'{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"http_ip":'||json_quote(OLD."http_ip"||'')||'}'
 	);
 END`
 )
 
 var personsSchema = driftschema.Table{
-	Name:  "people",
-	Model: "person",
+	Name: "people", Model: "person", Key: []string{"id"},
 	Columns: []driftschema.Column{
 		{Name: "id", Type: driftschema.Text, NotNull: true},
 		{Name: "http_ip", Type: driftschema.Text, NotNull: true},
 	},
-	Key:    []string{"id"},
-	Create: personsCreate,
-	Triggers: []driftschema.Trigger{
-		{Name: "_driftdb_people_insert", SQL: personsOnInsert},
-		{Name: "_driftdb_people_update", SQL: personsOnUpdate},
-		{Name: "_driftdb_people_delete", SQL: personsOnDelete},
-	},
+	Create:   personsCreate,
+	Triggers: []driftschema.Trigger{{Name: "_driftdb_people_insert", SQL: personsOnInsert}, {Name: "_driftdb_people_update", SQL: personsOnUpdate}, {Name: "_driftdb_people_delete", SQL: personsOnDelete}},
 }
 
 func newPersonsTable() personsTable {
 	def := &driftorm.Def[person, string]{
-		Version: driftorm.GenVersion1,
-		Schema:  &personsSchema,
-		Select:  personsSelect,
-		Insert:  personsInsert,
-		Scan:    scanPerson,
-		Bind:    bindPerson,
+		Version: driftorm.GenVersion1, Schema: &personsSchema,
+		Select: personsSelect, Insert: personsInsert,
+		Scan: scanPerson, Bind: bindPerson, Fill: fillPerson,
 		Key:     func(m *person) string { return m.ID },
 		BindKey: func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) },
-		Fill:    fillPerson,
 	}
 	return personsTable{
 		Table:  driftorm.NewTable(def),
@@ -305,7 +285,7 @@ var _ struct {
 		Do(int) error
 	} `drift:"-"`
 	Part struct {
-		A, B int `json:"a"`
+		A, B int "xml:\"-\""
 	} `drift:"-"`
 	Arr [6]*time.Duration `drift:"-"`
 	gen pair[string, *Order]

@@ -36,7 +36,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'owners', 'insert',
-		'{"id":'||NEW."id"||',"slug":'||json_quote(NEW."slug")||'}'
+		'{"id":'||coalesce(NEW."id", 'null')||',"slug":'||json_quote(NEW."slug"||'')||'}'
 	);
 END`
 	ownersOnUpdate = `CREATE TRIGGER "_driftdb_owners_update" AFTER UPDATE ON "owners" WHEN
@@ -46,52 +46,41 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'owners', 'update',
-		'{"id":'||OLD."id"||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||NEW."id" ELSE '' END||
-			CASE WHEN NEW."slug" IS NOT OLD."slug" COLLATE BINARY THEN ',"slug":'||json_quote(NEW."slug") ELSE '' END, 2)||'}',
+			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||coalesce(NEW."id", 'null') ELSE '' END||
+			CASE WHEN NEW."slug" IS NOT OLD."slug" COLLATE BINARY THEN ',"slug":'||json_quote(NEW."slug"||'') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||OLD."id" ELSE '' END||
-			CASE WHEN NEW."slug" IS NOT OLD."slug" COLLATE BINARY THEN ',"slug":'||json_quote(OLD."slug") ELSE '' END, 2)||'}'
+			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||coalesce(OLD."id", 'null') ELSE '' END||
+			CASE WHEN NEW."slug" IS NOT OLD."slug" COLLATE BINARY THEN ',"slug":'||json_quote(OLD."slug"||'') ELSE '' END, 2)||'}'
 	);
 END`
 	ownersOnDelete = `CREATE TRIGGER "_driftdb_owners_delete" AFTER DELETE ON "owners" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'owners', 'delete',
-		'{"id":'||OLD."id"||'}',
-		'{"id":'||OLD."id"||',"slug":'||json_quote(OLD."slug")||'}'
+		'{"id":'||coalesce(OLD."id", 'null')||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||',"slug":'||json_quote(OLD."slug"||'')||'}'
 	);
 END`
 )
 
 var ownersSchema = schema.Table{
-	Name:  "owners",
-	Model: "Owner",
+	Name: "owners", Model: "Owner", Key: []string{"id"},
 	Columns: []schema.Column{
 		{Name: "id", Type: schema.Integer, NotNull: true},
 		{Name: "slug", Type: schema.Text, NotNull: true},
 	},
-	Key: []string{"id"},
-	Indexes: []schema.Index{
-		{Name: "owners_slug_key", Columns: []string{"slug"}, Unique: true},
-	},
-	Create: ownersCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_owners_insert", SQL: ownersOnInsert},
-		{Name: "_driftdb_owners_update", SQL: ownersOnUpdate},
-		{Name: "_driftdb_owners_delete", SQL: ownersOnDelete},
-	},
+	Indexes:  []schema.Index{{Name: "owners_slug_key", Columns: []string{"slug"}, Unique: true}},
+	Create:   ownersCreate,
+	Triggers: []schema.Trigger{{Name: "_driftdb_owners_insert", SQL: ownersOnInsert}, {Name: "_driftdb_owners_update", SQL: ownersOnUpdate}, {Name: "_driftdb_owners_delete", SQL: ownersOnDelete}},
 }
 
 func newOwnersTable() OwnersTable {
 	def := &orm.Def[Owner, int64]{
-		Version: orm.GenVersion1,
-		Schema:  &ownersSchema,
-		Select:  ownersSelect,
-		Insert:  ownersInsert,
-		Scan:    scanOwner,
-		Bind:    bindOwner,
+		Version: orm.GenVersion1, Schema: &ownersSchema,
+		Select: ownersSelect, Insert: ownersInsert,
+		Scan: scanOwner, Bind: bindOwner,
 		Key:     func(m *Owner) int64 { return m.ID },
 		BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	}
@@ -233,7 +222,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'pets', 'insert',
-		'{"id":'||json_quote(NEW."id")||',"owner_id":'||NEW."owner_id"||',"friend_id":'||coalesce(NEW."friend_id", 'null')||',"vet_id":'||NEW."vet_id"||',"keeper":'||coalesce(NEW."keeper", 'null')||',"slug":'||json_quote(NEW."slug")||',"mother_id":'||json_quote(NEW."mother_id")||'}'
+		'{"id":'||json_quote(NEW."id"||'')||',"owner_id":'||coalesce(NEW."owner_id", 'null')||',"friend_id":'||coalesce(NEW."friend_id", 'null')||',"vet_id":'||coalesce(NEW."vet_id", 'null')||',"keeper":'||coalesce(NEW."keeper", 'null')||',"slug":'||json_quote(NEW."slug"||'')||',"mother_id":'||json_quote(NEW."mother_id"||'')||'}'
 	);
 END`
 	petsOnUpdate = `CREATE TRIGGER "_driftdb_pets_update" AFTER UPDATE ON "pets" WHEN
@@ -248,38 +237,37 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'pets', 'update',
-		'{"id":'||json_quote(OLD."id")||'}',
+		'{"id":'||json_quote(OLD."id"||'')||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id") ELSE '' END||
-			CASE WHEN NEW."owner_id" IS NOT OLD."owner_id" THEN ',"owner_id":'||NEW."owner_id" ELSE '' END||
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
+			CASE WHEN NEW."owner_id" IS NOT OLD."owner_id" THEN ',"owner_id":'||coalesce(NEW."owner_id", 'null') ELSE '' END||
 			CASE WHEN NEW."friend_id" IS NOT OLD."friend_id" THEN ',"friend_id":'||coalesce(NEW."friend_id", 'null') ELSE '' END||
-			CASE WHEN NEW."vet_id" IS NOT OLD."vet_id" THEN ',"vet_id":'||NEW."vet_id" ELSE '' END||
+			CASE WHEN NEW."vet_id" IS NOT OLD."vet_id" THEN ',"vet_id":'||coalesce(NEW."vet_id", 'null') ELSE '' END||
 			CASE WHEN NEW."keeper" IS NOT OLD."keeper" THEN ',"keeper":'||coalesce(NEW."keeper", 'null') ELSE '' END||
-			CASE WHEN NEW."slug" IS NOT OLD."slug" COLLATE BINARY THEN ',"slug":'||json_quote(NEW."slug") ELSE '' END||
-			CASE WHEN NEW."mother_id" IS NOT OLD."mother_id" COLLATE BINARY THEN ',"mother_id":'||json_quote(NEW."mother_id") ELSE '' END, 2)||'}',
+			CASE WHEN NEW."slug" IS NOT OLD."slug" COLLATE BINARY THEN ',"slug":'||json_quote(NEW."slug"||'') ELSE '' END||
+			CASE WHEN NEW."mother_id" IS NOT OLD."mother_id" COLLATE BINARY THEN ',"mother_id":'||json_quote(NEW."mother_id"||'') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id") ELSE '' END||
-			CASE WHEN NEW."owner_id" IS NOT OLD."owner_id" THEN ',"owner_id":'||OLD."owner_id" ELSE '' END||
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
+			CASE WHEN NEW."owner_id" IS NOT OLD."owner_id" THEN ',"owner_id":'||coalesce(OLD."owner_id", 'null') ELSE '' END||
 			CASE WHEN NEW."friend_id" IS NOT OLD."friend_id" THEN ',"friend_id":'||coalesce(OLD."friend_id", 'null') ELSE '' END||
-			CASE WHEN NEW."vet_id" IS NOT OLD."vet_id" THEN ',"vet_id":'||OLD."vet_id" ELSE '' END||
+			CASE WHEN NEW."vet_id" IS NOT OLD."vet_id" THEN ',"vet_id":'||coalesce(OLD."vet_id", 'null') ELSE '' END||
 			CASE WHEN NEW."keeper" IS NOT OLD."keeper" THEN ',"keeper":'||coalesce(OLD."keeper", 'null') ELSE '' END||
-			CASE WHEN NEW."slug" IS NOT OLD."slug" COLLATE BINARY THEN ',"slug":'||json_quote(OLD."slug") ELSE '' END||
-			CASE WHEN NEW."mother_id" IS NOT OLD."mother_id" COLLATE BINARY THEN ',"mother_id":'||json_quote(OLD."mother_id") ELSE '' END, 2)||'}'
+			CASE WHEN NEW."slug" IS NOT OLD."slug" COLLATE BINARY THEN ',"slug":'||json_quote(OLD."slug"||'') ELSE '' END||
+			CASE WHEN NEW."mother_id" IS NOT OLD."mother_id" COLLATE BINARY THEN ',"mother_id":'||json_quote(OLD."mother_id"||'') ELSE '' END, 2)||'}'
 	);
 END`
 	petsOnDelete = `CREATE TRIGGER "_driftdb_pets_delete" AFTER DELETE ON "pets" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'pets', 'delete',
-		'{"id":'||json_quote(OLD."id")||'}',
-		'{"id":'||json_quote(OLD."id")||',"owner_id":'||OLD."owner_id"||',"friend_id":'||coalesce(OLD."friend_id", 'null')||',"vet_id":'||OLD."vet_id"||',"keeper":'||coalesce(OLD."keeper", 'null')||',"slug":'||json_quote(OLD."slug")||',"mother_id":'||json_quote(OLD."mother_id")||'}'
+		'{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"owner_id":'||coalesce(OLD."owner_id", 'null')||',"friend_id":'||coalesce(OLD."friend_id", 'null')||',"vet_id":'||coalesce(OLD."vet_id", 'null')||',"keeper":'||coalesce(OLD."keeper", 'null')||',"slug":'||json_quote(OLD."slug"||'')||',"mother_id":'||json_quote(OLD."mother_id"||'')||'}'
 	);
 END`
 )
 
 var petsSchema = schema.Table{
-	Name:  "pets",
-	Model: "Pet",
+	Name: "pets", Model: "Pet", Key: []string{"id"},
 	Columns: []schema.Column{
 		{Name: "id", Type: schema.Text, NotNull: true},
 		{Name: "owner_id", Type: schema.Integer, NotNull: true},
@@ -289,7 +277,6 @@ var petsSchema = schema.Table{
 		{Name: "slug", Type: schema.Text},
 		{Name: "mother_id", Type: schema.Text},
 	},
-	Key: []string{"id"},
 	Indexes: []schema.Index{
 		{Name: "pets_owner_id_idx", Columns: []string{"owner_id"}},
 		{Name: "pets_friend_id_idx", Columns: []string{"friend_id"}},
@@ -306,25 +293,17 @@ var petsSchema = schema.Table{
 		{Columns: []string{"slug"}, RefTable: "owners", RefColumns: []string{"slug"}, OnDelete: schema.SetNull, OnUpdate: schema.Cascade},
 		{Columns: []string{"mother_id"}, RefTable: "pets", RefColumns: []string{"id"}},
 	},
-	Create: petsCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_pets_insert", SQL: petsOnInsert},
-		{Name: "_driftdb_pets_update", SQL: petsOnUpdate},
-		{Name: "_driftdb_pets_delete", SQL: petsOnDelete},
-	},
+	Create:   petsCreate,
+	Triggers: []schema.Trigger{{Name: "_driftdb_pets_insert", SQL: petsOnInsert}, {Name: "_driftdb_pets_update", SQL: petsOnUpdate}, {Name: "_driftdb_pets_delete", SQL: petsOnDelete}},
 }
 
 func newPetsTable() PetsTable {
 	def := &orm.Def[Pet, string]{
-		Version: orm.GenVersion1,
-		Schema:  &petsSchema,
-		Select:  petsSelect,
-		Insert:  petsInsert,
-		Scan:    scanPet,
-		Bind:    bindPet,
+		Version: orm.GenVersion1, Schema: &petsSchema,
+		Select: petsSelect, Insert: petsInsert,
+		Scan: scanPet, Bind: bindPet, Fill: fillPet,
 		Key:     func(m *Pet) string { return m.ID },
 		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Fill:    fillPet,
 	}
 	return PetsTable{
 		Table:    orm.NewTable(def),
@@ -484,7 +463,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'visits', 'insert',
-		'{"pet_id":'||json_quote(NEW."pet_id")||',"number":'||NEW."number"||',"reason":'||json_quote(NEW."reason")||',"weight":'||NEW."weight"||'}'
+		'{"pet_id":'||json_quote(NEW."pet_id"||'')||',"number":'||coalesce(NEW."number", 'null')||',"reason":'||json_quote(NEW."reason"||'')||',"weight":'||coalesce(NEW."weight", 'null')||'}'
 	);
 END`
 	visitsOnUpdate = `CREATE TRIGGER "_driftdb_visits_update" AFTER UPDATE ON "visits" WHEN
@@ -496,42 +475,38 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'visits', 'update',
-		'{"pet_id":'||json_quote(OLD."pet_id")||',"number":'||OLD."number"||'}',
+		'{"pet_id":'||json_quote(OLD."pet_id"||'')||',"number":'||coalesce(OLD."number", 'null')||'}',
 		'{'||substr(
-			CASE WHEN NEW."pet_id" IS NOT OLD."pet_id" COLLATE BINARY THEN ',"pet_id":'||json_quote(NEW."pet_id") ELSE '' END||
-			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||NEW."number" ELSE '' END||
-			CASE WHEN NEW."reason" IS NOT OLD."reason" COLLATE BINARY THEN ',"reason":'||json_quote(NEW."reason") ELSE '' END||
-			CASE WHEN NEW."weight" IS NOT OLD."weight" THEN ',"weight":'||NEW."weight" ELSE '' END, 2)||'}',
+			CASE WHEN NEW."pet_id" IS NOT OLD."pet_id" COLLATE BINARY THEN ',"pet_id":'||json_quote(NEW."pet_id"||'') ELSE '' END||
+			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||coalesce(NEW."number", 'null') ELSE '' END||
+			CASE WHEN NEW."reason" IS NOT OLD."reason" COLLATE BINARY THEN ',"reason":'||json_quote(NEW."reason"||'') ELSE '' END||
+			CASE WHEN NEW."weight" IS NOT OLD."weight" THEN ',"weight":'||coalesce(NEW."weight", 'null') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."pet_id" IS NOT OLD."pet_id" COLLATE BINARY THEN ',"pet_id":'||json_quote(OLD."pet_id") ELSE '' END||
-			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||OLD."number" ELSE '' END||
-			CASE WHEN NEW."reason" IS NOT OLD."reason" COLLATE BINARY THEN ',"reason":'||json_quote(OLD."reason") ELSE '' END||
-			CASE WHEN NEW."weight" IS NOT OLD."weight" THEN ',"weight":'||OLD."weight" ELSE '' END, 2)||'}'
+			CASE WHEN NEW."pet_id" IS NOT OLD."pet_id" COLLATE BINARY THEN ',"pet_id":'||json_quote(OLD."pet_id"||'') ELSE '' END||
+			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||coalesce(OLD."number", 'null') ELSE '' END||
+			CASE WHEN NEW."reason" IS NOT OLD."reason" COLLATE BINARY THEN ',"reason":'||json_quote(OLD."reason"||'') ELSE '' END||
+			CASE WHEN NEW."weight" IS NOT OLD."weight" THEN ',"weight":'||coalesce(OLD."weight", 'null') ELSE '' END, 2)||'}'
 	);
 END`
 	visitsOnDelete = `CREATE TRIGGER "_driftdb_visits_delete" AFTER DELETE ON "visits" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'visits', 'delete',
-		'{"pet_id":'||json_quote(OLD."pet_id")||',"number":'||OLD."number"||'}',
-		'{"pet_id":'||json_quote(OLD."pet_id")||',"number":'||OLD."number"||',"reason":'||json_quote(OLD."reason")||',"weight":'||OLD."weight"||'}'
+		'{"pet_id":'||json_quote(OLD."pet_id"||'')||',"number":'||coalesce(OLD."number", 'null')||'}',
+		'{"pet_id":'||json_quote(OLD."pet_id"||'')||',"number":'||coalesce(OLD."number", 'null')||',"reason":'||json_quote(OLD."reason"||'')||',"weight":'||coalesce(OLD."weight", 'null')||'}'
 	);
 END`
 )
 
 var visitsSchema = schema.Table{
-	Name:  "visits",
-	Model: "Visit",
+	Name: "visits", Model: "Visit", Key: []string{"pet_id", "number"},
 	Columns: []schema.Column{
 		{Name: "pet_id", Type: schema.Text, NotNull: true},
 		{Name: "number", Type: schema.Integer, NotNull: true},
 		{Name: "reason", Type: schema.Text, NotNull: true},
 		{Name: "weight", Type: schema.Integer, NotNull: true},
 	},
-	Key: []string{"pet_id", "number"},
-	ForeignKeys: []schema.ForeignKey{
-		{Columns: []string{"pet_id"}, RefTable: "pets", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
-	},
+	ForeignKeys: []schema.ForeignKey{{Columns: []string{"pet_id"}, RefTable: "pets", RefColumns: []string{"id"}, OnDelete: schema.Cascade}},
 	Checks: []schema.Check{
 		{Name: "visits_reason_minlen_check", Column: "reason", Expr: `length("reason") >= 3`},
 		{Name: "visits_reason_maxlen_check", Column: "reason", Expr: `length("reason") <= 40`},
@@ -539,22 +514,15 @@ var visitsSchema = schema.Table{
 		{Name: "visits_weight_max_check", Column: "weight", Expr: `"weight" <= 5000`},
 		{Name: "visits_weight_check", Column: "weight", Expr: "weight % 2 = 1"},
 	},
-	Create: visitsCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_visits_insert", SQL: visitsOnInsert},
-		{Name: "_driftdb_visits_update", SQL: visitsOnUpdate},
-		{Name: "_driftdb_visits_delete", SQL: visitsOnDelete},
-	},
+	Create:   visitsCreate,
+	Triggers: []schema.Trigger{{Name: "_driftdb_visits_insert", SQL: visitsOnInsert}, {Name: "_driftdb_visits_update", SQL: visitsOnUpdate}, {Name: "_driftdb_visits_delete", SQL: visitsOnDelete}},
 }
 
 func newVisitsTable() VisitsTable {
 	def := &orm.Def[Visit, VisitKey]{
-		Version: orm.GenVersion1,
-		Schema:  &visitsSchema,
-		Select:  visitsSelect,
-		Insert:  visitsInsert,
-		Scan:    scanVisit,
-		Bind:    bindVisit,
+		Version: orm.GenVersion1, Schema: &visitsSchema,
+		Select: visitsSelect, Insert: visitsInsert,
+		Scan: scanVisit, Bind: bindVisit,
 		Key:     func(m *Visit) VisitKey { return VisitKey{PetID: m.PetID, Number: m.Number} },
 		BindKey: func(a *orm.Args, k VisitKey) { orm.BindStr(a, k.PetID); orm.BindNum(a, k.Number) },
 	}

@@ -59,7 +59,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'events', 'insert',
-		'{"id":'||NEW."id"||',"second":'||NEW."second"||',"milli":'||NEW."milli"||',"micro":'||NEW."micro"||',"nano":'||NEW."nano"||',"maybe_s":'||coalesce(NEW."maybe_s", 'null')||',"maybe_us":'||coalesce(NEW."maybe_us", 'null')||',"made":'||NEW."made"||',"modified":'||NEW."modified"||'}'
+		'{"id":'||coalesce(NEW."id", 'null')||',"second":'||coalesce(NEW."second", 'null')||',"milli":'||coalesce(NEW."milli", 'null')||',"micro":'||coalesce(NEW."micro", 'null')||',"nano":'||coalesce(NEW."nano", 'null')||',"maybe_s":'||coalesce(NEW."maybe_s", 'null')||',"maybe_us":'||coalesce(NEW."maybe_us", 'null')||',"made":'||coalesce(NEW."made", 'null')||',"modified":'||coalesce(NEW."modified", 'null')||'}'
 	);
 END`
 	eventsOnUpdate = `CREATE TRIGGER "_driftdb_events_update" AFTER UPDATE ON "events" WHEN
@@ -76,42 +76,41 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'events', 'update',
-		'{"id":'||OLD."id"||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||NEW."id" ELSE '' END||
-			CASE WHEN NEW."second" IS NOT OLD."second" THEN ',"second":'||NEW."second" ELSE '' END||
-			CASE WHEN NEW."milli" IS NOT OLD."milli" THEN ',"milli":'||NEW."milli" ELSE '' END||
-			CASE WHEN NEW."micro" IS NOT OLD."micro" THEN ',"micro":'||NEW."micro" ELSE '' END||
-			CASE WHEN NEW."nano" IS NOT OLD."nano" THEN ',"nano":'||NEW."nano" ELSE '' END||
+			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||coalesce(NEW."id", 'null') ELSE '' END||
+			CASE WHEN NEW."second" IS NOT OLD."second" THEN ',"second":'||coalesce(NEW."second", 'null') ELSE '' END||
+			CASE WHEN NEW."milli" IS NOT OLD."milli" THEN ',"milli":'||coalesce(NEW."milli", 'null') ELSE '' END||
+			CASE WHEN NEW."micro" IS NOT OLD."micro" THEN ',"micro":'||coalesce(NEW."micro", 'null') ELSE '' END||
+			CASE WHEN NEW."nano" IS NOT OLD."nano" THEN ',"nano":'||coalesce(NEW."nano", 'null') ELSE '' END||
 			CASE WHEN NEW."maybe_s" IS NOT OLD."maybe_s" THEN ',"maybe_s":'||coalesce(NEW."maybe_s", 'null') ELSE '' END||
 			CASE WHEN NEW."maybe_us" IS NOT OLD."maybe_us" THEN ',"maybe_us":'||coalesce(NEW."maybe_us", 'null') ELSE '' END||
-			CASE WHEN NEW."made" IS NOT OLD."made" THEN ',"made":'||NEW."made" ELSE '' END||
-			CASE WHEN NEW."modified" IS NOT OLD."modified" THEN ',"modified":'||NEW."modified" ELSE '' END, 2)||'}',
+			CASE WHEN NEW."made" IS NOT OLD."made" THEN ',"made":'||coalesce(NEW."made", 'null') ELSE '' END||
+			CASE WHEN NEW."modified" IS NOT OLD."modified" THEN ',"modified":'||coalesce(NEW."modified", 'null') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||OLD."id" ELSE '' END||
-			CASE WHEN NEW."second" IS NOT OLD."second" THEN ',"second":'||OLD."second" ELSE '' END||
-			CASE WHEN NEW."milli" IS NOT OLD."milli" THEN ',"milli":'||OLD."milli" ELSE '' END||
-			CASE WHEN NEW."micro" IS NOT OLD."micro" THEN ',"micro":'||OLD."micro" ELSE '' END||
-			CASE WHEN NEW."nano" IS NOT OLD."nano" THEN ',"nano":'||OLD."nano" ELSE '' END||
+			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||coalesce(OLD."id", 'null') ELSE '' END||
+			CASE WHEN NEW."second" IS NOT OLD."second" THEN ',"second":'||coalesce(OLD."second", 'null') ELSE '' END||
+			CASE WHEN NEW."milli" IS NOT OLD."milli" THEN ',"milli":'||coalesce(OLD."milli", 'null') ELSE '' END||
+			CASE WHEN NEW."micro" IS NOT OLD."micro" THEN ',"micro":'||coalesce(OLD."micro", 'null') ELSE '' END||
+			CASE WHEN NEW."nano" IS NOT OLD."nano" THEN ',"nano":'||coalesce(OLD."nano", 'null') ELSE '' END||
 			CASE WHEN NEW."maybe_s" IS NOT OLD."maybe_s" THEN ',"maybe_s":'||coalesce(OLD."maybe_s", 'null') ELSE '' END||
 			CASE WHEN NEW."maybe_us" IS NOT OLD."maybe_us" THEN ',"maybe_us":'||coalesce(OLD."maybe_us", 'null') ELSE '' END||
-			CASE WHEN NEW."made" IS NOT OLD."made" THEN ',"made":'||OLD."made" ELSE '' END||
-			CASE WHEN NEW."modified" IS NOT OLD."modified" THEN ',"modified":'||OLD."modified" ELSE '' END, 2)||'}'
+			CASE WHEN NEW."made" IS NOT OLD."made" THEN ',"made":'||coalesce(OLD."made", 'null') ELSE '' END||
+			CASE WHEN NEW."modified" IS NOT OLD."modified" THEN ',"modified":'||coalesce(OLD."modified", 'null') ELSE '' END, 2)||'}'
 	);
 END`
 	eventsOnDelete = `CREATE TRIGGER "_driftdb_events_delete" AFTER DELETE ON "events" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'events', 'delete',
-		'{"id":'||OLD."id"||'}',
-		'{"id":'||OLD."id"||',"second":'||OLD."second"||',"milli":'||OLD."milli"||',"micro":'||OLD."micro"||',"nano":'||OLD."nano"||',"maybe_s":'||coalesce(OLD."maybe_s", 'null')||',"maybe_us":'||coalesce(OLD."maybe_us", 'null')||',"made":'||OLD."made"||',"modified":'||OLD."modified"||'}'
+		'{"id":'||coalesce(OLD."id", 'null')||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||',"second":'||coalesce(OLD."second", 'null')||',"milli":'||coalesce(OLD."milli", 'null')||',"micro":'||coalesce(OLD."micro", 'null')||',"nano":'||coalesce(OLD."nano", 'null')||',"maybe_s":'||coalesce(OLD."maybe_s", 'null')||',"maybe_us":'||coalesce(OLD."maybe_us", 'null')||',"made":'||coalesce(OLD."made", 'null')||',"modified":'||coalesce(OLD."modified", 'null')||'}'
 	);
 END`
 )
 
 var eventsSchema = schema.Table{
-	Name:  "events",
-	Model: "Event",
+	Name: "events", Model: "Event", Key: []string{"id"},
 	Columns: []schema.Column{
 		{Name: "id", Type: schema.Integer, NotNull: true},
 		{Name: "second", Type: schema.Integer, NotNull: true},
@@ -123,32 +122,19 @@ var eventsSchema = schema.Table{
 		{Name: "made", Type: schema.Integer, NotNull: true},
 		{Name: "modified", Type: schema.Integer, NotNull: true},
 	},
-	Key: []string{"id"},
-	Indexes: []schema.Index{
-		{Name: "events_maybe_us_key", Columns: []string{"maybe_us"}, Unique: true},
-	},
-	Create: eventsCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_events_insert", SQL: eventsOnInsert},
-		{Name: "_driftdb_events_update", SQL: eventsOnUpdate},
-		{Name: "_driftdb_events_delete", SQL: eventsOnDelete},
-	},
+	Indexes:  []schema.Index{{Name: "events_maybe_us_key", Columns: []string{"maybe_us"}, Unique: true}},
+	Create:   eventsCreate,
+	Triggers: []schema.Trigger{{Name: "_driftdb_events_insert", SQL: eventsOnInsert}, {Name: "_driftdb_events_update", SQL: eventsOnUpdate}, {Name: "_driftdb_events_delete", SQL: eventsOnDelete}},
 }
 
 func newEventsTable() EventsTable {
 	def := &orm.Def[Event, int64]{
-		Version:     orm.GenVersion1,
-		Schema:      &eventsSchema,
-		Select:      eventsSelect,
-		Insert:      eventsInsert,
-		Scan:        scanEvent,
-		Bind:        bindEvent,
-		Key:         func(m *Event) int64 { return m.ID },
-		BindKey:     func(a *orm.Args, k int64) { orm.BindNum(a, k) },
-		Fill:        fillEvent,
-		Created:     "made",
-		Updated:     "modified",
-		UpdatedUnit: orm.Microsecond,
+		Version: orm.GenVersion1, Schema: &eventsSchema,
+		Select: eventsSelect, Insert: eventsInsert,
+		Scan: scanEvent, Bind: bindEvent, Fill: fillEvent,
+		Key:     func(m *Event) int64 { return m.ID },
+		BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+		Created: "made", Updated: "modified", UpdatedUnit: orm.Microsecond,
 	}
 	return EventsTable{
 		Table:    orm.NewTable(def),
@@ -204,8 +190,14 @@ func fillEvent(f *orm.Fill, m *Event) {
 	orm.CutTime(&m.Milli, orm.Millisecond)
 	orm.CutTime(&m.Micro, orm.Microsecond)
 	orm.CutTime(&m.Nano, orm.Nanosecond)
-	orm.FillNullTime(f, m.MaybeS, orm.Second)
-	orm.FillNullTime(f, m.MaybeUS, orm.Microsecond)
+	if m.MaybeS != nil {
+		m.MaybeS = new(*m.MaybeS)
+		orm.CutTime(m.MaybeS, orm.Second)
+	}
+	if m.MaybeUS != nil {
+		m.MaybeUS = new(*m.MaybeUS)
+		orm.CutTime(m.MaybeUS, orm.Microsecond)
+	}
 	orm.FillTime(f, &m.Made, orm.Microsecond)
 	orm.FillTime(f, &m.Modified, orm.Microsecond)
 }

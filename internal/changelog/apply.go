@@ -3,47 +3,303 @@ package changelog
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"fmt"
+	"strconv"
 )
 
-// ErrChain is a batch that does not follow what was applied before it.
-var ErrChain = errors.New("the batch does not follow the one before it")
+var (
+	// ErrChain is a batch that does not follow what was sealed or applied
+	// before it.
+	ErrChain = errors.New("the batch does not follow the one before it")
+	// ErrReplay is an entry that cannot be applied to the file as it is.
+	ErrReplay = errors.New("the change cannot be applied")
+)
 
 // ApplyOptions configures an Applier.
 type ApplyOptions struct {
 	// DDLOnly switches the connection's authorizer on and off: while it is on
 	// the connection prepares DDL on anything but _driftdb_* tables and
-	// nothing else. It is called before and after the SQL of a schema entry.
+	// nothing else. It is called before and after each statement of a schema
+	// entry.
 	DDLOnly func(on bool) error
 }
 
 // Applier replays batches into a private file: an empty one or a snapshot's.
-type Applier struct{}
+// Its statements run in one transaction that Finish commits.
+type Applier struct {
+	conn     *sql.Conn
+	x        Execer
+	o        ApplyOptions
+	tip      Tip
+	triggers []trigger // in order of creation; none of them is in the file
+	stmts    statements
+	late     late
+	changes  int64
+	over     bool
+}
+
+// trigger is a trigger that was set aside.
+type trigger struct{ name, sql string }
 
 // NewApplier begins a replay on conn, which has foreign keys off and is used by
 // nobody else until Finish or Close. start is the point of the chain that the
 // file holds: Tip{Hash: Hash0(db)} for an empty one, otherwise the snapshot's
 // (its SchemaVersion is read from the file). The file's triggers are set aside.
 func NewApplier(ctx context.Context, conn *sql.Conn, start Tip, o ApplyOptions) (*Applier, error) {
-	return nil, errors.ErrUnsupported
+	a := &Applier{conn: conn, x: SQL(conn), o: o, tip: start}
+	if err := a.begin(ctx); err != nil {
+		return nil, fmt.Errorf("begin the replay: %w", err)
+	}
+	return a, nil
+}
+
+func (a *Applier) begin(ctx context.Context) error {
+	fk, err := oneInt(ctx, a.x, `PRAGMA foreign_keys`)
+	if err != nil {
+		return err
+	}
+	if fk != 0 {
+		return errors.New("the connection has foreign keys on")
+	}
+	if err := a.x.Exec(ctx, `BEGIN IMMEDIATE`); err != nil {
+		return err
+	}
+	for _, stmt := range TablesSQL() {
+		if err := a.x.Exec(ctx, stmt); err != nil {
+			return err
+		}
+	}
+	newest, err := oneInt(ctx, a.x, NewestSQL)
+	if err != nil {
+		return err
+	}
+	if newest != a.tip.Sequence {
+		return fmt.Errorf("the file holds the changes up to %d where %d was expected", newest, a.tip.Sequence)
+	}
+	if a.tip.SchemaVersion, err = schemaVersion(ctx, a.x, 0, a.tip.Sequence); err != nil {
+		return err
+	}
+	return a.takeTriggers(ctx)
+}
+
+// takeTriggers sets the file's triggers aside. Replaying must not fire them:
+// what they did is in the log.
+func (a *Applier) takeTriggers(ctx context.Context) error {
+	a.triggers = a.triggers[:0]
+	err := a.conn.Raw(func(dc any) error {
+		return eachQuery(ctx, dc, `SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY rowid`, func(v []driver.Value) error {
+			name, _ := text(v[0])
+			sql, _ := text(v[1])
+			a.triggers = append(a.triggers, trigger{name, sql})
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, t := range a.triggers {
+		if err := a.x.Exec(ctx, `DROP TRIGGER `+quoteIdent(t.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putTriggers makes the triggers again, in their old order.
+func (a *Applier) putTriggers(ctx context.Context) error {
+	for _, t := range a.triggers {
+		if err := a.ddl(ctx, t.sql); err != nil {
+			return fmt.Errorf("trigger %s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+// ddl runs a statement that came from a bucket.
+func (a *Applier) ddl(ctx context.Context, stmt string) (err error) {
+	if a.o.DDLOnly == nil {
+		return errors.New("no authorizer was given")
+	}
+	if err := a.o.DDLOnly(true); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.o.DDLOnly(false)) }()
+	return a.x.Exec(ctx, stmt)
 }
 
 // Apply replays a batch. It is ErrChain if the batch does not follow the last
 // one, by sequence and hash. After an error the file is worth nothing.
-func (a *Applier) Apply(ctx context.Context, d *Document) error { return errors.ErrUnsupported }
+func (a *Applier) Apply(ctx context.Context, d *Document) error {
+	if d.From != a.tip.Sequence+1 || d.PrevHash != a.tip.Hash {
+		return fmt.Errorf("batch %d-%d after %d: %w", d.From, d.To, a.tip.Sequence, ErrChain)
+	}
+	if err := a.apply(ctx, d); err != nil {
+		return fmt.Errorf("apply batch %d-%d: %w", d.From, d.To, err)
+	}
+	a.tip.Sequence, a.tip.Hash, a.tip.MaxTime = d.To, d.Hash(), d.MaxTime
+	return nil
+}
+
+// apply replays d's entries on the driver's connection; schema entries, which
+// need the connection themselves, interrupt it.
+func (a *Applier) apply(ctx context.Context, d *Document) error {
+	r := d.reader()
+	a.stmts.use(d)
+	for {
+		var schema *Entry
+		err := a.conn.Raw(func(dc any) error {
+			a.stmts.conn = dc
+			for r.next() {
+				if r.e.Op == Schema {
+					schema = &r.e
+					return a.late.settle(&a.stmts)
+				}
+				if err := a.entry(ctx, d, &r.e); err != nil {
+					return fmt.Errorf("change %d: %w", r.e.Sequence, err)
+				}
+			}
+			if r.c.err != nil {
+				return r.c.err
+			}
+			return a.late.settle(&a.stmts)
+		})
+		if err != nil || schema == nil {
+			return err
+		}
+		if err := a.schema(ctx, schema); err != nil {
+			return fmt.Errorf("schema entry %d: %w", schema.Sequence, err)
+		}
+	}
+}
+
+// entry replays a row entry or a mark.
+func (a *Applier) entry(ctx context.Context, d *Document, e *Entry) error {
+	if e.Op == Mark {
+		return a.late.settle(&a.stmts) // the end of a transaction
+	}
+	if a.changes++; a.changes%4096 == 0 {
+		// The statements themselves run without the context: the driver
+		// would start a goroutine for each.
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	if a.late.n == 0 {
+		if err := a.stmts.trim(); err != nil {
+			return err
+		}
+	}
+	c, err := a.stmts.change(d, e)
+	if err != nil {
+		return err
+	}
+	hit, err := c.run()
+	if err != nil {
+		return err
+	}
+	l := &d.Tables[e.Table]
+	switch {
+	case !hit:
+		a.late.add(l, e, c)
+	case a.late.n > 0:
+		return a.late.retry(l, e)
+	}
+	return nil
+}
+
+// schema runs a schema entry. The triggers are there while it runs, as they
+// were when it ran first.
+func (a *Applier) schema(ctx context.Context, e *Entry) error {
+	s, err := ParseSchemaEntry([]byte(e.Schema))
+	if err != nil {
+		return err
+	}
+	if err := a.closeStatements(); err != nil {
+		return err
+	}
+	if err := a.putTriggers(ctx); err != nil {
+		return err
+	}
+	for i, stmt := range s.SQL {
+		if err := a.ddl(ctx, stmt); err != nil {
+			return fmt.Errorf("statement %d: %w", i+1, err)
+		}
+	}
+	a.tip.SchemaVersion = e.Sequence
+	return a.takeTriggers(ctx)
+}
 
 // Tip returns the point of the chain that was reached.
-func (a *Applier) Tip() Tip { return Tip{} }
+func (a *Applier) Tip() Tip { return a.tip }
 
 // Changes returns how many rows were inserted, updated or deleted.
-func (a *Applier) Changes() int64 { return 0 }
+func (a *Applier) Changes() int64 { return a.changes }
+
+// Superseded returns how many changes found no row as they describe it, not
+// even at the end of their transaction: triggers of the application had changed
+// the row again. Without such triggers it is 0.
+func (a *Applier) Superseded() int64 { return a.late.dropped }
 
 // Finish makes the triggers again, gives the file a new generation, its
 // starting point in the queue and its newest log row, and commits. The caller
 // then checks the file, closes conn and syncs it.
 func (a *Applier) Finish(ctx context.Context) (Position, error) {
-	return Position{}, errors.ErrUnsupported
+	p, err := a.finish(ctx)
+	if err != nil {
+		return Position{}, fmt.Errorf("finish the replay: %w", err)
+	}
+	a.over = true
+	return p, nil
 }
 
-// Close releases the prepared statements. After Finish it does nothing.
-func (a *Applier) Close() error { return nil }
+func (a *Applier) finish(ctx context.Context) (Position, error) {
+	if err := a.closeStatements(); err != nil {
+		return Position{}, err
+	}
+	if err := a.putTriggers(ctx); err != nil {
+		return Position{}, err
+	}
+	p := Position{Generation: newGeneration(), Sequence: a.tip.Sequence}
+	if err := a.x.Exec(ctx, `DELETE FROM _driftdb_queue; DELETE FROM _driftdb_meta`); err != nil {
+		return Position{}, err
+	}
+	if err := a.x.Exec(ctx, `DELETE FROM _driftdb_log WHERE sequence <> ?`, p.Sequence); err != nil {
+		return Position{}, err
+	}
+	if p.Sequence > 0 {
+		// A snapshot's own newest row stays if nothing was applied on top.
+		if err := a.x.Exec(ctx, `INSERT OR IGNORE INTO _driftdb_log (sequence, timestamp, operation) VALUES (?, ?, 'mark')`, p.Sequence, a.tip.MaxTime); err != nil {
+			return Position{}, err
+		}
+	}
+	for _, m := range [][2]string{
+		{metaFormat, Format},
+		{metaGeneration, p.Generation},
+		{metaSchemaVersion, strconv.FormatInt(a.tip.SchemaVersion, 10)},
+	} {
+		if err := a.x.Exec(ctx, setMeta, m[0], m[1]); err != nil {
+			return Position{}, err
+		}
+	}
+	if err := writeBase(ctx, a.x, a.tip); err != nil {
+		return Position{}, err
+	}
+	return p, a.x.Exec(ctx, `COMMIT`)
+}
+
+// Close releases the prepared statements, and rolls back what Finish has not
+// committed: without a journal that is to say, the file is worth nothing.
+func (a *Applier) Close() error {
+	err := a.closeStatements()
+	if !a.over {
+		a.over = true
+		err = errors.Join(err, a.x.Exec(context.Background(), `ROLLBACK`))
+	}
+	return err
+}
+
+func (a *Applier) closeStatements() error {
+	return a.conn.Raw(func(any) error { return a.stmts.close() })
+}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"iter"
+	"math"
 )
 
 // Tip is a point of the chain, and what the next batch needs to know of
@@ -29,18 +31,115 @@ type CutOptions struct {
 // first batches are the same whatever comes later. conn must not be used inside
 // the loop.
 func Cut(ctx context.Context, conn *sql.Conn, tip Tip, o CutOptions) iter.Seq2[*Batch, error] {
-	return func(yield func(*Batch, error) bool) { yield(nil, errors.ErrUnsupported) }
+	o = o.withDefaults()
+	return func(yield func(*Batch, error) bool) {
+		e := new(encoder)
+		e.begin(tip)
+		cut := func() bool {
+			b := e.finish()
+			e.begin(b.end)
+			return yield(b, nil)
+		}
+		for r, err := range Rows(ctx, conn, tip.Sequence, o.To) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			// A schema entry is the first of its transaction, so its beginning
+			// is a boundary. Rows of both sides of it never share a batch.
+			if r.Op == Schema && e.rows && !cut() {
+				return
+			}
+			if err := e.add(&r); err != nil {
+				yield(nil, err)
+				return
+			}
+			if r.Op == Mark && (e.count() >= o.Entries || e.text >= o.Bytes) && !cut() {
+				return
+			}
+		}
+		if !e.empty() {
+			cut() // the end of what the transaction sees is a boundary
+			return
+		}
+		if err := checkNewest(ctx, conn, tip.Sequence); err != nil {
+			yield(nil, err)
+		}
+	}
 }
+
+// checkNewest makes sure that the log has not lost its end: the newest row is
+// never pruned, so a log that ends before sequence is another log.
+func checkNewest(ctx context.Context, conn *sql.Conn, sequence int64) error {
+	newest, err := oneInt(ctx, SQL(conn), NewestSQL)
+	if err != nil {
+		return fmt.Errorf("read the change log: %w", err)
+	}
+	if newest < sequence {
+		return fmt.Errorf("the newest row is %d where %d was sealed: %w", newest, sequence, ErrLogGap)
+	}
+	return nil
+}
+
+func (o CutOptions) withDefaults() CutOptions {
+	if o.Entries <= 0 {
+		o.Entries = 10_000
+	}
+	if o.Bytes <= 0 {
+		o.Bytes = 1 << 20
+	}
+	return o
+}
+
+// ErrSealed says that the log no longer holds what was sealed.
+var ErrSealed = errors.New("the log differs from what was sealed")
 
 // Encode makes the batch of a sealed range again from the log that conn sees.
 // It is the same to the last byte; a hash that differs is ErrSealed. The caller
 // holds a read transaction on conn.
 func Encode(ctx context.Context, conn *sql.Conn, s Seal) (*Batch, error) {
-	return nil, errors.ErrUnsupported
+	if s.Encoder != Encoder || s.IsBase() {
+		return nil, fmt.Errorf("batch %d-%d was sealed with encoder version %d, this program has %d: use a newer version", s.From, s.To, s.Encoder, Encoder)
+	}
+	schema, err := schemaVersion(ctx, SQL(conn), 0, s.From-1)
+	if err != nil {
+		return nil, err
+	}
+	e := new(encoder)
+	e.begin(Tip{Sequence: s.From - 1, Hash: s.PrevHash, MaxTime: math.MinInt64, SchemaVersion: schema})
+	for r, err := range Rows(ctx, conn, s.From-1, s.To) {
+		if err != nil {
+			return nil, err
+		}
+		if err := e.add(&r); err != nil {
+			return nil, err
+		}
+	}
+	if e.to != s.To {
+		return nil, fmt.Errorf("the log ends at row %d where %d was sealed: %w", e.to, s.To, ErrLogGap)
+	}
+	if e.maxTime > s.MaxTime {
+		return nil, fmt.Errorf("batch %d-%d: %w", s.From, s.To, ErrSealed)
+	}
+	e.maxTime = s.MaxTime // the maximum over the whole chain
+	b := e.finish()
+	if b.Hash != s.Hash {
+		return nil, fmt.Errorf("batch %d-%d: %w", s.From, s.To, ErrSealed)
+	}
+	return b, nil
 }
 
-// ErrSealed says that the log no longer holds what was sealed.
-var ErrSealed = errors.New("the log differs from what was sealed")
+// schemaVersion returns the sequence of the last schema entry up to sequence,
+// looking only beyond after. What is no longer in the log is in _driftdb_meta.
+func schemaVersion(ctx context.Context, x Execer, after, sequence int64) (int64, error) {
+	v, err := oneInt(ctx, x, `SELECT coalesce(
+	(SELECT sequence FROM _driftdb_log WHERE operation = 'schema' AND sequence > ?1 AND sequence <= ?2 ORDER BY sequence DESC LIMIT 1),
+	(SELECT CAST(value AS INTEGER) FROM _driftdb_meta WHERE key = 'schemaVersion'), 0)`, after, sequence)
+	if err != nil {
+		return 0, fmt.Errorf("look for the last schema entry: %w", err)
+	}
+	return v, nil
+}
 
 // Batch is one link of the chain, encoded.
 type Batch struct {

@@ -157,7 +157,7 @@ type Entry struct {
 // last thing yielded. An Entry and its slices are valid until the next.
 func (d *Document) Entries() iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
-		r := entryReader{d: d, c: cursor{s: d.doc, i: d.entries}}
+		r := d.reader()
 		for r.next() {
 			if !yield(&r.e, nil) {
 				return
@@ -167,4 +167,8 @@ func (d *Document) Entries() iter.Seq2[*Entry, error] {
 			yield(nil, r.c.err)
 		}
 	}
+}
+
+func (d *Document) reader() *entryReader {
+	return &entryReader{d: d, c: cursor{s: d.doc, i: d.entries}}
 }

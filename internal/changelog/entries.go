@@ -151,19 +151,19 @@ func (r *entryReader) fits() bool {
 // grow lets an update name columns: known ones, or the next ones of an element
 // that is not closed.
 func (r *entryReader) grow(s *state, columns int) bool {
-	known := s.columns
+	highest := -1
 	for i, c := range r.e.Columns {
-		switch {
-		case c < s.columns && c < known || c < s.columns && !slices.Contains(r.e.Columns[:i], c):
-		case c == s.columns && c < columns && !s.closed:
-			s.columns++
+		if c <= highest && slices.Contains(r.e.Columns[:i], c) {
+			return false
+		}
+		highest = max(highest, c)
+		if c < s.columns {
 			continue
-		default:
+		}
+		if c != s.columns || c >= columns || s.closed {
 			return false
 		}
-		if slices.Contains(r.e.Columns[:i], c) {
-			return false
-		}
+		s.columns++
 	}
 	return true
 }

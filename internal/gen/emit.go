@@ -56,7 +56,7 @@ func (c *collector) newFile() *jen.File {
 		names[p.Path()] = p.Name()
 	}
 	for path, name := range names {
-		if isLocalName(c.pkg.Types, name) {
+		if c.pkg.Types.Scope().Lookup(name) != nil {
 			f.ImportAlias(path, "drift"+name)
 		} else {
 			f.ImportName(path, name)
@@ -227,6 +227,11 @@ func (e emitter) comment(format string, args ...any) {
 // lines writes a composite literal's braces with one element per line.
 func lines(elems ...jen.Code) *jen.Statement {
 	return jen.Custom(jen.Options{Open: "{", Close: "}", Separator: ",", Multi: true}, elems...)
+}
+
+// row writes several elements of a composite literal in one line.
+func row(elems ...jen.Code) *jen.Statement {
+	return jen.Custom(jen.Options{Separator: ", "}, elems...)
 }
 
 // oneLine writes a block in one line.

@@ -7,31 +7,34 @@ import (
 // constructor writes the function that makes the table value.
 func (e emitter) constructor() {
 	m := e.m
+	scan := []jen.Code{keyed("Scan", jen.Id("scan"+m.names.model)), keyed("Bind", jen.Id("bind"+m.names.model))}
+	if m.fills() {
+		scan = append(scan, keyed("Fill", jen.Id("fill"+m.names.model)))
+	}
 	def := []jen.Code{
-		keyed("Version", e.orm("GenVersion1")), // a runtime too old for the output does not have it
-		keyed("Schema", jen.Op("&").Id(m.names.lower+"Schema")),
-		keyed("Select", jen.Id(m.names.lower+"Select")),
-		keyed("Insert", jen.Id(m.names.lower+"Insert")),
-		keyed("Scan", jen.Id("scan"+m.names.model)),
-		keyed("Bind", jen.Id("bind"+m.names.model)),
+		// A runtime too old for the output does not have this version.
+		row(keyed("Version", e.orm("GenVersion1")), keyed("Schema", jen.Op("&").Id(m.names.lower+"Schema"))),
+		row(keyed("Select", jen.Id(m.names.lower+"Select")), keyed("Insert", jen.Id(m.names.lower+"Insert"))),
+		row(scan...),
 		keyed("Key", jen.Func().Params(e.modelParam()).Add(e.keyType()).Add(oneLine(jen.Return(e.keyValue(m.names.key, m.key))))),
 		keyed("BindKey", e.bindKey(m.names.key, m.key)),
-	}
-	if m.fills() {
-		def = append(def, keyed("Fill", jen.Id("fill"+m.names.model)))
 	}
 	if omitted := m.omitted(); len(omitted) > 0 {
 		var cols []jen.Code
 		for _, col := range omitted {
 			cols = append(cols, jen.Lit(col.index()))
 		}
-		def = append(def, keyed("Omit", jen.Id("omit"+m.names.model)), keyed("OmitCols", jen.Index().Int().Values(cols...)))
+		def = append(def, row(keyed("Omit", jen.Id("omit"+m.names.model)), keyed("OmitCols", jen.Index().Int().Values(cols...))))
 	}
+	var times []jen.Code
 	if col := m.created(); col != nil {
-		def = append(def, keyed("Created", jen.Lit(col.sql)))
+		times = append(times, keyed("Created", jen.Lit(col.sql)))
 	}
 	if col := m.updated(); col != nil {
-		def = append(def, keyed("Updated", jen.Lit(col.sql)), keyed("UpdatedUnit", e.orm(col.unit)))
+		times = append(times, keyed("Updated", jen.Lit(col.sql)), keyed("UpdatedUnit", e.orm(col.unit)))
+	}
+	if len(times) > 0 {
+		def = append(def, row(times...))
 	}
 	table := []jen.Code{keyed("Table", e.orm("NewTable").Call(jen.Id("def")))}
 	for _, col := range m.columns {
@@ -155,7 +158,10 @@ func (e emitter) fillAndOmit() {
 			case col.created || col.updated:
 				body = append(body, e.orm("FillTime").Call(e.withUnit(col, jen.Id("f"), at)...))
 			case col.kind == kindTime && col.nullable:
-				body = append(body, e.orm("FillNullTime").Call(e.withUnit(col, jen.Id("f"), field("m", col))...))
+				// What the caller's pointer leads to is not changed.
+				body = append(body, jen.If(field("m", col).Op("!=").Nil()).Block(
+					field("m", col).Op("=").New(jen.Op("*").Add(field("m", col))),
+					e.orm("CutTime").Call(e.withUnit(col, field("m", col))...)))
 			case col.kind == kindTime:
 				body = append(body, e.orm("CutTime").Call(e.withUnit(col, at)...))
 			}
@@ -168,11 +174,15 @@ func (e emitter) fillAndOmit() {
 	if len(omitted) == 0 {
 		return
 	}
-	var body []jen.Code
-	for bit, col := range omitted {
-		body = append(body, jen.If(e.isZero(col)).Block(jen.Id("bits").Op("|=").Lit(1).Op("<<").Lit(bit)))
+	var zeros []jen.Code
+	for _, col := range omitted {
+		zeros = append(zeros, e.isZero(col))
 	}
-	body = append(body, jen.Return(jen.Id("bits")))
+	body := []jen.Code{
+		jen.For(jen.List(jen.Id("bit"), jen.Id("zero")).Op(":=").Range().Index(jen.Op("...")).Bool().Add(lines(zeros...))).Block(
+			jen.If(jen.Id("zero")).Block(jen.Id("bits").Op("|=").Lit(1).Op("<<").Id("bit"))),
+		jen.Return(jen.Id("bits")),
+	}
 	e.file.Line()
 	e.comment("omit%s says which columns of m take their default: one bit for each of OmitCols.", m.names.model)
 	e.file.Func().Id("omit" + m.names.model).Params(e.modelParam()).Params(jen.Id("bits").Uint64()).Block(body...)

@@ -13,10 +13,8 @@ func (e emitter) schema() {
 	t := &e.m.table
 	lower := e.m.names.lower
 	fields := []jen.Code{
-		keyed("Name", jen.Lit(t.Name)),
-		keyed("Model", jen.Lit(t.Model)),
+		row(keyed("Name", jen.Lit(t.Name)), keyed("Model", jen.Lit(t.Model)), keyed("Key", jen.Index().String().Values(texts(t.Key)...))),
 		keyed("Columns", e.list("Column", e.schemaColumns())),
-		keyed("Key", jen.Index().String().Values(texts(t.Key)...)),
 	}
 	if len(t.Indexes) > 0 {
 		fields = append(fields, keyed("Indexes", e.list("Index", e.schemaIndexes())))
@@ -31,18 +29,23 @@ func (e emitter) schema() {
 		}
 		fields = append(fields, keyed("Checks", e.list("Check", checks)))
 	}
-	fields = append(fields, keyed("Create", jen.Id(lower+"Create")))
 	var triggers []jen.Code
 	for i, tr := range t.Triggers {
 		triggers = append(triggers, jen.Values(keyed("Name", jen.Lit(tr.Name)), keyed("SQL", jen.Id(lower+sqlConstants[3+i]))))
 	}
-	fields = append(fields, keyed("Triggers", e.list("Trigger", triggers)))
+	fields = append(fields, keyed("Create", jen.Id(lower+"Create")))
+	fields = append(fields, keyed("Triggers", jen.Index().Qual(schemaPath, "Trigger").Values(triggers...)))
 	e.file.Line()
 	e.file.Var().Id(lower+"Schema").Op("=").Qual(schemaPath, "Table").Add(lines(fields...))
 }
 
+// list writes a slice literal: one element in the same line, more in their own.
 func (e emitter) list(typ string, elems []jen.Code) *jen.Statement {
-	return jen.Index().Qual(schemaPath, typ).Add(lines(elems...))
+	s := jen.Index().Qual(schemaPath, typ)
+	if len(elems) == 1 {
+		return s.Values(elems...)
+	}
+	return s.Add(lines(elems...))
 }
 
 func (e emitter) schemaColumns() []jen.Code {

@@ -69,7 +69,9 @@ func (c *collector) flatten(m *model, st *types.Struct, syn *ast.StructType, p p
 			l = tagLiteral(c, f)
 		}
 		before := len(c.all)
-		c.field(m, v, fieldPlace{part: p, pos: pos, typePos: typePos, local: syn != nil}, readTag(c.reporter, l, pos))
+		tag := readTag(c.reporter, l, pos)
+		m.suspect = m.suspect || len(c.all) > before
+		c.field(m, v, fieldPlace{part: p, pos: pos, typePos: typePos, local: syn != nil}, tag)
 		if p.within != "" {
 			for i := range c.all[before:] {
 				c.all[before+i].Msg = "in " + p.within + ": " + c.all[before+i].Msg
@@ -94,6 +96,10 @@ func (c *collector) field(m *model, v *types.Var, at fieldPlace, tag fieldTag) {
 				c.errorf(it.pos, "%s on a field that - leaves out", it.Key)
 			}
 		}
+		return
+	}
+	if v.Embedded() && hasInvalid(v.Type()) {
+		m.suspect = true // the type checker says more
 		return
 	}
 	t := types.Unalias(v.Type())

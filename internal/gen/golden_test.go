@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite the expected output of the gold
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // module makes a directory that is a module of a user with the files of a.
-func module(t *testing.T, a *txtar.Archive) (dir string, env []string) {
+func module(t testing.TB, a *txtar.Archive) (dir string, env []string) {
 	t.Helper()
 	is := is.New(t)
 	m, err := gentest.New()

@@ -118,8 +118,17 @@ func loadErrors(r *reporter, p *packages.Package, s *scan, predicted map[string]
 			r.errorf(parsePos(e.Pos), "%s", e.Msg)
 		}
 	}
+	broken := map[string]bool{}
+	for path, dep := range p.Imports {
+		for _, e := range dep.Errors {
+			if e.Kind == packages.ListError && !strings.HasPrefix(e.Msg, "# ") && len(dep.GoFiles) == 0 {
+				broken[path] = true
+				r.errorf(parsePos(e.Pos), "%s", e.Msg)
+			}
+		}
+	}
 	for _, e := range p.TypeErrors {
-		if e.Soft || isPredicted(e, predicted) {
+		if e.Soft || isPredicted(e, predicted) || isImport(e, broken) {
 			continue
 		}
 		r.errorf(e.Fset.Position(e.Pos), "%s", e.Msg)
@@ -130,6 +139,13 @@ func loadErrors(r *reporter, p *packages.Package, s *scan, predicted map[string]
 // are all excluded: what is left is at most output of ours, without models.
 func nothingToBuild(p *packages.Package, e packages.Error) bool {
 	return len(p.GoFiles) == 0 && (strings.Contains(e.Msg, "build constraints exclude all Go files") || strings.Contains(e.Msg, "no Go files"))
+}
+
+// isImport says whether e is the failed import of one of paths.
+func isImport(e types.Error, paths map[string]bool) bool {
+	rest, ok := strings.CutPrefix(e.Msg, "could not import ")
+	path, _, _ := strings.Cut(rest, " ")
+	return ok && paths[path]
 }
 
 // isPredicted says whether e misses a name that the output declares, in this

@@ -35,6 +35,7 @@ type model struct {
 	childs  []*foreignKey // what refers to it
 	guards  []guarded     // the struct and the local structs flattened into it
 	clashes bool          // with another model, which has been reported
+	suspect bool          // a tag could not be read as it was meant, which has been reported
 	table   schema.Table
 }
 

@@ -2,16 +2,13 @@ package gen
 
 import (
 	"cmp"
-	"fmt"
 	"go/build"
 	"go/token"
-	"go/types"
 	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/driftdb/driftdb/schema"
 )
 
 // resolve settles what needs more than one field: keys, names, references,
@@ -46,6 +43,9 @@ func (c *collector) resolve() {
 // resolveKeys names the primary key and the unique keys of m.
 func (c *collector) resolveKeys(m *model) {
 	if len(m.key) == 0 {
+		if m.suspect {
+			return // it may be what was misspelt
+		}
 		c.errorf(m.pos, "%s has no primary key: embed orm.Base, or tag a field, as in ID string `drift:\"pk,uuid7\"` (//drift:skip above a struct that is no table)", m.name)
 		return
 	}
@@ -199,159 +199,6 @@ func (c *collector) predicted(into map[string]bool) {
 	}
 }
 
-// resolveRef finds what the item ref of col refers to.
-func (c *collector) resolveRef(col *column) {
-	it := col.tag.get("ref")
-	if it == nil {
-		return
-	}
-	model, field, hasField := strings.Cut(it.Value, ".")
-	to := c.byName(model)
-	if to == nil {
-		msg := fmt.Sprintf("ref=%s: there is no model %s in this package", it.Value, model)
-		var known []string
-		for _, m := range c.models {
-			known = append(known, m.name)
-		}
-		if s := schema.Nearest(model, known); s != "" {
-			msg += "; did you mean " + quoted(s) + "?"
-		}
-		c.errorf(it.value, "%s", msg)
-		return
-	}
-	if len(to.key) == 0 {
-		return // reported there
-	}
-	fk := &foreignKey{from: col, to: to.key[0]}
-	switch {
-	case hasField:
-		if fk.to = c.target(it, to, field); fk.to == nil {
-			return
-		}
-	case len(to.key) > 1:
-		c.errorf(it.value, "ref=%s: the primary key of %s has %d columns, which one foreign key column cannot hold", it.Value, model, len(to.key))
-		return
-	}
-	if fk.to.kind != col.kind || fk.to.basic != col.basic || fk.to.unit != col.unit {
-		c.errorf(it.value, "ref=%s: %s is %s, %s.%s is %s: make them the same", it.Value, col.selector(), c.typeName(col.elem), model, fk.to.selector(), c.typeName(fk.to.elem))
-	}
-	fk.onDelete = c.action(col, "ondelete")
-	fk.onUpdate = c.action(col, "onupdate")
-	col.ref = fk
-	col.model.parents = append(col.model.parents, fk)
-	to.childs = append(to.childs, fk)
-}
-
-// checkRings reports references that lead back to where they came from: the
-// tables could not be made one after the other.
-func (c *collector) checkRings() {
-	const entered, left = 1, 2
-	state := map[*model]int{}
-	var visit func(m *model, path []string)
-	visit = func(m *model, path []string) {
-		state[m] = entered
-		path = append(path, m.name)
-		for _, fk := range m.parents {
-			to := fk.to.model
-			switch {
-			case to == m || state[to] == left:
-			case state[to] == entered:
-				i := slices.Index(path, to.name)
-				c.errorf(fk.from.tag.get("ref").value, "ref=%s closes a ring of references, which is not supported yet: %s → %s",
-					to.name, strings.Join(path[i:], " → "), to.name)
-			default:
-				visit(to, path)
-			}
-		}
-		state[m] = left
-	}
-	for _, m := range c.models {
-		if state[m] == 0 {
-			visit(m, nil)
-		}
-	}
-}
-
-func (c *collector) byName(name string) *model {
-	for _, m := range c.models {
-		if m.name == name {
-			return m
-		}
-	}
-	return nil
-}
-
-// target returns the column field of to, if a foreign key can refer to it.
-func (c *collector) target(it *item, to *model, field string) *column {
-	var known []string
-	for _, o := range to.columns {
-		known = append(known, o.name)
-		if o.name != field && o.selector() != field {
-			continue
-		}
-		alone := len(to.key) == 1 && to.key[0] == o
-		for _, u := range to.uniques {
-			alone = alone || len(u.columns) == 1 && u.columns[0] == o
-		}
-		if !alone {
-			c.errorf(it.value, "ref=%s: %s is not unique in %s: a foreign key refers to a primary key or a unique column", it.Value, field, to.name)
-			return nil
-		}
-		return o
-	}
-	msg := fmt.Sprintf("ref=%s: %s has no column %s", it.Value, to.name, field)
-	if s := schema.Nearest(field, known); s != "" {
-		msg += "; did you mean " + quoted(s) + "?"
-	}
-	c.errorf(it.value, "%s", msg)
-	return nil
-}
-
-// action reads ondelete or onupdate.
-func (c *collector) action(col *column, key string) schema.Action {
-	it := col.tag.get(key)
-	if it == nil {
-		return ""
-	}
-	switch it.Value {
-	case "cascade":
-		return schema.Cascade
-	case "restrict":
-		return schema.Restrict
-	case "setnull":
-		if !col.nullable {
-			c.errorf(it.value, "%s=setnull on a column that is never NULL: make %s a *%s", key, col.selector(), c.typeName(col.elem))
-		}
-		return schema.SetNull
-	case "setdefault":
-		if col.def == nil && !col.nullable {
-			c.errorf(it.value, "%s=setdefault needs a default: add default=…", key)
-		}
-		return schema.SetDefault
-	}
-	known := []string{"cascade", "setnull", "restrict", "setdefault"}
-	msg := fmt.Sprintf("%s=%s is not known: it is one of %s", key, it.Value, strings.Join(known, ", "))
-	if s := schema.Nearest(it.Value, known); s != "" {
-		msg += "; did you mean " + quoted(s) + "?"
-	}
-	c.errorf(it.value, "%s", msg)
-	return ""
-}
-
-// warnSlow warns about foreign keys whose parent rows cannot be deleted or
-// changed without reading the whole table.
-func (c *collector) warnSlow(m *model) {
-	if len(m.key) == 0 {
-		return
-	}
-	for _, fk := range m.parents {
-		if !m.indexed(fk.from) {
-			c.warnf(fk.from.tag.get("ref").pos, "no index begins with %s: deleting a row of %s reads all of %s; add the item index",
-				fk.from.sql, fk.to.model.names.table, m.names.table)
-		}
-	}
-}
-
 // checkSource reports a file whose models would not be there on every
 // machine: the output, which is one for all, would not compile without them.
 func (c *collector) checkSource(f *sourceFile) {
@@ -369,7 +216,3 @@ func (c *collector) checkSource(f *sourceFile) {
 		c.errorf(token.Position{Filename: f.path, Line: 1, Column: 1}, "the name of this file ties it to one system, and its models with it: rename the file")
 	}
 }
-
-// isLocalName says whether the package declares name: an import of the output
-// cannot have it.
-func isLocalName(p *types.Package, name string) bool { return p.Scope().Lookup(name) != nil }

@@ -56,7 +56,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'packages', 'insert',
-		'{"id":'||json_quote(NEW."id")||',"created_at":'||NEW."created_at"||',"updated_at":'||NEW."updated_at"||',"path":'||json_quote(NEW."path")||',"name":'||json_quote(NEW."name")||',"synopsis":'||json_quote(NEW."synopsis")||',"internal":'||NEW."internal"||',"imported_by":'||NEW."imported_by"||'}'
+		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"path":'||json_quote(NEW."path"||'')||',"name":'||json_quote(NEW."name"||'')||',"synopsis":'||json_quote(NEW."synopsis"||'')||',"internal":'||coalesce(NEW."internal", 'null')||',"imported_by":'||coalesce(NEW."imported_by", 'null')||'}'
 	);
 END`
 	packagesOnUpdate = `CREATE TRIGGER "_driftdb_packages_update" AFTER UPDATE ON "packages" WHEN
@@ -72,40 +72,39 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'packages', 'update',
-		'{"id":'||json_quote(OLD."id")||'}',
+		'{"id":'||json_quote(OLD."id"||'')||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id") ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||NEW."created_at" ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||NEW."updated_at" ELSE '' END||
-			CASE WHEN NEW."path" IS NOT OLD."path" COLLATE BINARY THEN ',"path":'||json_quote(NEW."path") ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name") ELSE '' END||
-			CASE WHEN NEW."synopsis" IS NOT OLD."synopsis" COLLATE BINARY THEN ',"synopsis":'||json_quote(NEW."synopsis") ELSE '' END||
-			CASE WHEN NEW."internal" IS NOT OLD."internal" THEN ',"internal":'||NEW."internal" ELSE '' END||
-			CASE WHEN NEW."imported_by" IS NOT OLD."imported_by" THEN ',"imported_by":'||NEW."imported_by" ELSE '' END, 2)||'}',
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
+			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(NEW."created_at", 'null') ELSE '' END||
+			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(NEW."updated_at", 'null') ELSE '' END||
+			CASE WHEN NEW."path" IS NOT OLD."path" COLLATE BINARY THEN ',"path":'||json_quote(NEW."path"||'') ELSE '' END||
+			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
+			CASE WHEN NEW."synopsis" IS NOT OLD."synopsis" COLLATE BINARY THEN ',"synopsis":'||json_quote(NEW."synopsis"||'') ELSE '' END||
+			CASE WHEN NEW."internal" IS NOT OLD."internal" THEN ',"internal":'||coalesce(NEW."internal", 'null') ELSE '' END||
+			CASE WHEN NEW."imported_by" IS NOT OLD."imported_by" THEN ',"imported_by":'||coalesce(NEW."imported_by", 'null') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id") ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||OLD."created_at" ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||OLD."updated_at" ELSE '' END||
-			CASE WHEN NEW."path" IS NOT OLD."path" COLLATE BINARY THEN ',"path":'||json_quote(OLD."path") ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name") ELSE '' END||
-			CASE WHEN NEW."synopsis" IS NOT OLD."synopsis" COLLATE BINARY THEN ',"synopsis":'||json_quote(OLD."synopsis") ELSE '' END||
-			CASE WHEN NEW."internal" IS NOT OLD."internal" THEN ',"internal":'||OLD."internal" ELSE '' END||
-			CASE WHEN NEW."imported_by" IS NOT OLD."imported_by" THEN ',"imported_by":'||OLD."imported_by" ELSE '' END, 2)||'}'
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
+			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(OLD."created_at", 'null') ELSE '' END||
+			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(OLD."updated_at", 'null') ELSE '' END||
+			CASE WHEN NEW."path" IS NOT OLD."path" COLLATE BINARY THEN ',"path":'||json_quote(OLD."path"||'') ELSE '' END||
+			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
+			CASE WHEN NEW."synopsis" IS NOT OLD."synopsis" COLLATE BINARY THEN ',"synopsis":'||json_quote(OLD."synopsis"||'') ELSE '' END||
+			CASE WHEN NEW."internal" IS NOT OLD."internal" THEN ',"internal":'||coalesce(OLD."internal", 'null') ELSE '' END||
+			CASE WHEN NEW."imported_by" IS NOT OLD."imported_by" THEN ',"imported_by":'||coalesce(OLD."imported_by", 'null') ELSE '' END, 2)||'}'
 	);
 END`
 	packagesOnDelete = `CREATE TRIGGER "_driftdb_packages_delete" AFTER DELETE ON "packages" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'packages', 'delete',
-		'{"id":'||json_quote(OLD."id")||'}',
-		'{"id":'||json_quote(OLD."id")||',"created_at":'||OLD."created_at"||',"updated_at":'||OLD."updated_at"||',"path":'||json_quote(OLD."path")||',"name":'||json_quote(OLD."name")||',"synopsis":'||json_quote(OLD."synopsis")||',"internal":'||OLD."internal"||',"imported_by":'||OLD."imported_by"||'}'
+		'{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"path":'||json_quote(OLD."path"||'')||',"name":'||json_quote(OLD."name"||'')||',"synopsis":'||json_quote(OLD."synopsis"||'')||',"internal":'||coalesce(OLD."internal", 'null')||',"imported_by":'||coalesce(OLD."imported_by", 'null')||'}'
 	);
 END`
 )
 
 var packagesSchema = schema.Table{
-	Name:  "packages",
-	Model: "Package",
+	Name: "packages", Model: "Package", Key: []string{"id"},
 	Columns: []schema.Column{
 		{Name: "id", Type: schema.Text, NotNull: true},
 		{Name: "created_at", Type: schema.Integer, NotNull: true},
@@ -116,37 +115,24 @@ var packagesSchema = schema.Table{
 		{Name: "internal", Type: schema.Integer, NotNull: true},
 		{Name: "imported_by", Type: schema.Integer, NotNull: true, Default: "0"},
 	},
-	Key: []string{"id"},
 	Indexes: []schema.Index{
 		{Name: "packages_path_key", Columns: []string{"path"}, Unique: true},
 		{Name: "packages_name_idx", Columns: []string{"name"}},
 		{Name: "packages_imported_by_idx", Columns: []string{"imported_by"}},
 	},
-	Checks: []schema.Check{
-		{Name: "packages_internal_check", Column: "internal", Expr: `"internal" IN (0, 1)`},
-	},
-	Create: packagesCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_packages_insert", SQL: packagesOnInsert},
-		{Name: "_driftdb_packages_update", SQL: packagesOnUpdate},
-		{Name: "_driftdb_packages_delete", SQL: packagesOnDelete},
-	},
+	Checks:   []schema.Check{{Name: "packages_internal_check", Column: "internal", Expr: `"internal" IN (0, 1)`}},
+	Create:   packagesCreate,
+	Triggers: []schema.Trigger{{Name: "_driftdb_packages_insert", SQL: packagesOnInsert}, {Name: "_driftdb_packages_update", SQL: packagesOnUpdate}, {Name: "_driftdb_packages_delete", SQL: packagesOnDelete}},
 }
 
 func newPackagesTable() PackagesTable {
 	def := &orm.Def[Package, string]{
-		Version:     orm.GenVersion1,
-		Schema:      &packagesSchema,
-		Select:      packagesSelect,
-		Insert:      packagesInsert,
-		Scan:        scanPackage,
-		Bind:        bindPackage,
-		Key:         func(m *Package) string { return m.ID },
-		BindKey:     func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Fill:        fillPackage,
-		Created:     "created_at",
-		Updated:     "updated_at",
-		UpdatedUnit: orm.Millisecond,
+		Version: orm.GenVersion1, Schema: &packagesSchema,
+		Select: packagesSelect, Insert: packagesInsert,
+		Scan: scanPackage, Bind: bindPackage, Fill: fillPackage,
+		Key:     func(m *Package) string { return m.ID },
+		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+		Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 	}
 	return PackagesTable{
 		Table:      orm.NewTable(def),
@@ -319,7 +305,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'files', 'insert',
-		'{"id":'||json_quote(NEW."id")||',"created_at":'||NEW."created_at"||',"updated_at":'||NEW."updated_at"||',"package_id":'||json_quote(NEW."package_id")||',"name":'||json_quote(NEW."name")||',"size":'||NEW."size"||'}'
+		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"package_id":'||json_quote(NEW."package_id"||'')||',"name":'||json_quote(NEW."name"||'')||',"size":'||coalesce(NEW."size", 'null')||'}'
 	);
 END`
 	filesOnUpdate = `CREATE TRIGGER "_driftdb_files_update" AFTER UPDATE ON "files" WHEN
@@ -333,36 +319,35 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'files', 'update',
-		'{"id":'||json_quote(OLD."id")||'}',
+		'{"id":'||json_quote(OLD."id"||'')||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id") ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||NEW."created_at" ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||NEW."updated_at" ELSE '' END||
-			CASE WHEN NEW."package_id" IS NOT OLD."package_id" COLLATE BINARY THEN ',"package_id":'||json_quote(NEW."package_id") ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name") ELSE '' END||
-			CASE WHEN NEW."size" IS NOT OLD."size" THEN ',"size":'||NEW."size" ELSE '' END, 2)||'}',
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
+			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(NEW."created_at", 'null') ELSE '' END||
+			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(NEW."updated_at", 'null') ELSE '' END||
+			CASE WHEN NEW."package_id" IS NOT OLD."package_id" COLLATE BINARY THEN ',"package_id":'||json_quote(NEW."package_id"||'') ELSE '' END||
+			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
+			CASE WHEN NEW."size" IS NOT OLD."size" THEN ',"size":'||coalesce(NEW."size", 'null') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id") ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||OLD."created_at" ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||OLD."updated_at" ELSE '' END||
-			CASE WHEN NEW."package_id" IS NOT OLD."package_id" COLLATE BINARY THEN ',"package_id":'||json_quote(OLD."package_id") ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name") ELSE '' END||
-			CASE WHEN NEW."size" IS NOT OLD."size" THEN ',"size":'||OLD."size" ELSE '' END, 2)||'}'
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
+			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(OLD."created_at", 'null') ELSE '' END||
+			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(OLD."updated_at", 'null') ELSE '' END||
+			CASE WHEN NEW."package_id" IS NOT OLD."package_id" COLLATE BINARY THEN ',"package_id":'||json_quote(OLD."package_id"||'') ELSE '' END||
+			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
+			CASE WHEN NEW."size" IS NOT OLD."size" THEN ',"size":'||coalesce(OLD."size", 'null') ELSE '' END, 2)||'}'
 	);
 END`
 	filesOnDelete = `CREATE TRIGGER "_driftdb_files_delete" AFTER DELETE ON "files" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'files', 'delete',
-		'{"id":'||json_quote(OLD."id")||'}',
-		'{"id":'||json_quote(OLD."id")||',"created_at":'||OLD."created_at"||',"updated_at":'||OLD."updated_at"||',"package_id":'||json_quote(OLD."package_id")||',"name":'||json_quote(OLD."name")||',"size":'||OLD."size"||'}'
+		'{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"package_id":'||json_quote(OLD."package_id"||'')||',"name":'||json_quote(OLD."name"||'')||',"size":'||coalesce(OLD."size", 'null')||'}'
 	);
 END`
 )
 
 var filesSchema = schema.Table{
-	Name:  "files",
-	Model: "File",
+	Name: "files", Model: "File", Key: []string{"id"},
 	Columns: []schema.Column{
 		{Name: "id", Type: schema.Text, NotNull: true},
 		{Name: "created_at", Type: schema.Integer, NotNull: true},
@@ -371,35 +356,20 @@ var filesSchema = schema.Table{
 		{Name: "name", Type: schema.Text, NotNull: true},
 		{Name: "size", Type: schema.Integer, NotNull: true},
 	},
-	Key: []string{"id"},
-	Indexes: []schema.Index{
-		{Name: "files_place_key", Columns: []string{"package_id", "name"}, Unique: true},
-	},
-	ForeignKeys: []schema.ForeignKey{
-		{Columns: []string{"package_id"}, RefTable: "packages", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
-	},
-	Create: filesCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_files_insert", SQL: filesOnInsert},
-		{Name: "_driftdb_files_update", SQL: filesOnUpdate},
-		{Name: "_driftdb_files_delete", SQL: filesOnDelete},
-	},
+	Indexes:     []schema.Index{{Name: "files_place_key", Columns: []string{"package_id", "name"}, Unique: true}},
+	ForeignKeys: []schema.ForeignKey{{Columns: []string{"package_id"}, RefTable: "packages", RefColumns: []string{"id"}, OnDelete: schema.Cascade}},
+	Create:      filesCreate,
+	Triggers:    []schema.Trigger{{Name: "_driftdb_files_insert", SQL: filesOnInsert}, {Name: "_driftdb_files_update", SQL: filesOnUpdate}, {Name: "_driftdb_files_delete", SQL: filesOnDelete}},
 }
 
 func newFilesTable() FilesTable {
 	def := &orm.Def[File, string]{
-		Version:     orm.GenVersion1,
-		Schema:      &filesSchema,
-		Select:      filesSelect,
-		Insert:      filesInsert,
-		Scan:        scanFile,
-		Bind:        bindFile,
-		Key:         func(m *File) string { return m.ID },
-		BindKey:     func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Fill:        fillFile,
-		Created:     "created_at",
-		Updated:     "updated_at",
-		UpdatedUnit: orm.Millisecond,
+		Version: orm.GenVersion1, Schema: &filesSchema,
+		Select: filesSelect, Insert: filesInsert,
+		Scan: scanFile, Bind: bindFile, Fill: fillFile,
+		Key:     func(m *File) string { return m.ID },
+		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+		Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 	}
 	return FilesTable{
 		Table:     orm.NewTable(def),
@@ -560,7 +530,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'imports', 'insert',
-		'{"id":'||json_quote(NEW."id")||',"created_at":'||NEW."created_at"||',"updated_at":'||NEW."updated_at"||',"from_id":'||json_quote(NEW."from_id")||',"to_id":'||json_quote(NEW."to_id")||'}'
+		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"from_id":'||json_quote(NEW."from_id"||'')||',"to_id":'||json_quote(NEW."to_id"||'')||'}'
 	);
 END`
 	importsOnUpdate = `CREATE TRIGGER "_driftdb_imports_update" AFTER UPDATE ON "imports" WHEN
@@ -573,34 +543,33 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'imports', 'update',
-		'{"id":'||json_quote(OLD."id")||'}',
+		'{"id":'||json_quote(OLD."id"||'')||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id") ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||NEW."created_at" ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||NEW."updated_at" ELSE '' END||
-			CASE WHEN NEW."from_id" IS NOT OLD."from_id" COLLATE BINARY THEN ',"from_id":'||json_quote(NEW."from_id") ELSE '' END||
-			CASE WHEN NEW."to_id" IS NOT OLD."to_id" COLLATE BINARY THEN ',"to_id":'||json_quote(NEW."to_id") ELSE '' END, 2)||'}',
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
+			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(NEW."created_at", 'null') ELSE '' END||
+			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(NEW."updated_at", 'null') ELSE '' END||
+			CASE WHEN NEW."from_id" IS NOT OLD."from_id" COLLATE BINARY THEN ',"from_id":'||json_quote(NEW."from_id"||'') ELSE '' END||
+			CASE WHEN NEW."to_id" IS NOT OLD."to_id" COLLATE BINARY THEN ',"to_id":'||json_quote(NEW."to_id"||'') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id") ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||OLD."created_at" ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||OLD."updated_at" ELSE '' END||
-			CASE WHEN NEW."from_id" IS NOT OLD."from_id" COLLATE BINARY THEN ',"from_id":'||json_quote(OLD."from_id") ELSE '' END||
-			CASE WHEN NEW."to_id" IS NOT OLD."to_id" COLLATE BINARY THEN ',"to_id":'||json_quote(OLD."to_id") ELSE '' END, 2)||'}'
+			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
+			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(OLD."created_at", 'null') ELSE '' END||
+			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(OLD."updated_at", 'null') ELSE '' END||
+			CASE WHEN NEW."from_id" IS NOT OLD."from_id" COLLATE BINARY THEN ',"from_id":'||json_quote(OLD."from_id"||'') ELSE '' END||
+			CASE WHEN NEW."to_id" IS NOT OLD."to_id" COLLATE BINARY THEN ',"to_id":'||json_quote(OLD."to_id"||'') ELSE '' END, 2)||'}'
 	);
 END`
 	importsOnDelete = `CREATE TRIGGER "_driftdb_imports_delete" AFTER DELETE ON "imports" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'imports', 'delete',
-		'{"id":'||json_quote(OLD."id")||'}',
-		'{"id":'||json_quote(OLD."id")||',"created_at":'||OLD."created_at"||',"updated_at":'||OLD."updated_at"||',"from_id":'||json_quote(OLD."from_id")||',"to_id":'||json_quote(OLD."to_id")||'}'
+		'{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"from_id":'||json_quote(OLD."from_id"||'')||',"to_id":'||json_quote(OLD."to_id"||'')||'}'
 	);
 END`
 )
 
 var importsSchema = schema.Table{
-	Name:  "imports",
-	Model: "Import",
+	Name: "imports", Model: "Import", Key: []string{"id"},
 	Columns: []schema.Column{
 		{Name: "id", Type: schema.Text, NotNull: true},
 		{Name: "created_at", Type: schema.Integer, NotNull: true},
@@ -608,7 +577,6 @@ var importsSchema = schema.Table{
 		{Name: "from_id", Type: schema.Text, NotNull: true},
 		{Name: "to_id", Type: schema.Text, NotNull: true},
 	},
-	Key: []string{"id"},
 	Indexes: []schema.Index{
 		{Name: "imports_edge_key", Columns: []string{"from_id", "to_id"}, Unique: true},
 		{Name: "imports_to_id_idx", Columns: []string{"to_id"}},
@@ -617,28 +585,18 @@ var importsSchema = schema.Table{
 		{Columns: []string{"from_id"}, RefTable: "packages", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
 		{Columns: []string{"to_id"}, RefTable: "packages", RefColumns: []string{"id"}, OnDelete: schema.Restrict},
 	},
-	Create: importsCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_imports_insert", SQL: importsOnInsert},
-		{Name: "_driftdb_imports_update", SQL: importsOnUpdate},
-		{Name: "_driftdb_imports_delete", SQL: importsOnDelete},
-	},
+	Create:   importsCreate,
+	Triggers: []schema.Trigger{{Name: "_driftdb_imports_insert", SQL: importsOnInsert}, {Name: "_driftdb_imports_update", SQL: importsOnUpdate}, {Name: "_driftdb_imports_delete", SQL: importsOnDelete}},
 }
 
 func newImportsTable() ImportsTable {
 	def := &orm.Def[Import, string]{
-		Version:     orm.GenVersion1,
-		Schema:      &importsSchema,
-		Select:      importsSelect,
-		Insert:      importsInsert,
-		Scan:        scanImport,
-		Bind:        bindImport,
-		Key:         func(m *Import) string { return m.ID },
-		BindKey:     func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Fill:        fillImport,
-		Created:     "created_at",
-		Updated:     "updated_at",
-		UpdatedUnit: orm.Millisecond,
+		Version: orm.GenVersion1, Schema: &importsSchema,
+		Select: importsSelect, Insert: importsInsert,
+		Scan: scanImport, Bind: bindImport, Fill: fillImport,
+		Key:     func(m *Import) string { return m.ID },
+		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+		Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 	}
 	return ImportsTable{
 		Table:     orm.NewTable(def),

@@ -33,7 +33,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'accounts', 'insert',
-		'{"name":'||json_quote(NEW."name")||',"balance":'||NEW."balance"||'}'
+		'{"name":'||json_quote(NEW."name"||'')||',"balance":'||coalesce(NEW."balance", 'null')||'}'
 	);
 END`
 	accountsOnUpdate = `CREATE TRIGGER "_driftdb_accounts_update" AFTER UPDATE ON "accounts" WHEN
@@ -43,49 +43,40 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'accounts', 'update',
-		'{"name":'||json_quote(OLD."name")||'}',
+		'{"name":'||json_quote(OLD."name"||'')||'}',
 		'{'||substr(
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name") ELSE '' END||
-			CASE WHEN NEW."balance" IS NOT OLD."balance" THEN ',"balance":'||NEW."balance" ELSE '' END, 2)||'}',
+			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
+			CASE WHEN NEW."balance" IS NOT OLD."balance" THEN ',"balance":'||coalesce(NEW."balance", 'null') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name") ELSE '' END||
-			CASE WHEN NEW."balance" IS NOT OLD."balance" THEN ',"balance":'||OLD."balance" ELSE '' END, 2)||'}'
+			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
+			CASE WHEN NEW."balance" IS NOT OLD."balance" THEN ',"balance":'||coalesce(OLD."balance", 'null') ELSE '' END, 2)||'}'
 	);
 END`
 	accountsOnDelete = `CREATE TRIGGER "_driftdb_accounts_delete" AFTER DELETE ON "accounts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'accounts', 'delete',
-		'{"name":'||json_quote(OLD."name")||'}',
-		'{"name":'||json_quote(OLD."name")||',"balance":'||OLD."balance"||'}'
+		'{"name":'||json_quote(OLD."name"||'')||'}',
+		'{"name":'||json_quote(OLD."name"||'')||',"balance":'||coalesce(OLD."balance", 'null')||'}'
 	);
 END`
 )
 
 var accountsSchema = schema.Table{
-	Name:  "accounts",
-	Model: "Account",
+	Name: "accounts", Model: "Account", Key: []string{"name"},
 	Columns: []schema.Column{
 		{Name: "name", Type: schema.Text, NotNull: true},
 		{Name: "balance", Type: schema.Integer, NotNull: true},
 	},
-	Key:    []string{"name"},
-	Create: accountsCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_accounts_insert", SQL: accountsOnInsert},
-		{Name: "_driftdb_accounts_update", SQL: accountsOnUpdate},
-		{Name: "_driftdb_accounts_delete", SQL: accountsOnDelete},
-	},
+	Create:   accountsCreate,
+	Triggers: []schema.Trigger{{Name: "_driftdb_accounts_insert", SQL: accountsOnInsert}, {Name: "_driftdb_accounts_update", SQL: accountsOnUpdate}, {Name: "_driftdb_accounts_delete", SQL: accountsOnDelete}},
 }
 
 func newAccountsTable() AccountsTable {
 	def := &orm.Def[Account, string]{
-		Version: orm.GenVersion1,
-		Schema:  &accountsSchema,
-		Select:  accountsSelect,
-		Insert:  accountsInsert,
-		Scan:    scanAccount,
-		Bind:    bindAccount,
+		Version: orm.GenVersion1, Schema: &accountsSchema,
+		Select: accountsSelect, Insert: accountsInsert,
+		Scan: scanAccount, Bind: bindAccount,
 		Key:     func(m *Account) string { return m.Name },
 		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	}
@@ -209,7 +200,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'transfers', 'insert',
-		'{"n":'||NEW."n"||',"from":'||json_quote(NEW."from")||',"to":'||json_quote(NEW."to")||',"amount":'||NEW."amount"||'}'
+		'{"n":'||coalesce(NEW."n", 'null')||',"from":'||json_quote(NEW."from"||'')||',"to":'||json_quote(NEW."to"||'')||',"amount":'||coalesce(NEW."amount", 'null')||'}'
 	);
 END`
 	transfersOnUpdate = `CREATE TRIGGER "_driftdb_transfers_update" AFTER UPDATE ON "transfers" WHEN
@@ -221,59 +212,50 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'transfers', 'update',
-		'{"n":'||OLD."n"||'}',
+		'{"n":'||coalesce(OLD."n", 'null')||'}',
 		'{'||substr(
-			CASE WHEN NEW."n" IS NOT OLD."n" THEN ',"n":'||NEW."n" ELSE '' END||
-			CASE WHEN NEW."from" IS NOT OLD."from" COLLATE BINARY THEN ',"from":'||json_quote(NEW."from") ELSE '' END||
-			CASE WHEN NEW."to" IS NOT OLD."to" COLLATE BINARY THEN ',"to":'||json_quote(NEW."to") ELSE '' END||
-			CASE WHEN NEW."amount" IS NOT OLD."amount" THEN ',"amount":'||NEW."amount" ELSE '' END, 2)||'}',
+			CASE WHEN NEW."n" IS NOT OLD."n" THEN ',"n":'||coalesce(NEW."n", 'null') ELSE '' END||
+			CASE WHEN NEW."from" IS NOT OLD."from" COLLATE BINARY THEN ',"from":'||json_quote(NEW."from"||'') ELSE '' END||
+			CASE WHEN NEW."to" IS NOT OLD."to" COLLATE BINARY THEN ',"to":'||json_quote(NEW."to"||'') ELSE '' END||
+			CASE WHEN NEW."amount" IS NOT OLD."amount" THEN ',"amount":'||coalesce(NEW."amount", 'null') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."n" IS NOT OLD."n" THEN ',"n":'||OLD."n" ELSE '' END||
-			CASE WHEN NEW."from" IS NOT OLD."from" COLLATE BINARY THEN ',"from":'||json_quote(OLD."from") ELSE '' END||
-			CASE WHEN NEW."to" IS NOT OLD."to" COLLATE BINARY THEN ',"to":'||json_quote(OLD."to") ELSE '' END||
-			CASE WHEN NEW."amount" IS NOT OLD."amount" THEN ',"amount":'||OLD."amount" ELSE '' END, 2)||'}'
+			CASE WHEN NEW."n" IS NOT OLD."n" THEN ',"n":'||coalesce(OLD."n", 'null') ELSE '' END||
+			CASE WHEN NEW."from" IS NOT OLD."from" COLLATE BINARY THEN ',"from":'||json_quote(OLD."from"||'') ELSE '' END||
+			CASE WHEN NEW."to" IS NOT OLD."to" COLLATE BINARY THEN ',"to":'||json_quote(OLD."to"||'') ELSE '' END||
+			CASE WHEN NEW."amount" IS NOT OLD."amount" THEN ',"amount":'||coalesce(OLD."amount", 'null') ELSE '' END, 2)||'}'
 	);
 END`
 	transfersOnDelete = `CREATE TRIGGER "_driftdb_transfers_delete" AFTER DELETE ON "transfers" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'transfers', 'delete',
-		'{"n":'||OLD."n"||'}',
-		'{"n":'||OLD."n"||',"from":'||json_quote(OLD."from")||',"to":'||json_quote(OLD."to")||',"amount":'||OLD."amount"||'}'
+		'{"n":'||coalesce(OLD."n", 'null')||'}',
+		'{"n":'||coalesce(OLD."n", 'null')||',"from":'||json_quote(OLD."from"||'')||',"to":'||json_quote(OLD."to"||'')||',"amount":'||coalesce(OLD."amount", 'null')||'}'
 	);
 END`
 )
 
 var transfersSchema = schema.Table{
-	Name:  "transfers",
-	Model: "Transfer",
+	Name: "transfers", Model: "Transfer", Key: []string{"n"},
 	Columns: []schema.Column{
 		{Name: "n", Type: schema.Integer, NotNull: true},
 		{Name: "from", Type: schema.Text, NotNull: true},
 		{Name: "to", Type: schema.Text, NotNull: true},
 		{Name: "amount", Type: schema.Integer, NotNull: true},
 	},
-	Key: []string{"n"},
 	ForeignKeys: []schema.ForeignKey{
 		{Columns: []string{"from"}, RefTable: "accounts", RefColumns: []string{"name"}},
 		{Columns: []string{"to"}, RefTable: "accounts", RefColumns: []string{"name"}},
 	},
-	Create: transfersCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_transfers_insert", SQL: transfersOnInsert},
-		{Name: "_driftdb_transfers_update", SQL: transfersOnUpdate},
-		{Name: "_driftdb_transfers_delete", SQL: transfersOnDelete},
-	},
+	Create:   transfersCreate,
+	Triggers: []schema.Trigger{{Name: "_driftdb_transfers_insert", SQL: transfersOnInsert}, {Name: "_driftdb_transfers_update", SQL: transfersOnUpdate}, {Name: "_driftdb_transfers_delete", SQL: transfersOnDelete}},
 }
 
 func newTransfersTable() TransfersTable {
 	def := &orm.Def[Transfer, int64]{
-		Version: orm.GenVersion1,
-		Schema:  &transfersSchema,
-		Select:  transfersSelect,
-		Insert:  transfersInsert,
-		Scan:    scanTransfer,
-		Bind:    bindTransfer,
+		Version: orm.GenVersion1, Schema: &transfersSchema,
+		Select: transfersSelect, Insert: transfersInsert,
+		Scan: scanTransfer, Bind: bindTransfer,
 		Key:     func(m *Transfer) int64 { return m.N },
 		BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	}
@@ -398,7 +380,7 @@ const (
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'receipts', 'insert',
-		'{"n":'||NEW."n"||',"text":'||json_quote(NEW."text")||'}'
+		'{"n":'||coalesce(NEW."n", 'null')||',"text":'||json_quote(NEW."text"||'')||'}'
 	);
 END`
 	receiptsOnUpdate = `CREATE TRIGGER "_driftdb_receipts_update" AFTER UPDATE ON "receipts" WHEN
@@ -408,52 +390,41 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'receipts', 'update',
-		'{"n":'||OLD."n"||'}',
+		'{"n":'||coalesce(OLD."n", 'null')||'}',
 		'{'||substr(
-			CASE WHEN NEW."n" IS NOT OLD."n" THEN ',"n":'||NEW."n" ELSE '' END||
-			CASE WHEN NEW."text" IS NOT OLD."text" COLLATE BINARY THEN ',"text":'||json_quote(NEW."text") ELSE '' END, 2)||'}',
+			CASE WHEN NEW."n" IS NOT OLD."n" THEN ',"n":'||coalesce(NEW."n", 'null') ELSE '' END||
+			CASE WHEN NEW."text" IS NOT OLD."text" COLLATE BINARY THEN ',"text":'||json_quote(NEW."text"||'') ELSE '' END, 2)||'}',
 		'{'||substr(
-			CASE WHEN NEW."n" IS NOT OLD."n" THEN ',"n":'||OLD."n" ELSE '' END||
-			CASE WHEN NEW."text" IS NOT OLD."text" COLLATE BINARY THEN ',"text":'||json_quote(OLD."text") ELSE '' END, 2)||'}'
+			CASE WHEN NEW."n" IS NOT OLD."n" THEN ',"n":'||coalesce(OLD."n", 'null') ELSE '' END||
+			CASE WHEN NEW."text" IS NOT OLD."text" COLLATE BINARY THEN ',"text":'||json_quote(OLD."text"||'') ELSE '' END, 2)||'}'
 	);
 END`
 	receiptsOnDelete = `CREATE TRIGGER "_driftdb_receipts_delete" AFTER DELETE ON "receipts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
 		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'receipts', 'delete',
-		'{"n":'||OLD."n"||'}',
-		'{"n":'||OLD."n"||',"text":'||json_quote(OLD."text")||'}'
+		'{"n":'||coalesce(OLD."n", 'null')||'}',
+		'{"n":'||coalesce(OLD."n", 'null')||',"text":'||json_quote(OLD."text"||'')||'}'
 	);
 END`
 )
 
 var receiptsSchema = schema.Table{
-	Name:  "receipts",
-	Model: "Receipt",
+	Name: "receipts", Model: "Receipt", Key: []string{"n"},
 	Columns: []schema.Column{
 		{Name: "n", Type: schema.Integer, NotNull: true},
 		{Name: "text", Type: schema.Text, NotNull: true},
 	},
-	Key: []string{"n"},
-	ForeignKeys: []schema.ForeignKey{
-		{Columns: []string{"n"}, RefTable: "transfers", RefColumns: []string{"n"}, OnDelete: schema.Cascade},
-	},
-	Create: receiptsCreate,
-	Triggers: []schema.Trigger{
-		{Name: "_driftdb_receipts_insert", SQL: receiptsOnInsert},
-		{Name: "_driftdb_receipts_update", SQL: receiptsOnUpdate},
-		{Name: "_driftdb_receipts_delete", SQL: receiptsOnDelete},
-	},
+	ForeignKeys: []schema.ForeignKey{{Columns: []string{"n"}, RefTable: "transfers", RefColumns: []string{"n"}, OnDelete: schema.Cascade}},
+	Create:      receiptsCreate,
+	Triggers:    []schema.Trigger{{Name: "_driftdb_receipts_insert", SQL: receiptsOnInsert}, {Name: "_driftdb_receipts_update", SQL: receiptsOnUpdate}, {Name: "_driftdb_receipts_delete", SQL: receiptsOnDelete}},
 }
 
 func newReceiptsTable() ReceiptsTable {
 	def := &orm.Def[Receipt, int64]{
-		Version: orm.GenVersion1,
-		Schema:  &receiptsSchema,
-		Select:  receiptsSelect,
-		Insert:  receiptsInsert,
-		Scan:    scanReceipt,
-		Bind:    bindReceipt,
+		Version: orm.GenVersion1, Schema: &receiptsSchema,
+		Select: receiptsSelect, Insert: receiptsInsert,
+		Scan: scanReceipt, Bind: bindReceipt,
 		Key:     func(m *Receipt) int64 { return m.N },
 		BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	}

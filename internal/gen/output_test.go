@@ -1,0 +1,178 @@
+package gen_test
+
+import (
+	"bytes"
+	"fmt"
+	"go/format"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matryer/is"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/driftdb/driftdb/internal/gen"
+)
+
+// committed returns the models of gen_test as an archive, and what is
+// generated from them there.
+func committed(t *testing.T) (models *txtar.Archive, generated map[string][]byte) {
+	t.Helper()
+	is := is.New(t)
+	models, generated = &txtar.Archive{}, map[string][]byte{}
+	files, err := filepath.Glob("../../gen_test/*/*.go")
+	is.NoErr(err)
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		is.NoErr(err)
+		name := filepath.ToSlash(strings.TrimPrefix(f, filepath.FromSlash("../../")))
+		switch {
+		case strings.HasSuffix(f, "_test.go"):
+		case bytes.HasPrefix(text, []byte(gen.Header+"\n")):
+			generated[name] = text
+		default:
+			models.Files = append(models.Files, txtar.File{Name: name, Data: text})
+		}
+	}
+	is.True(len(generated) >= 12)
+	return models, generated
+}
+
+func plan(t *testing.T, dir string, env []string) *gen.Plan {
+	t.Helper()
+	is := is.New(t)
+	p, err := gen.NewPlan(t.Context(), gen.Config{Dir: dir, Patterns: []string{"./..."}, Env: env})
+	is.NoErr(err)
+	for _, d := range p.Diagnostics {
+		if !d.Warning {
+			t.Fatal(d.Pos, d.Msg)
+		}
+	}
+	return p
+}
+
+// The output depends on the models alone: not on the directory, the module,
+// the number of processors or what was there before.
+func TestDeterministic(t *testing.T) {
+	is := is.New(t)
+	models, want := committed(t)
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	for _, procs := range []int{1, 4} {
+		runtime.GOMAXPROCS(procs)
+		dir, env := module(t, models)
+		p := plan(t, dir, append(env, fmt.Sprint("GOMAXPROCS=", procs)))
+		is.Equal(len(p.Files), len(want))
+		for range 2 { // from nothing, and over what it wrote
+			for _, f := range p.Files {
+				rel, err := filepath.Rel(dir, f.Path)
+				is.NoErr(err)
+				if !bytes.Equal(f.New, want[filepath.ToSlash(rel)]) {
+					t.Errorf("GOMAXPROCS %d: %s differs from the committed file; run go generate ./gen_test/... if that is old", procs, rel)
+				}
+			}
+			_, err := p.Write()
+			is.NoErr(err)
+			p = plan(t, dir, env)
+			is.True(!p.Stale())
+		}
+	}
+}
+
+// gofmt has nothing to change in the output.
+func TestFormatted(t *testing.T) {
+	_, generated := committed(t)
+	for name, text := range generated {
+		formatted, err := format.Source(text)
+		if err != nil || !bytes.Equal(formatted, text) {
+			t.Errorf("%s is not as gofmt writes it: %v", name, err)
+		}
+	}
+}
+
+// Generated code stays readable: at most 12 lines for a column and 120 for a
+// model, besides the text of the log triggers.
+func TestBudget(t *testing.T) {
+	_, generated := committed(t)
+	var lines, triggers, columns, models int
+	for name, text := range generated {
+		if strings.HasPrefix(name, "gen_test/names/") {
+			continue // quotes in names put whole statements in one line
+		}
+		inTrigger := false
+		for line := range strings.Lines(string(text)) {
+			lines++
+			switch {
+			case strings.Contains(line, "= `CREATE TRIGGER"):
+				inTrigger = true
+			case strings.Contains(line, "= schema.Table{"):
+				models++
+			case strings.Contains(line, "{Name: ") && strings.Contains(line, "Type: schema."):
+				columns++
+			}
+			if inTrigger {
+				triggers++
+			}
+			if strings.HasPrefix(line, "END`") {
+				inTrigger = false
+			}
+		}
+	}
+	budget := 12*columns + 120*models
+	t.Logf("%d models with %d columns: %d lines (budget %d) and %d of trigger text", models, columns, lines-triggers, budget, triggers)
+	if models < 9 || columns < 70 {
+		t.Errorf("counted %d models and %d columns only", models, columns)
+	}
+	if lines-triggers > budget {
+		t.Errorf("%d lines for %d models with %d columns: more than %d", lines-triggers, models, columns, budget)
+	}
+	if limit := 3*columns + 25*models; triggers > limit {
+		t.Errorf("%d lines of triggers for %d models with %d columns: more than %d", triggers, models, columns, limit)
+	}
+}
+
+// twenty returns a package of 20 models with 8 columns each.
+func twenty() *txtar.Archive {
+	var b strings.Builder
+	b.WriteString("package models\n\nimport \"github.com/driftdb/driftdb/orm\"\n")
+	for i := range 20 {
+		fmt.Fprintf(&b, "\ntype Model%d struct {\n\torm.Base\n\tName string `drift:\"unique\"`\n\tAge *int `drift:\"index\"`\n\tScore float64\n\tActive bool `drift:\"default=true,omitzero\"`\n", i)
+		if i > 0 {
+			fmt.Fprintf(&b, "\tPrev string `drift:\"ref=Model%d,ondelete=cascade,index\"`\n", i-1)
+		}
+		b.WriteString("}\n")
+	}
+	return &txtar.Archive{Files: []txtar.File{{Name: "models.go", Data: []byte(b.String())}}}
+}
+
+// Twenty models take at most half a second once the build cache is warm; the
+// test allows for a busy machine.
+func TestSpeed(t *testing.T) {
+	dir, env := module(t, twenty())
+	plan(t, dir, env) // warm
+	best := time.Hour
+	for range 3 {
+		start := time.Now()
+		p := plan(t, dir, env)
+		best = min(best, time.Since(start))
+		if p.Models != 20 {
+			t.Fatal(p.Models)
+		}
+	}
+	t.Logf("20 models: %v", best)
+	if best > 5*time.Second {
+		t.Errorf("20 models took %v", best)
+	}
+}
+
+func BenchmarkTwentyModels(b *testing.B) {
+	dir, env := module(b, twenty())
+	for b.Loop() {
+		if _, err := gen.NewPlan(b.Context(), gen.Config{Dir: dir, Env: env}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
