@@ -103,7 +103,7 @@ func (c *conn) exec(ctx context.Context, text string, args []driver.NamedValue) 
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, c.done(s)) }()
+	defer func() { err = also(err, c.done(s)) }()
 	x, ok := s.ds.(driver.StmtExecContext)
 	if !ok {
 		return nil, fmt.Errorf("the driver's %T cannot run statements with a context", s.ds)
@@ -165,7 +165,7 @@ func (c *conn) one(ctx context.Context, text string, args []driver.NamedValue) (
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.close()) }()
+	defer func() { err = also(err, r.close()) }()
 	ok, err := r.next()
 	if err != nil || !ok {
 		return nil, err

@@ -179,7 +179,7 @@ func (m *model[M]) insertSome(ctx context.Context, db *DB, c *conn, filled []M, 
 	if err != nil {
 		return db.explain(&m.info, err)
 	}
-	defer func() { err = errors.Join(err, rs.close()) }()
+	defer func() { err = also(err, rs.close()) }()
 	for i := 0; ; i++ { // SQLite returns the rows in the order they were inserted
 		ok, err := rs.next()
 		if err != nil || !ok {

@@ -213,7 +213,7 @@ func (db *DB) Position(ctx context.Context) (_ Position, err error) {
 	if err != nil {
 		return Position{}, err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = also(err, release()) }()
 	return changelog.ReadPosition(ctx, changelog.Driver(c.dc))
 }
 
@@ -254,7 +254,7 @@ func (db *DB) IntegrityCheck(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = also(err, release()) }()
 	row, err := c.one(ctx, "PRAGMA integrity_check(10)", nil)
 	if err != nil {
 		return fmt.Errorf("integrity check: %w", err)

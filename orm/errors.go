@@ -121,6 +121,18 @@ func (e *ForeignKeyError) Error() string {
 // Unwrap returns the driver's error.
 func (e *ForeignKeyError) Unwrap() error { return e.Err }
 
+// also adds the error of cleaning up to err. A single error stays the value it
+// is, so that callers get back what their functions returned.
+func also(err, after error) error {
+	switch {
+	case after == nil:
+		return err
+	case err == nil:
+		return after
+	}
+	return errors.Join(err, after)
+}
+
 // explain turns a driver's constraint error into the typed one. t is the table
 // that was written.
 func (db *DB) explain(t *info, err error) error {

@@ -182,7 +182,7 @@ func keep(err, after error) error {
 	if errors.Is(err, errBreak) {
 		return err
 	}
-	return errors.Join(err, after)
+	return also(err, after)
 }
 
 func (m *model[M]) wrap(what string, err error) error {

@@ -41,7 +41,7 @@ func (c *conn) each(ctx context.Context, query string, args []driver.NamedValue,
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rs.close()) }()
+	defer func() { err = also(err, rs.close()) }()
 	for {
 		ok, err := rs.next()
 		if err != nil || !ok {

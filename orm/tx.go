@@ -60,7 +60,7 @@ func (db *DB) transaction(ctx context.Context, fn func(*conn, *positionRef) erro
 	committed := false
 	defer func() { // also when fn panics
 		if !committed {
-			err = errors.Join(err, db.rollback(ctx))
+			err = also(err, db.rollback(ctx))
 		}
 	}()
 	var pos positionRef
@@ -204,7 +204,7 @@ func (tx *Tx) savepoint(ctx context.Context, fn func() error) (err error) {
 		if rerr == nil {
 			_, rerr = tx.c.exec(quiet(ctx), "RELEASE "+name, nil)
 		}
-		err = errors.Join(err, rerr)
+		err = also(err, rerr)
 	}()
 	if err := fn(); err != nil {
 		return err
@@ -244,13 +244,13 @@ func (db *DB) ReadTx(ctx context.Context, fn func(ctx context.Context, tx *ReadT
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = also(err, release()) }()
 	if _, err := c.exec(quiet(ctx), "BEGIN", nil); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer func() {
 		if _, rerr := c.exec(quiet(ctx), "ROLLBACK", nil); rerr != nil {
-			err = errors.Join(err, fmt.Errorf("end the read transaction: %w", rerr))
+			err = also(err, fmt.Errorf("end the read transaction: %w", rerr))
 		}
 	}()
 	// The first read fixes what the transaction sees.

@@ -45,7 +45,7 @@ func TestTxCommitsOrRollsBack(t *testing.T) {
 		addUser(t, tx, "b")
 		return errStop
 	})
-	is.True(errors.Is(err, errStop))
+	is.Equal(err, errStop) // the very error
 	is.Equal(count(t, db), int64(1))
 	after, err := db.Position(ctx)
 	is.NoErr(err)

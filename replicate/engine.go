@@ -330,6 +330,10 @@ var errDone = errors.New("done")
 // drop answers those of the waiting for whom verdict returns an error; errDone
 // is success.
 func (e *engine) drop(verdict func(*request) error) {
+	if len(e.waiting) == 0 {
+		return
+	}
+	e.board.publish(e) // who gets an answer finds it in the Status
 	kept := e.waiting[:0]
 	for _, r := range e.waiting {
 		switch err := verdict(r); err {

@@ -104,7 +104,7 @@ func rollBack(ctx context.Context, db *orm.DB) error {
 		}
 		return stop
 	})
-	if err != stop { //nolint:errorlint // the very error must come back
+	if !errors.Is(err, stop) {
 		return fmt.Errorf("roll back: got %v", err)
 	}
 	after, err := models.Files.Count(ctx, db)

@@ -101,7 +101,7 @@ func parseDeclarations(fset *token.FileSet, name string, src []byte) (*ast.File,
 
 // loadErrors reports what is wrong with p apart from names that are about to
 // be generated.
-func loadErrors(r *reporter, p *packages.Package, s *scan, predicted map[string]bool) {
+func loadErrors(r *reporter, dir string, p *packages.Package, s *scan, predicted map[string]bool) {
 	for _, e := range p.Errors {
 		switch e.Kind {
 		case packages.TypeError:
@@ -113,9 +113,9 @@ func loadErrors(r *reporter, p *packages.Package, s *scan, predicted map[string]
 			if nothingToBuild(p, e) && (s.walked[p.Dir] || len(p.IgnoredFiles) > 0) {
 				continue
 			}
-			r.errorf(parsePos(e.Pos), "%s", e.Msg)
+			r.errorf(parsePos(dir, e.Pos), "%s", e.Msg)
 		default:
-			r.errorf(parsePos(e.Pos), "%s", e.Msg)
+			r.errorf(parsePos(dir, e.Pos), "%s", e.Msg)
 		}
 	}
 	broken := map[string]bool{}
@@ -123,12 +123,12 @@ func loadErrors(r *reporter, p *packages.Package, s *scan, predicted map[string]
 		for _, e := range dep.Errors {
 			if e.Kind == packages.ListError && !strings.HasPrefix(e.Msg, "# ") && len(dep.GoFiles) == 0 {
 				broken[path] = true
-				r.errorf(parsePos(e.Pos), "%s", e.Msg)
+				r.errorf(parsePos(dir, e.Pos), "%s", e.Msg)
 			}
 		}
 	}
 	for _, e := range p.TypeErrors {
-		if e.Soft || isPredicted(e, predicted) || isImport(e, broken) {
+		if e.Soft || isPredicted(e, predicted) || isImport(e, broken) || isElsewhere(e, p, s) {
 			continue
 		}
 		r.errorf(e.Fset.Position(e.Pos), "%s", e.Msg)
@@ -139,6 +139,25 @@ func loadErrors(r *reporter, p *packages.Package, s *scan, predicted map[string]
 // are all excluded: what is left is at most output of ours, without models.
 func nothingToBuild(p *packages.Package, e packages.Error) bool {
 	return len(p.GoFiles) == 0 && (strings.Contains(e.Msg, "build constraints exclude all Go files") || strings.Contains(e.Msg, "no Go files"))
+}
+
+// isElsewhere says whether e misses a name of a package that is not part of
+// the run and has models itself: its output may not be there yet, because go
+// generate takes packages in the order of their names.
+func isElsewhere(e types.Error, p *packages.Package, s *scan) bool {
+	name, _, ok := strings.Cut(strings.TrimPrefix(e.Msg, "undefined: "), ".")
+	if !ok || !strings.HasPrefix(e.Msg, "undefined: ") {
+		return false
+	}
+	for _, dep := range p.Imports {
+		if dep.Name != name || len(dep.GoFiles) == 0 || len(dep.Syntax) > 0 {
+			continue
+		}
+		if marked, err := s.read(filepath.Dir(dep.GoFiles[0])); err == nil && marked {
+			return true
+		}
+	}
+	return false
 }
 
 // isImport says whether e is the failed import of one of paths.
@@ -161,8 +180,9 @@ func isPredicted(e types.Error, predicted map[string]bool) bool {
 	return predicted[name]
 }
 
-// parsePos reads the go command's file:line:col.
-func parsePos(s string) token.Position {
+// parsePos reads the go command's file:line:col. It names files as seen from
+// dir, where it runs.
+func parsePos(dir, s string) token.Position {
 	if s == "" || s == "-" {
 		return token.Position{}
 	}
@@ -177,6 +197,9 @@ func parsePos(s string) token.Position {
 		s, n[i] = head, v
 	}
 	p := token.Position{Filename: filepath.FromSlash(s)}
+	if !filepath.IsAbs(p.Filename) {
+		p.Filename = filepath.Join(dir, p.Filename)
+	}
 	switch i {
 	case 1:
 		p.Line, p.Column = n[0], 1

@@ -105,7 +105,7 @@ func NewPlan(ctx context.Context, c Config) (*Plan, error) {
 		plan.Models += len(col.models)
 	}
 	for _, col := range all {
-		loadErrors(r, col.pkg, s, predicted)
+		loadErrors(r, c.Dir, col.pkg, s, predicted)
 		if err := col.checkTargets(s); err != nil {
 			return nil, err
 		}
@@ -113,6 +113,11 @@ func NewPlan(ctx context.Context, c Config) (*Plan, error) {
 	if !r.failed() {
 		for _, col := range all {
 			r.all = append(r.all, col.untyped...)
+		}
+	}
+	if !r.failed() {
+		for _, col := range all {
+			col.build()
 		}
 	}
 	for _, col := range all {

@@ -8,11 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
 )
 
-// resolve settles what needs more than one field: keys, names, references,
-// and the structure of each table.
+// resolve settles what needs more than one field: keys, names, references.
 func (c *collector) resolve() {
 	for _, m := range c.models {
 		c.resolveKeys(m)
@@ -29,9 +27,10 @@ func (c *collector) resolve() {
 	for _, m := range c.models {
 		c.warnSlow(m)
 	}
-	if c.failed() {
-		return
-	}
+}
+
+// build makes the tables of models without mistakes.
+func (c *collector) build() {
 	for _, m := range c.models {
 		m.buildTable()
 		if err := m.table.Validate(); err != nil {
