@@ -29,6 +29,7 @@ func TestCrashBetweenSteps(t *testing.T) {
 	for _, point := range points {
 		for nth := 1; nth <= 4; nth++ {
 			t.Run(fmt.Sprintf("%s-%d", point, nth), func(t *testing.T) {
+				t.Parallel()
 				is := is.New(t)
 				store := memstore.New()
 				a := openApp(t, dbPath(t))
@@ -131,6 +132,7 @@ func TestNthFault(t *testing.T) {
 	kinds := []faultstore.Kind{faultstore.Error, faultstore.LostReply, faultstore.Permanent, faultstore.Precondition, faultstore.ShortBody, faultstore.Reset}
 	for _, kind := range kinds {
 		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
 			for nth := 1; ; nth++ {
 				if nth > 200 {
 					t.Fatal("no clean pass")

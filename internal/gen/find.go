@@ -27,12 +27,13 @@ type scan struct {
 	patterns []string        // directories, relative to the working directory, or import paths
 	walked   map[string]bool // absolute directories found by "...": nobody named them
 	own      map[string]bool // absolute paths of our own output
+	loaded   map[string]bool // import paths of the packages of the run
 }
 
 // find expands patterns to the directories that may hold models. It reads the
 // files themselves, because the go command would stop at a broken file of ours.
 func find(dir string, patterns []string) (*scan, error) {
-	s := &scan{walked: map[string]bool{}, own: map[string]bool{}}
+	s := &scan{walked: map[string]bool{}, own: map[string]bool{}, loaded: map[string]bool{}}
 	for _, p := range patterns {
 		if !localPattern(p) {
 			s.patterns = append(s.patterns, p)

@@ -44,6 +44,9 @@ func load(ctx context.Context, c Config, s *scan) ([]*packages.Package, error) {
 	if err != nil {
 		return nil, loadError(err)
 	}
+	for _, p := range pkgs {
+		s.loaded[p.PkgPath] = true
+	}
 	slices.SortFunc(pkgs, func(a, b *packages.Package) int { return strings.Compare(a.PkgPath, b.PkgPath) })
 	return pkgs, nil
 }
@@ -150,7 +153,7 @@ func isElsewhere(e types.Error, p *packages.Package, s *scan) bool {
 		return false
 	}
 	for _, dep := range p.Imports {
-		if dep.Name != name || len(dep.GoFiles) == 0 || len(dep.Syntax) > 0 {
+		if dep.Name != name || len(dep.GoFiles) == 0 || s.loaded[dep.PkgPath] {
 			continue
 		}
 		if marked, err := s.read(filepath.Dir(dep.GoFiles[0])); err == nil && marked {
