@@ -85,33 +85,40 @@ func LinkNew(temp, final string) error {
 	return syncOther(temp, final)
 }
 
-// renameNew is LinkNew where hard links are not to be had. The name final is
-// reserved with O_EXCL, so of two programs that do this at once one loses
-// before anything is moved; then the reserved, empty file is replaced.
+// renameNew is LinkNew where hard links are not to be had.
 func renameNew(temp, final string, linkErr error) error {
-	if done, err := renameNoReplace(temp, final); done {
-		if err != nil {
-			return fmt.Errorf("name %s: %w", final, err)
-		}
-		return errors.Join(SyncDir(filepath.Dir(final)), syncOther(temp, final))
+	done, err := renameNoReplace(temp, final)
+	if !done {
+		err = renameReserved(temp, final, linkErr)
 	}
-	if _, err := os.Lstat(temp); err != nil {
+	if err != nil {
 		return fmt.Errorf("name %s: %w", final, err)
+	}
+	return errors.Join(SyncDir(filepath.Dir(final)), syncOther(temp, final))
+}
+
+// renameReserved is the last resort: the name final is reserved with O_EXCL, so
+// of two programs that do this at once one loses before anything is moved; then
+// the reserved, empty file is replaced. A crash between the two leaves it.
+func renameReserved(temp, final string, linkErr error) error {
+	if _, err := os.Lstat(temp); err != nil {
+		return err
 	}
 	f, err := os.OpenFile(final, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("name %s: %w", final, fs.ErrExist)
+		return err
 	}
 	if err != nil {
-		return fmt.Errorf("name %s: %w", final, errors.Join(linkErr, err))
+		return errors.Join(linkErr, err)
 	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("name %s: %w", final, errors.Join(err, os.Remove(final)))
+	err = f.Close()
+	if err == nil {
+		err = os.Rename(temp, final)
 	}
-	if err := os.Rename(temp, final); err != nil {
-		return fmt.Errorf("name %s: %w", final, errors.Join(err, os.Remove(final)))
+	if err != nil {
+		return errors.Join(err, os.Remove(final))
 	}
-	return errors.Join(SyncDir(filepath.Dir(final)), syncOther(temp, final))
+	return nil
 }
 
 // syncOther syncs the directory that a name was removed from, if it is not the

@@ -15,6 +15,12 @@ import (
 // Where the file system has no hard links nothing is replaced either.
 func TestWithoutHardLinks(t *testing.T) {
 	noLinks := errors.New("operation not permitted")
+	for name, renameNew := range map[string]func(temp, final string, linkErr error) error{"exclusive rename": renameNew, "reserved name": renameReserved} {
+		t.Run(name, func(t *testing.T) { withoutHardLinks(t, noLinks, renameNew) })
+	}
+}
+
+func withoutHardLinks(t *testing.T, noLinks error, renameNew func(temp, final string, linkErr error) error) {
 	t.Run("new name", func(t *testing.T) {
 		is := is.New(t)
 		dir := t.TempDir()

@@ -25,6 +25,3 @@ func SyncDir(dir string) error {
 	}
 	return nil
 }
-
-// renameNoReplace reports false: a plain rename replaces on these systems.
-func renameNoReplace(_, _ string) (bool, error) { return false, nil }

@@ -61,7 +61,11 @@ func TestFlawed(t *testing.T) {
 func TestFlawsAreNoticed(t *testing.T) {
 	for name, flaw := range flaws {
 		t.Run(name, func(t *testing.T) {
-			cmd := exec.Command(os.Args[0], "-test.run=^TestFlawed$", "-test.v")
+			only := strings.ReplaceAll(flaw.check, " ", "_")
+			if flaw.check == "entity tag is" {
+				only = "a_put_replaces" // known by its message, in several tests
+			}
+			cmd := exec.Command(os.Args[0], "-test.run=^TestFlawed$/"+only, "-test.v")
 			cmd.Env = append(os.Environ(), flawEnv+"="+name)
 			out, err := cmd.CombinedOutput()
 			var exit *exec.ExitError

@@ -1,0 +1,56 @@
+# Everything a developer runs. `make` alone prints what there is.
+
+TOOL  := go tool -modfile=internal/tools/go.mod
+FUZZ  ?= 30
+KILLS ?= 300
+BENCH ?= .
+
+.DEFAULT_GOAL := help
+.PHONY: help gen verify lint vulns test race integration fuzz bench demo crash release-check ci
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+gen: ## regenerate every *_drift.go
+	go generate ./...
+
+verify: ## generated code is current, files are formatted, go vet, go.mod is tidy
+	go run ./cmd/driftgen -check ./...
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+		if [ -n "$$unformatted" ]; then echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go mod tidy -diff
+
+lint: ## golangci-lint with .golangci.yaml
+	$(TOOL) golangci-lint run ./...
+
+vulns: ## known vulnerabilities in what is called (needs vuln.go.dev)
+	$(TOOL) govulncheck ./...
+
+test: ## every test
+	go test ./...
+
+race: ## the concurrent packages under the race detector
+	go test -race . ./orm/... ./replicate/... ./s3store/... ./internal/...
+
+integration: ## the stores and the engine against a real S3 server process; S3_SERVER=minio for the other one
+	.ci/integration
+
+fuzz: ## every fuzz target for FUZZ=30 seconds
+	.ci/fuzz $(FUZZ)
+
+bench: ## benchmarks of every package; BENCH=pattern
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+demo: ## the quick start
+	go run ./examples/quickstart
+
+crash: ## KILLS=300 writers killed with SIGKILL while they ship
+	DRIFTDB_CRASH_KILLS=$(KILLS) go test -count=1 -timeout 60m -v -run Kill ./internal/crashtest
+
+release-check: ## .goreleaser.yaml is valid, and driftgen builds for every platform of it
+	$(TOOL) goreleaser check
+	$(TOOL) goreleaser build --snapshot --clean
+
+ci: ## what CI runs, in full
+	.ci/run
