@@ -3,6 +3,7 @@
 TOOL  := go tool -modfile=internal/tools/go.mod
 FUZZ  ?= 30
 KILLS ?= 300
+S3_SERVER ?= versitygw
 BENCH ?= .
 
 .DEFAULT_GOAL := help
@@ -33,8 +34,8 @@ test: ## every test
 race: ## the concurrent packages under the race detector
 	go test -race . ./orm/... ./replicate/... ./s3store/... ./internal/...
 
-integration: ## the stores and the engine against a real S3 server process; S3_SERVER=minio for the other one
-	.ci/integration
+integration: ## the stores and the engine against a real S3 server process; S3_SERVER=minio for the other
+	S3_SERVER=$(S3_SERVER) .ci/integration
 
 fuzz: ## every fuzz target for FUZZ=30 seconds
 	.ci/fuzz $(FUZZ)

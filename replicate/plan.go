@@ -49,14 +49,18 @@ func (p *plan) fill(ctx context.Context, store Store, m *versioned, beyond bool)
 	p.m = m
 	next := map[int64][]objectKey{}
 	for _, l := range m.Lineage {
-		if l.End == nil || l.End.Sequence <= p.start.Sequence {
+		end := m.Head.Sequence // of an open epoch, everything up to head counts
+		if l.End != nil {
+			end = l.End.Sequence
+		}
+		if end <= p.start.Sequence {
 			continue
 		}
 		if err := listBatches(ctx, store, m.DBName, l.Node, l.Epoch, p.start.Sequence, func(k objectKey) bool {
-			if k.to <= l.End.Sequence {
+			if k.to <= end {
 				next[k.from] = append(next[k.from], k)
 			}
-			return k.from <= l.End.Sequence
+			return k.from <= end
 		}); err != nil {
 			return err
 		}
