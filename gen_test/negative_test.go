@@ -151,7 +151,7 @@ func TestStaleModelsDoNotCompile(t *testing.T) {
 		{"a tag for others", "basic", "json:\"email\"", "json:\"mail\"", "models_drift.go"},
 		{"an unexported field", "basic", "cache     int ", "cache     int64 ", "models_drift.go"},
 		{"no orm.Base", "basic", "orm.Base          // ID, CreatedAt, UpdatedAt", "ID string `drift:\"pk,uuid7\"`", "models_drift.go"},
-		{"a named type is another", "basic", "Role     Role", "Role     string", "models_drift.go"},
+		{"a named type is another", "basic", "Level    uint8", "Level    Role", "models_drift.go"},
 		{"a model less", "basic", "type Team struct", "type Crew struct", "models_drift.go"},
 		{"a flattened struct", "embed", "\tBy     string", "\tBy     *string", "models_drift.go"},
 		{"a tag of a flattened struct", "embed", "drift:\"maxlen=100\"", "drift:\"maxlen=101\"", "models_drift.go"},

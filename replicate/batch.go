@@ -82,6 +82,7 @@ func readPlain(body io.Reader, info Info, key objectKey) ([]byte, int64, error) 
 var errBroken = errors.New("the batch does not follow the chain")
 
 // followLink reads the batch at key and returns the link that it makes of at.
+// Transient errors are the caller's to try again.
 func followLink(ctx context.Context, store Store, key objectKey, at link) (link, error) {
 	d, _, err := readBatch(ctx, store, key)
 	if errors.Is(err, ErrCorrupt) { // once more: it may have been the way here

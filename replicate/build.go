@@ -105,32 +105,16 @@ func (b *build) follow(ctx context.Context, p *plan) error {
 	}
 }
 
-func (b *build) read(ctx context.Context, k objectKey) (*changelog.Document, error) {
-	var d *changelog.Document
-	err := b.r.retry.do(ctx, func() error {
+func (b *build) read(ctx context.Context, k objectKey) (d *changelog.Document, err error) {
+	err = b.r.retry.object(ctx, func() error {
 		var n int64
 		var err error
 		d, n, err = readBatch(ctx, b.r.store, k)
 		b.result.Bytes += n
-		if isAny(err, ErrNotExist) {
-			return &gone{err}
-		}
 		return err
 	})
-	var g *gone
-	if errors.As(err, &g) {
-		return nil, g.err
-	}
 	return d, err
 }
-
-// gone wraps ErrNotExist so that it is not tried again: it wants a new plan.
-type gone struct{ err error }
-
-func (g *gone) Error() string { return g.err.Error() }
-
-// Is makes it final for Retry.do.
-func (g *gone) Is(target error) bool { return target == ErrExists }
 
 func (b *build) add(ctx context.Context, d *changelog.Document, target int64) error {
 	if err := b.apply.Apply(ctx, d); err != nil {
@@ -157,18 +141,7 @@ func (b *build) fetch(ctx context.Context, s *snapshotEntry) error {
 	if key.sealed {
 		return fmt.Errorf("snapshot %s is encrypted: %w", s.Key, ErrNotSupported)
 	}
-	err = b.r.retry.do(ctx, func() error {
-		err := b.fetchOnce(ctx, key, s)
-		if errors.Is(err, ErrNotExist) {
-			return &gone{err}
-		}
-		return err
-	})
-	var g *gone
-	if errors.As(err, &g) {
-		err = g.err
-	}
-	if err != nil {
+	if err := b.r.retry.object(ctx, func() error { return b.fetchOnce(ctx, key, s) }); err != nil {
 		return fmt.Errorf("snapshot %s: %w", s.Key, err)
 	}
 	b.result.Snapshot = s.Sequence

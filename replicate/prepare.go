@@ -49,33 +49,15 @@ func (t *taker) prepare(ctx context.Context) (*versioned, error) {
 	default:
 		return nil, nil
 	}
-	var claim *versioned
-	err = t.o.Retry.do(ctx, func() error {
-		var err error
-		claim, err = t.takeOver(ctx, there)
+	var m *versioned
+	if err := t.o.Retry.do(ctx, func() error {
+		m, err = t.claim(ctx, there)
 		return err
-	})
-	return claim, err
-}
-
-// takeOver runs the steps from the manifest as it is now.
-func (t *taker) takeOver(ctx context.Context, there bool) (*versioned, error) {
-	m, err := readManifest(ctx, t.store, t.name)
-	if err != nil {
+	}); err != nil {
 		return nil, err
 	}
-	go_, err := t.judge(ctx, m, there)
-	if err != nil {
-		return nil, err
-	}
-	if !go_ {
+	if m == nil {
 		return nil, t.side.setEntry(t.name, nodeEntry{}) // the rules apply afresh
-	}
-	if m, err = t.fence(ctx, m); err != nil {
-		return nil, err
-	}
-	if m, err = t.freeze(ctx, m); err != nil {
-		return nil, err
 	}
 	if err := t.settle(ctx, m, there); err != nil {
 		return nil, err
@@ -83,10 +65,24 @@ func (t *taker) takeOver(ctx context.Context, there bool) (*versioned, error) {
 	if err := t.at("restored"); err != nil {
 		return nil, err
 	}
-	if err := t.side.setEntry(t.name, nodeEntry{}); err != nil {
+	return m, t.side.setEntry(t.name, nodeEntry{})
+}
+
+// claim makes the name ours, its history closed at head. It returns nil when
+// the name is not to be taken over.
+func (t *taker) claim(ctx context.Context, there bool) (*versioned, error) {
+	m, err := readManifest(ctx, t.store, t.name)
+	if err != nil {
 		return nil, err
 	}
-	return m, nil
+	wanted, err := t.judge(ctx, m, there)
+	if err != nil || !wanted {
+		return nil, err
+	}
+	if m, err = t.fence(ctx, m); err != nil {
+		return nil, err
+	}
+	return t.freeze(ctx, m)
 }
 
 // judge says whether the name is to be taken over, or why it must not be.
@@ -255,9 +251,14 @@ func (t *taker) settle(ctx context.Context, m *versioned, there bool) error {
 			return fmt.Errorf("database %q: the bucket holds nothing, the file is at %d: %w", t.name, at.Sequence, ErrForked)
 		}
 		aside = fmt.Sprintf("%s.forked-%d", t.side.file, at.Sequence)
-		if ok, err := isAncestor(ctx, t.store, m, at); err != nil {
+		ok := false
+		if err := t.o.Retry.do(ctx, func() (err error) {
+			ok, err = isAncestor(ctx, t.store, m, at)
 			return err
-		} else if ok && !beyond {
+		}); err != nil {
+			return err
+		}
+		if ok && !beyond {
 			aside = fmt.Sprintf("%s.behind-%d", t.side.file, at.Sequence)
 		}
 	}

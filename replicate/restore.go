@@ -132,12 +132,8 @@ func (r *restorer) run(ctx context.Context, m *versioned, ours *token) (RestoreR
 				return RestoreResult{}, err
 			}
 			m = now
-		case last || final(err):
-			return RestoreResult{}, err
 		default:
-			if err := sleep(ctx, r.retry.wait(round)); err != nil {
-				return RestoreResult{}, err
-			}
+			return RestoreResult{}, err
 		}
 	}
 }
@@ -202,7 +198,7 @@ func (r *restorer) attempt(ctx context.Context, m *versioned, ours *token) (Rest
 // from carries out one plan in a directory of its own and gives the file its
 // name.
 func (r *restorer) from(ctx context.Context, p *plan, m *versioned, beyond bool) (result RestoreResult, err error) {
-	if err := p.fill(ctx, r.store, m, beyond); err != nil {
+	if err := r.retry.do(ctx, func() error { return p.fill(ctx, r.store, m, beyond) }); err != nil {
 		return result, err
 	}
 	if p.snapshot == nil && m.Head.Sequence == 0 && p.tail[1] == (objectKey{}) {

@@ -14,7 +14,7 @@ func final(err error) bool {
 	if errors.As(err, &permanent) {
 		return true
 	}
-	return halts(err) || isAny(err, ErrOwned, ErrNoBackup, ErrNoRestorePoint, ErrNotSupported, ErrExists, ErrLocked, ErrNotPrepared, ErrClosed)
+	return halts(err) || isAny(err, ErrOwned, ErrMissing, ErrNoBackup, ErrNoRestorePoint, ErrNotSupported, ErrExists, ErrLocked, ErrNotPrepared, ErrClosed)
 }
 
 // halts says whether an error ends shipping for this start: going on could
@@ -63,6 +63,26 @@ func (o Retry) do(ctx context.Context, f func() error) error {
 			return err
 		}
 	}
+}
+
+// object is do for reading one object. What is missing or damaged is not mended
+// by waiting: a damaged one is read once more, for it may have been the way
+// here, a missing one wants a new plan.
+func (o Retry) object(ctx context.Context, f func() error) error {
+	var settled error
+	read := 0
+	err := o.do(ctx, func() error {
+		err := f()
+		if errors.Is(err, ErrCorrupt) {
+			read++
+		}
+		if errors.Is(err, ErrNotExist) || read > 1 {
+			settled = err
+			return nil
+		}
+		return err
+	})
+	return errors.Join(err, settled)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

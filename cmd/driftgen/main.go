@@ -23,8 +23,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -76,22 +76,22 @@ const (
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("driftgen", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage) }
+	flags.Usage = func() { say(stderr, usage) }
 	check := flags.Bool("check", false, "")
 	version := flags.Bool("version", false, "")
 	switch err := flags.Parse(args); {
-	case err == flag.ErrHelp:
+	case errors.Is(err, flag.ErrHelp):
 		return exitSame
 	case err != nil:
 		return exitError
 	}
 	if *version {
-		fmt.Fprintln(stdout, "driftgen", buildVersion())
+		say(stdout, "driftgen "+buildVersion()+"\n")
 		return exitSame
 	}
 	code, err := generate(ctx, *check, flags.Args(), stdout, stderr)
 	if err != nil {
-		fmt.Fprintln(stderr, "driftgen:", err)
+		say(stderr, "driftgen: "+err.Error()+"\n")
 		return exitError
 	}
 	return code
@@ -114,7 +114,7 @@ func generate(ctx context.Context, check bool, patterns []string, stdout, stderr
 		return exitSame, nil
 	}
 	if plan.Models == 0 {
-		fmt.Fprintln(stderr, "driftgen: no models here: a model is a struct with a drift tag on a field (driftgen -h shows one)")
+		say(stderr, "driftgen: no models here: a model is a struct with a drift tag on a field (driftgen -h shows one)\n")
 	}
 	changed, err := plan.Write()
 	for _, path := range changed {
@@ -123,13 +123,16 @@ func generate(ctx context.Context, check bool, patterns []string, stdout, stderr
 				path = rel
 			}
 		}
-		fmt.Fprintln(stderr, "driftgen:", path)
+		say(stderr, "driftgen: "+path+"\n")
 	}
 	if err != nil {
 		return exitError, err
 	}
 	return exitSame, nil
 }
+
+// say writes a message. That the terminal is gone is no reason to fail.
+func say(w io.Writer, text string) { _, _ = io.WriteString(w, text) }
 
 // buildVersion returns the module version that the binary was built from.
 func buildVersion() string {

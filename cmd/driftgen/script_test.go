@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,14 +24,14 @@ type leakChecked struct{ m *testing.M }
 func (l leakChecked) Run() int {
 	code := l.m.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
-		os.Stderr.WriteString("goroutines left: " + err.Error() + "\n")
+		fmt.Fprintln(os.Stderr, "goroutines left:", err)
 		return 1
 	}
 	return code
 }
 
 func TestScripts(t *testing.T) {
-	module, err := gentest.New()
+	module, err := gentest.New(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func TestScripts(t *testing.T) {
 // same A B compares all files of two directories.
 func same(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
-		ts.Fatalf("usage: same dir dir")
+		ts.Fatalf("usage: same A B")
 	}
 	var text [2]string
 	for i, dir := range args {
@@ -79,8 +80,8 @@ func crlf(ts *testscript.TestScript, _ bool, args []string) {
 // who may write all the same.
 func unwritable(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[0])
-	ts.Check(os.Chmod(dir, 0o500))                      //nolint:gosec // a directory needs x
-	ts.Defer(func() { ts.Check(os.Chmod(dir, 0o700)) }) //nolint:gosec // so that it can be removed
+	ts.Check(os.Chmod(dir, 0o500))
+	ts.Defer(func() { ts.Check(os.Chmod(dir, 0o700)) })
 	probe := filepath.Join(dir, "probe")
 	if err := os.WriteFile(probe, nil, 0o600); err == nil {
 		ts.Check(os.Remove(probe))

@@ -10,7 +10,7 @@ import (
 //go:generate go tool driftgen
 
 // orm and schema are names that the generated code imports something by.
-var orm, schema = 1, 2
+const orm, schema = 1, 2
 
 // Order is an SQL keyword, and so are its columns.
 //
@@ -43,7 +43,7 @@ const size = 2
 
 type pair[A any, B any] struct {
 	a A
-	b B
+	_ B
 }
 
 // aNote is drift-tagged, but says that it is no table.

@@ -2,6 +2,7 @@ package changelog_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -15,14 +16,13 @@ import (
 )
 
 // applier begins a replay into an empty file.
-func applier(t *testing.T) (*changelog.Applier, string) {
+func applier(t *testing.T) (*changelog.Applier, *sql.Conn) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "restored.sqlite")
-	c := connTo(t, path, sqlite.Replay)
+	c := connTo(t, filepath.Join(t.TempDir(), "restored.sqlite"), sqlite.Replay)
 	a, err := changelog.NewApplier(context.Background(), c, tip0(), changelog.ApplyOptions{DDLOnly: func(on bool) error { return sqlite.SetDDLOnly(c, on) }})
 	must(t, err)
 	t.Cleanup(func() { _ = a.Close() })
-	return a, path
+	return a, c
 }
 
 func document(t *testing.T, b *changelog.Batch) *changelog.Document {
@@ -107,6 +107,18 @@ func TestApplierRefuses(t *testing.T) {
 		is.True(errors.Is(err, changelog.ErrReplay))
 		is.True(!strings.Contains(err.Error(), "secret"))
 	})
+}
+
+// Nothing fires while rows are replayed, whether its trigger came with a
+// snapshot or with a schema entry of the same batch.
+func TestNoTriggerFires(t *testing.T) {
+	is := is.New(t)
+	f := newFile(t, numbersTable())
+	f.tx(rows(1, 3))
+	a, c := applier(t)
+	is.NoErr(a.Apply(context.Background(), document(t, f.cut(tip0(), changelog.CutOptions{})[0])))
+	is.Equal(query(t, c, `SELECT count(*) FROM numbers`), []string{"int 3"})
+	is.Equal(query(t, c, `SELECT count(*) FROM _driftdb_log`), []string{"int 0"})
 }
 
 // The file after Finish: a generation of its own, one starting point, the

@@ -127,6 +127,8 @@ func TestApplicationTriggers(t *testing.T) {
 			[]string{`INSERT INTO everything (id, i, t) VALUES (1, 0, 'a')`, `UPDATE everything SET t = 'b'`, `UPDATE everything SET t = 'c', i = 7`}},
 		"normalise": {`AFTER UPDATE ON everything WHEN NEW.t <> lower(NEW.t) BEGIN UPDATE everything SET t = lower(NEW.t) WHERE id = NEW.id; END`,
 			[]string{`INSERT INTO everything (id, t) VALUES (1, 'a')`, `UPDATE everything SET t = 'ABC'`}},
+		"normalise a case that the column's collation ignores": {`AFTER UPDATE ON everything WHEN NEW.n <> lower(NEW.n) COLLATE BINARY BEGIN UPDATE everything SET n = lower(NEW.n) WHERE id = NEW.id; END`,
+			[]string{`INSERT INTO everything (id, n) VALUES (1, 'abc')`, `UPDATE everything SET n = 'ABC'`}},
 		"chain": {`AFTER UPDATE ON everything WHEN NEW.i < 5 BEGIN UPDATE everything SET i = NEW.i + 1 WHERE id = NEW.id; END`,
 			[]string{`INSERT INTO everything (id, i) VALUES (1, 9), (2, 9)`, `UPDATE everything SET i = 0`}},
 		"delete what was inserted": {`AFTER INSERT ON everything WHEN NEW.i = 0 BEGIN DELETE FROM everything WHERE id = NEW.id; END`,

@@ -67,7 +67,10 @@ func (c *collector) declarations(f *sourceFile) {
 			continue
 		}
 		for _, s := range gen.Specs {
-			spec := s.(*ast.TypeSpec)
+			spec, ok := s.(*ast.TypeSpec)
+			if !ok {
+				continue
+			}
 			d := &structDecl{file: f, spec: spec}
 			d.directives = c.readDirectives(spec.Doc, used)
 			if !gen.Lparen.IsValid() {

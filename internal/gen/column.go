@@ -123,11 +123,11 @@ func (col *column) applyBound(it *item) string {
 		if col.kind != kindStr && col.kind != kindBytes {
 			return it.Key + " needs a string or []byte"
 		}
-		if n, err := strconv.ParseUint(bound, 10, 31); err != nil {
+		n, err := strconv.ParseUint(bound, 10, 31)
+		if err != nil {
 			return it.Key + " needs a number of characters"
-		} else {
-			bound = strconv.FormatUint(n, 10)
 		}
+		bound = strconv.FormatUint(n, 10)
 		left = "length(" + left + ")"
 	} else {
 		if col.kind != kindNum {
@@ -189,6 +189,7 @@ func (col *column) readDefault(it *item) (*defaultValue, string) {
 			return &defaultValue{sql: "0", doc: v, zero: true}, ""
 		}
 		return nil, fmt.Sprintf("default %q is no bool: write true or false", v)
+	case kindTime, kindBytes:
 	}
 	return nil, "this default needs an SQL expression: default=(…)"
 }

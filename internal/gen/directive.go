@@ -32,7 +32,9 @@ func (d *directives) merge(o directives) {
 	}
 }
 
-var directiveNames = []string{"table", "skip", "index", "unique", "check", "defaults", "row", "query"}
+func directiveNames() []string {
+	return []string{"table", "skip", "index", "unique", "check", "defaults", "row", "query"}
+}
 
 // readDirectives reads the directives of a doc comment and notes which
 // comments they are.
@@ -75,7 +77,7 @@ func (c *collector) readDirectives(doc *ast.CommentGroup, used map[*ast.Comment]
 			c.errorf(at, "//drift:%s is not supported yet", name)
 		default:
 			msg := "unknown directive " + quoted("//drift:"+name)
-			if s := schema.Nearest(name, directiveNames); s != "" {
+			if s := schema.Nearest(name, directiveNames()); s != "" {
 				msg += "; did you mean " + quoted("//drift:"+s) + "?"
 			}
 			c.errorf(at, "%s", msg)
@@ -114,7 +116,7 @@ func (c *collector) strayDirectives(f *ast.File, used map[*ast.Comment]bool) {
 			spaced := strings.TrimLeft(strings.TrimPrefix(comment.Text, "//"), " \t")
 			if word, ok := strings.CutPrefix(spaced, "drift:"); ok {
 				word, _, _ = strings.Cut(word, " ")
-				for _, n := range directiveNames {
+				for _, n := range directiveNames() {
 					if word == n {
 						c.warnf(c.pos(comment.Pos()), "this is a comment, not a directive: write //drift:%s without a space", n)
 					}

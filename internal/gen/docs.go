@@ -73,10 +73,7 @@ func (col *column) doc() string {
 	if col.kind == kindBytes && !col.nullable {
 		notes = append(notes, "nil is stored as empty")
 	}
-	for _, n := range notes {
-		s += ", " + n
-	}
-	s += "."
+	s = strings.Join(append([]string{s}, notes...), ", ") + "."
 	if what := col.filled(); what != "" {
 		s += " Create " + what + "."
 	}
@@ -161,16 +158,16 @@ func (m *model) keyNames() string {
 
 // createDoc says what Create does for this model.
 func (m *model) createDoc() string {
-	s := "Create inserts m."
+	says := []string{"Create inserts m."}
 	var times, units []string
 	for _, col := range m.columns {
 		switch {
 		case col.fill != "":
-			s += fmt.Sprintf(" %s becomes a %s.", upperFirst(col.zero()), strings.Replace(col.fill, "UUID", "UUIDv", 1))
+			says = append(says, fmt.Sprintf("%s becomes a %s.", upperFirst(col.zero()), strings.Replace(col.fill, "UUID", "UUIDv", 1)))
 		case col.created || col.updated:
 			times = append(times, col.name)
 		case col.omit:
-			s += fmt.Sprintf(" %s takes the column's default, %s.", upperFirst(col.zero()), col.def.doc)
+			says = append(says, fmt.Sprintf("%s takes the column's default, %s.", upperFirst(col.zero()), col.def.doc))
 		}
 		if col.kind == kindTime && !slices.Contains(units, unitName(col.unit)) {
 			units = append(units, unitName(col.unit))
@@ -179,40 +176,40 @@ func (m *model) createDoc() string {
 	switch len(times) {
 	case 0:
 	case 1:
-		s += " A zero " + times[0] + " becomes the time of the call."
+		says = append(says, "A zero "+times[0]+" becomes the time of the call.")
 	default:
-		s += " A zero " + and(times) + " become the time of the call."
+		says = append(says, "A zero "+and(times)+" become the time of the call.")
 	}
 	if len(units) == 1 {
-		s += " Times are cut to " + units[0] + ", as they are stored."
+		says = append(says, "Times are cut to "+units[0]+", as they are stored.")
 	} else if len(units) > 1 {
-		s += " Times are cut to their column's " + or(units) + "."
+		says = append(says, "Times are cut to their column's "+or(units)+".")
 	}
 	if m.fills() || len(m.omitted()) > 0 {
-		s += " What was chosen stands in m afterwards."
+		says = append(says, "What was chosen stands in m afterwards.")
 	}
-	return s
+	return strings.Join(says, " ")
 }
 
 // deleteDoc says what Delete does for this model and the rows that refer to
 // it.
 func (m *model) deleteDoc() string {
-	s := "Delete removes the row with the key and says whether there was one."
+	says := []string{"Delete removes the row with the key and says whether there was one."}
 	for _, fk := range m.childs {
 		from := fk.from
 		who := fmt.Sprintf("%s whose %s refers to it", from.model.names.value, from.name)
 		switch fk.onDelete {
 		case schema.Cascade:
-			s += " " + who + " are deleted with it."
+			says = append(says, who+" are deleted with it.")
 		case schema.SetNull:
-			s += " " + who + " lose the reference."
+			says = append(says, who+" lose the reference.")
 		case schema.SetDefault:
-			s += " " + who + " get the column's default."
+			says = append(says, who+" get the column's default.")
 		default:
-			s += " It is refused while there are " + who + "."
+			says = append(says, "It is refused while there are "+who+".")
 		}
 	}
-	return s
+	return strings.Join(says, " ")
 }
 
 // updateDoc says what Update does for this model.

@@ -107,8 +107,9 @@ func (e emitter) valueType(col *column) *jen.Statement {
 		return jen.Qual("time", "Time")
 	case kindBytes:
 		return jen.Index().Byte()
+	default:
+		return typeCode(col.elem)
 	}
-	return typeCode(col.elem)
 }
 
 // funcSuffix ends the runtime's functions for col: NullStr.
@@ -136,10 +137,8 @@ func (e emitter) withUnit(col *column, args ...jen.Code) []jen.Code {
 	return args
 }
 
-// field returns the model's field of col, as seen from variable v.
-func field(v string, col *column) *jen.Statement {
-	return jen.Id(v + "." + col.selector())
-}
+// field returns the field of col in the model that the variable m holds.
+func field(col *column) *jen.Statement { return jen.Id("m." + col.selector()) }
 
 // tableType writes the table value and its type.
 func (e emitter) tableType() {
@@ -195,7 +194,7 @@ func (e emitter) constants() {
 	}
 	var defs []jen.Code
 	for i, text := range texts {
-		defs = append(defs, jen.Id(m.names.lower+sqlConstants[i]).Op("=").Add(sqlCode(text)))
+		defs = append(defs, jen.Id(m.names.lower+sqlConstants()[i]).Op("=").Add(sqlCode(text)))
 	}
 	e.file.Line()
 	e.file.Const().Defs(defs...)

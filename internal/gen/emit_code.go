@@ -70,9 +70,9 @@ func (e emitter) keyValue(typ string, cols []*column) *jen.Statement {
 // notNull returns the value of a column that is known not to be NULL.
 func (e emitter) notNull(col *column) *jen.Statement {
 	if col.isPointer() {
-		return jen.Op("*").Add(field("m", col))
+		return jen.Op("*").Add(field(col))
 	}
-	return field("m", col)
+	return field(col)
 }
 
 func (col *column) isPointer() bool { return col.nullable && col.kind != kindBytes }
@@ -102,7 +102,7 @@ func (e emitter) uniqueKeyFunc(u *uniqueKey) *jen.Statement {
 		if !col.nullable {
 			continue
 		}
-		test := field("m", col).Op("==").Nil()
+		test := field(col).Op("==").Nil()
 		if isNull == nil {
 			isNull = test
 		} else {
@@ -124,8 +124,8 @@ func (e emitter) scanAndBind() {
 	m := e.m
 	var scan, bind []jen.Code
 	for i, col := range m.columns {
-		scan = append(scan, e.orm("Scan"+col.funcSuffix()).Call(e.withUnit(col, jen.Id("r"), jen.Lit(i), jen.Op("&").Add(field("m", col)))...))
-		bind = append(bind, e.orm("Bind"+col.funcSuffix()).Call(e.withUnit(col, jen.Id("a"), field("m", col))...))
+		scan = append(scan, e.orm("Scan"+col.funcSuffix()).Call(e.withUnit(col, jen.Id("r"), jen.Lit(i), jen.Op("&").Add(field(col)))...))
+		bind = append(bind, e.orm("Bind"+col.funcSuffix()).Call(e.withUnit(col, jen.Id("a"), field(col))...))
 	}
 	e.file.Line()
 	e.comment("scan%s reads a row of %sSelect into m.", m.names.model, m.names.lower)
@@ -151,7 +151,7 @@ func (e emitter) fillAndOmit() {
 	if m.fills() {
 		var body []jen.Code
 		for _, col := range m.columns {
-			at := jen.Op("&").Add(field("m", col))
+			at := jen.Op("&").Add(field(col))
 			switch {
 			case col.fill != "":
 				body = append(body, e.orm("Fill"+col.fill).Call(jen.Id("f"), at))
@@ -159,9 +159,9 @@ func (e emitter) fillAndOmit() {
 				body = append(body, e.orm("FillTime").Call(e.withUnit(col, jen.Id("f"), at)...))
 			case col.kind == kindTime && col.nullable:
 				// What the caller's pointer leads to is not changed.
-				body = append(body, jen.If(field("m", col).Op("!=").Nil()).Block(
-					field("m", col).Op("=").New(jen.Op("*").Add(field("m", col))),
-					e.orm("CutTime").Call(e.withUnit(col, field("m", col))...)))
+				body = append(body, jen.If(field(col).Op("!=").Nil()).Block(
+					field(col).Op("=").New(jen.Op("*").Add(field(col))),
+					e.orm("CutTime").Call(e.withUnit(col, field(col))...)))
 			case col.kind == kindTime:
 				body = append(body, e.orm("CutTime").Call(e.withUnit(col, at)...))
 			}
@@ -190,7 +190,7 @@ func (e emitter) fillAndOmit() {
 
 // isZero returns the test for a column that takes its default.
 func (e emitter) isZero(col *column) *jen.Statement {
-	f := field("m", col)
+	f := field(col)
 	switch {
 	case col.nullable || col.kind == kindBytes:
 		return f.Op("==").Nil()

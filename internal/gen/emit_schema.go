@@ -31,7 +31,7 @@ func (e emitter) schema() {
 	}
 	var triggers []jen.Code
 	for i, tr := range t.Triggers {
-		triggers = append(triggers, jen.Values(keyed("Name", jen.Lit(tr.Name)), keyed("SQL", jen.Id(lower+sqlConstants[3+i]))))
+		triggers = append(triggers, jen.Values(keyed("Name", jen.Lit(tr.Name)), keyed("SQL", jen.Id(lower+sqlConstants()[3+i]))))
 	}
 	fields = append(fields, keyed("Create", jen.Id(lower+"Create")))
 	fields = append(fields, keyed("Triggers", jen.Index().Qual(schemaPath, "Trigger").Values(triggers...)))
@@ -107,8 +107,9 @@ func typeConst(t schema.Type) *jen.Statement {
 		return jen.Qual(schemaPath, "Text")
 	case schema.Blob:
 		return jen.Qual(schemaPath, "Blob")
+	default:
+		return jen.Qual(schemaPath, "Any")
 	}
-	return jen.Qual(schemaPath, "Any")
 }
 
 func actionConst(a schema.Action) *jen.Statement {
@@ -119,8 +120,9 @@ func actionConst(a schema.Action) *jen.Statement {
 		return jen.Qual(schemaPath, "SetNull")
 	case schema.SetDefault:
 		return jen.Qual(schemaPath, "SetDefault")
+	default:
+		return jen.Qual(schemaPath, "Restrict")
 	}
-	return jen.Qual(schemaPath, "Restrict")
 }
 
 // sqlOrText writes a short piece of SQL without escapes where possible.

@@ -18,9 +18,17 @@ const (
 	schemaFile = "drift_schema.go" // one for each package
 )
 
-// A directory is worth loading for ./... when one of its files holds one of
-// these: a tag, the import of orm.Base, the go:generate line, our header.
-var marks = [...]string{"drift:", "driftdb/orm", "driftgen"}
+// isMarked says whether the directory of a file is worth loading for ./...:
+// the file has a tag, the import of orm.Base, the go:generate line, or our
+// header.
+func isMarked(text []byte) bool {
+	for _, m := range [...]string{"drift:", "driftdb/orm", "driftgen"} {
+		if bytes.Contains(text, []byte(m)) {
+			return true
+		}
+	}
+	return false
+}
 
 // scan is what the go command must know before it loads.
 type scan struct {
@@ -126,7 +134,7 @@ func (s *scan) read(dir string) (marked bool, err error) {
 			continue
 		}
 		path := filepath.Join(dir, name)
-		text, err := os.ReadFile(path)
+		text, err := os.ReadFile(path) //nolint:gosec // the files of the packages that the user names
 		if err != nil {
 			if generatedName(name) {
 				// It may be a dangling link or unreadable; the plan says so.
@@ -137,9 +145,7 @@ func (s *scan) read(dir string) (marked bool, err error) {
 		if isOwn(name, text) {
 			s.own[path] = true
 		}
-		for _, m := range marks {
-			marked = marked || bytes.Contains(text, []byte(m))
-		}
+		marked = marked || isMarked(text)
 	}
 	return marked, nil
 }

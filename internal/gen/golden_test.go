@@ -22,12 +22,12 @@ var update = flag.Bool("update", false, "rewrite the expected output of the gold
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // module makes a directory that is a module of a user with the files of a.
-func module(t testing.TB, a *txtar.Archive) (dir string, env []string) {
-	t.Helper()
-	is := is.New(t)
-	m, err := gentest.New()
+func module(tb testing.TB, a *txtar.Archive) (dir string, env []string) {
+	tb.Helper()
+	is := is.New(tb)
+	m, err := gentest.New(tb.Context())
 	is.NoErr(err)
-	dir = t.TempDir()
+	dir = tb.TempDir()
 	is.NoErr(m.Write(dir))
 	for _, f := range a.Files {
 		path := filepath.Join(dir, filepath.FromSlash(f.Name))
@@ -41,6 +41,7 @@ func module(t testing.TB, a *txtar.Archive) (dir string, env []string) {
 // that come of them. A file without want/ files beside the diagnostics is
 // about the diagnostics only.
 func TestGolden(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/golden/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no golden files", err)

@@ -35,17 +35,22 @@ func formOf(key string) (f form, ok bool) {
 	case "default":
 		return any_, true
 	}
-	return later, slices.Contains(laterItems, key)
+	return later, slices.Contains(laterItems(), key)
 }
 
-var itemNames = slices.Concat([]string{
-	"pk", "uuid7", "uuid4", "null", "nocase", "created", "updated", "embed", "omitzero", "writezero", "unique", "index", "column",
-	"name", "prefix", "ref", "ondelete", "onupdate", "time", "min", "max", "minlen", "maxlen", "check", "default",
-}, laterItems)
+// itemNames are the names to suggest from.
+func itemNames() []string {
+	return append(laterItems(), "pk", "uuid7", "uuid4", "null", "nocase", "created", "updated", "embed", "omitzero", "writezero",
+		"unique", "index", "column", "name", "prefix", "ref", "ondelete", "onupdate", "time", "min", "max", "minlen", "maxlen",
+		"check", "default")
+}
 
-var laterItems = []string{
-	"auto", "uniquelive", "deferred", "type", "json", "enum", "version", "softdelete", "createonly", "readonly",
-	"generated", "stored", "nolog", "secret", "was", "one", "many", "via",
+// laterItems are the items that this version refuses.
+func laterItems() []string {
+	return []string{
+		"auto", "uniquelive", "deferred", "type", "json", "enum", "version", "softdelete", "createonly", "readonly",
+		"generated", "stored", "nolog", "secret", "was", "one", "many", "via",
+	}
 }
 
 // readItems splits the text of a drift tag and checks the form of each item.
@@ -55,8 +60,7 @@ func readItems(r *reporter, text string, place func(int) token.Position) (items 
 	parsed, err := schema.ParseTag(text)
 	if err != nil {
 		pos, msg := place(0), err.Error()
-		var te *schema.TagError
-		if errors.As(err, &te) {
+		if te, ok := errors.AsType[*schema.TagError](err); ok {
 			pos, msg = place(te.Offset), te.Msg
 			if te.Suggest != "" {
 				msg += "; did you mean " + quoted(te.Suggest) + "?"
@@ -85,7 +89,7 @@ func checkForm(r *reporter, it item) bool {
 	switch {
 	case !ok:
 		msg = "unknown option " + quoted(it.Key)
-		if s := schema.Nearest(it.Key, itemNames); s != "" {
+		if s := schema.Nearest(it.Key, itemNames()); s != "" {
 			msg += "; did you mean " + quoted(s) + "?"
 		}
 		r.errorf(it.pos, "%s", msg)

@@ -97,8 +97,10 @@ func (g goType) storage() schema.Type {
 		if g.isFloat() {
 			return schema.Real
 		}
+		return schema.Integer
+	default:
+		return schema.Integer
 	}
-	return schema.Integer
 }
 
 func (g goType) isFloat() bool   { return g.basic == types.Float32 || g.basic == types.Float64 }
@@ -113,8 +115,9 @@ func (g goType) bits() int {
 		return 16
 	case types.Int32, types.Uint32, types.Float32:
 		return 32
+	default:
+		return 64
 	}
-	return 64
 }
 
 func (g goType) isUnsigned() bool {

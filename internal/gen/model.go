@@ -169,7 +169,7 @@ func newNames(name, table string) names {
 func (m *model) declared() []string {
 	n := m.names
 	out := []string{n.value, n.typ, "new" + upperFirst(n.typ), n.lower + "Schema", "scan" + n.model, "bind" + n.model, "fill" + n.model, "omit" + n.model}
-	for _, s := range sqlConstants {
+	for _, s := range sqlConstants() {
 		out = append(out, n.lower+s)
 	}
 	if n.key != "" {
@@ -183,8 +183,11 @@ func (m *model) declared() []string {
 	return out
 }
 
-// sqlConstants end the names of a model's statements.
-var sqlConstants = [...]string{"Select", "Insert", "Create", "OnInsert", "OnUpdate", "OnDelete"}
+// sqlConstants end the names of a model's statements. The last three are the
+// triggers.
+func sqlConstants() []string {
+	return []string{"Select", "Insert", "Create", "OnInsert", "OnUpdate", "OnDelete"}
+}
 
 func upperFirst(s string) string {
 	r := []rune(s)
@@ -209,9 +212,9 @@ func lowerFirst(s string) string {
 func goName(word string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(word, "_") {
-		switch {
-		case part == "":
-		case part == "id" || part == "url" || part == "uuid":
+		switch part {
+		case "":
+		case "id", "url", "uuid":
 			b.WriteString(strings.ToUpper(part))
 		default:
 			b.WriteString(upperFirst(part))

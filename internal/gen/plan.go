@@ -241,16 +241,14 @@ func (p *Plan) Diff(w io.Writer) error {
 		if rel, err := filepath.Rel(p.dir, name); err == nil {
 			name = filepath.ToSlash(rel)
 		}
-		from, to := name, name
+		from, to, note := name, name, ""
 		switch {
 		case f.Old == nil:
-			from = "/dev/null"
-			fmt.Fprintf(w, "missing: %s\n", name)
+			from, note = "/dev/null", "missing: "+name+"\n"
 		case f.New == nil:
-			to = "/dev/null"
-			fmt.Fprintf(w, "orphan: %s\n", name)
+			to, note = "/dev/null", "orphan: "+name+"\n"
 		}
-		if _, err := io.WriteString(w, udiff.Unified(from, to, string(f.Old), string(f.New))); err != nil {
+		if _, err := io.WriteString(w, note+udiff.Unified(from, to, string(f.Old), string(f.New))); err != nil {
 			return err
 		}
 	}

@@ -70,12 +70,16 @@ func (c *collector) resolveKeys(m *model) {
 	slices.SortStableFunc(m.uniques, func(a, b *uniqueKey) int { return cmp.Compare(a.columns[0].index(), b.columns[0].index()) })
 }
 
-// verbs are the methods of orm.Table, now or as planned, and its own name: a
-// column of the same name would hide one.
-var verbs = []string{
-	"All", "Changes", "Count", "Create", "CreateMany", "CreateSeq", "Delete", "DeleteRow", "Each", "Edit", "Exists", "Find", "FindMany",
-	"FindOrCreate", "First", "History", "Load", "OnChange", "Purge", "Raw", "Reload", "Restore", "Rows", "Save", "Table", "Update", "UpdateReturning",
-	"Upsert", "UpsertMany", "Where",
+// isVerb says whether name is a method of orm.Table, now or as planned, or its
+// own name: a column of that name would hide it.
+func isVerb(name string) bool {
+	switch name {
+	case "All", "Changes", "Count", "Create", "CreateMany", "CreateSeq", "Delete", "DeleteRow", "Each", "Edit", "Exists",
+		"Find", "FindMany", "FindOrCreate", "First", "History", "Load", "OnChange", "Purge", "Raw", "Reload", "Restore", "Rows",
+		"Save", "Table", "Update", "UpdateReturning", "Upsert", "UpsertMany", "Where":
+		return true
+	}
+	return false
 }
 
 // checkColumns reports columns of m that are in each other's way.
@@ -96,7 +100,7 @@ func (c *collector) checkColumns(m *model) {
 			pos = it.value
 		}
 		switch o := names[col.name]; {
-		case slices.Contains(verbs, col.name):
+		case isVerb(col.name):
 			c.errorf(pos, "%s would hide the method %s.%s: name the generated column otherwise, as in name=%sCol", col.name, m.names.typ, col.name, col.name)
 		case o != nil && o.sql != col.sql:
 			c.errorf(pos, "%s and %s would both be %s.%s: name one of them otherwise with name=", o.selector(), col.selector(), m.names.value, col.name)

@@ -65,8 +65,8 @@ func unquote(lit string) (string, []int) {
 			break
 		}
 		n := len(text)
-		if r < utf8.RuneSelf || !multi {
-			text = append(text, byte(r))
+		if !multi && r <= 0xff {
+			text = append(text, byte(r&0xff)) // a byte, which \x and octal escapes can write
 		} else {
 			text = utf8.AppendRune(text, r)
 		}

@@ -1,3 +1,5 @@
+//go:build cgo
+
 package sqlite
 
 import (
@@ -6,29 +8,6 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 )
-
-// Kind is a kind of constraint.
-type Kind int
-
-// The kinds of constraints. The first five have the order of the orm's.
-const (
-	Unique Kind = iota + 1
-	Check
-	NotNull
-	ForeignKey
-	PrimaryKey
-	Datatype // a STRICT table's column type
-)
-
-// Constraint is a violated constraint, as far as SQLite tells: a foreign key
-// has no more than its kind, a check its name, a unique index on an expression
-// its name, everything else its table and columns.
-type Constraint struct {
-	Kind    Kind
-	Table   string
-	Columns []string
-	Name    string
-}
 
 // Classify reads a constraint violation out of an error of the driver. It
 // reports false for every other error, a trigger's RAISE among them.

@@ -3,6 +3,8 @@
 package gentest
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -19,8 +21,8 @@ type Module struct {
 
 // New reads what a module needs from this repository and the go command.
 // Every dependency is in the module cache already: the network is off.
-func New() (*Module, error) {
-	out, err := exec.Command("go", "env", "GOMOD", "GOCACHE", "GOMODCACHE").Output()
+func New(ctx context.Context) (*Module, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD", "GOCACHE", "GOMODCACHE").Output()
 	if err != nil {
 		return nil, fmt.Errorf("go env: %w", err)
 	}
@@ -38,16 +40,16 @@ func New() (*Module, error) {
 		return nil, err
 	}
 	// The same requirements as here, and this repository itself.
-	text := "module example.com/app\n"
-	for _, line := range strings.SplitAfter(string(mod), "\n") {
-		if !strings.HasPrefix(line, "module ") && !strings.HasPrefix(line, "tool ") {
-			text += line
+	text := []byte("module example.com/app\n")
+	for line := range bytes.Lines(mod) {
+		if !bytes.HasPrefix(line, []byte("module ")) && !bytes.HasPrefix(line, []byte("tool ")) {
+			text = append(text, line...)
 		}
 	}
 	const self = "github.com/driftdb/driftdb"
-	text += fmt.Sprintf("\nrequire %s v0.0.0\n\nreplace %s => %s\n", self, self, root)
+	text = fmt.Appendf(text, "\nrequire %s v0.0.0\n\nreplace %s => %s\n", self, self, root)
 	return &Module{
-		files: map[string][]byte{"go.mod": []byte(text), "go.sum": sum},
+		files: map[string][]byte{"go.mod": text, "go.sum": sum},
 		env:   []string{"GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off", "GOCACHE=" + env[1], "GOMODCACHE=" + env[2]},
 	}, nil
 }
