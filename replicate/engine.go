@@ -69,8 +69,8 @@ func (e *engine) run(ctx context.Context) {
 	var wakeAt time.Time // of the debounce; zero: nothing was notified
 	for {
 		var snapDone chan struct{}
-		if e.snap != nil {
-			snapDone = e.snap.done
+		if e.snap != nil && e.halted == nil && e.retryAt.IsZero() {
+			snapDone = e.snap.done // else the next attempt looks
 		}
 		due := false
 		select {
@@ -336,10 +336,11 @@ func (e *engine) drop(verdict func(*request) error) {
 	e.board.publish(e) // who gets an answer finds it in the Status
 	kept := e.waiting[:0]
 	for _, r := range e.waiting {
-		switch err := verdict(r); err {
-		case nil:
+		err := verdict(r)
+		switch {
+		case err == nil:
 			kept = append(kept, r)
-		case errDone:
+		case errors.Is(err, errDone):
 			r.done <- nil
 		default:
 			r.done <- err

@@ -172,7 +172,7 @@ func parseManifest(b []byte, db string) (*manifest, error) {
 	if err := d.Decode(m); err != nil {
 		return nil, fmt.Errorf("manifest: %w: %w", err, ErrCorrupt)
 	}
-	if _, err := d.Token(); err != io.EOF {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("manifest: bytes after the end: %w", ErrCorrupt)
 	}
 	if err := m.check(db); err != nil {

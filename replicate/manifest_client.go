@@ -106,9 +106,9 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	r.n += int64(n)
 	r.left -= int64(n)
 	switch {
-	case err == io.EOF && r.left > 0:
+	case errors.Is(err, io.EOF) && r.left > 0:
 		return n, fmt.Errorf("the body broke off %d bytes before its end", r.left)
-	case err != nil && err != io.EOF:
+	case err != nil && !errors.Is(err, io.EOF):
 		// Cut from io.ErrUnexpectedEOF, which would look like a damaged object.
 		return n, &bodyError{err}
 	}

@@ -47,8 +47,9 @@ type Options struct {
 	// Never row values. Defaults to none.
 	Logger *slog.Logger
 
-	// Events receives everything of note, in order, from the engine's own
-	// goroutine: it must not block and must not call back. Defaults to none.
+	// Events receives everything of note, in order: from the engine's own
+	// goroutine, and what Prepare does from Prepare's caller. It must not block
+	// and must not call back. Defaults to none.
 	Events func(Event)
 
 	// Now tells the time for the times in the manifest; nothing is ordered by

@@ -150,7 +150,7 @@ func (r *snapshotReader) fill() error {
 			return err
 		}
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		r.ended = true
 		if r.zip != nil {
 			return r.zip.Close()

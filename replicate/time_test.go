@@ -275,3 +275,45 @@ func TestHungStore(t *testing.T) {
 		is.True(manifest(t, store).Released)
 	})
 }
+
+// A snapshot that ends while the store is down, or after shipping was stopped,
+// keeps nobody busy.
+func TestSnapshotEndsInOutage(t *testing.T) {
+	for _, fenced := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			is := is.New(t)
+			release := make(chan struct{})
+			store := faultstore.New(memstore.New())
+			a := openApp(t, dbPath(t))
+			r := start(t, a, store, replicate.Options{})
+			a.insert(1, 3)
+			flush(t, r)
+			rules := []faultstore.Rule{{Op: faultstore.Put, Key: "/snapshots/", Kind: faultstore.Hang, Release: release}}
+			if !fenced {
+				rules = append(rules, faultstore.Rule{Op: faultstore.Put, Key: "/logs/", Times: -1, Kind: faultstore.Error})
+			}
+			store.Set(rules...)
+			snapped := make(chan error, 1)
+			go func() { snapped <- r.Snapshot(t.Context()) }()
+			synctest.Wait()
+			if fenced {
+				o := fast()
+				o.TakeOver = true
+				other := newReplica(t, store, o)
+				is.NoErr(other.Prepare(t.Context(), dbPath(t)))
+			}
+			a.insert(4, 6)
+			is.True(r.Flush(t.Context()) != nil)
+			close(release)
+			pass(time.Hour)
+			is.True(<-snapped != nil)
+			is.Equal(errors.Is(r.Status().LastError, replicate.ErrFenced), fenced)
+			if !fenced {
+				store.Set()
+				pass(time.Minute)
+				shutdown(t, r)
+				sameAsRestored(t, a, store)
+			}
+		})
+	}
+}

@@ -145,6 +145,9 @@ func (a *Applier) Apply(ctx context.Context, d *Document) error {
 // apply replays d's entries on the driver's connection; schema entries, which
 // need the connection themselves, interrupt it.
 func (a *Applier) apply(ctx context.Context, d *Document) error {
+	// The statements themselves run without the context's end: the driver
+	// would start a goroutine for each.
+	quiet := context.WithoutCancel(ctx)
 	r := d.reader()
 	a.stmts.use(d)
 	for {
@@ -154,16 +157,16 @@ func (a *Applier) apply(ctx context.Context, d *Document) error {
 			for r.next() {
 				if r.e.Op == Schema {
 					schema = &r.e
-					return a.late.settle(&a.stmts)
+					return a.late.settle(quiet, &a.stmts)
 				}
-				if err := a.entry(ctx, d, &r.e); err != nil {
+				if err := a.entry(ctx, quiet, d, &r.e); err != nil {
 					return fmt.Errorf("change %d: %w", r.e.Sequence, err)
 				}
 			}
 			if r.c.err != nil {
 				return r.c.err
 			}
-			return a.late.settle(&a.stmts)
+			return a.late.settle(quiet, &a.stmts)
 		})
 		if err != nil || schema == nil {
 			return err
@@ -175,13 +178,11 @@ func (a *Applier) apply(ctx context.Context, d *Document) error {
 }
 
 // entry replays a row entry or a mark.
-func (a *Applier) entry(ctx context.Context, d *Document, e *Entry) error {
+func (a *Applier) entry(ctx, quiet context.Context, d *Document, e *Entry) error {
 	if e.Op == Mark {
-		return a.late.settle(&a.stmts) // the end of a transaction
+		return a.late.settle(quiet, &a.stmts) // the end of a transaction
 	}
 	if a.changes++; a.changes%4096 == 0 {
-		// The statements themselves run without the context: the driver
-		// would start a goroutine for each.
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -191,11 +192,11 @@ func (a *Applier) entry(ctx context.Context, d *Document, e *Entry) error {
 			return err
 		}
 	}
-	c, err := a.stmts.change(d, e)
+	c, err := a.stmts.change(quiet, d, e)
 	if err != nil {
 		return err
 	}
-	hit, err := c.run()
+	hit, err := c.run(quiet)
 	if err != nil {
 		return err
 	}
@@ -204,7 +205,7 @@ func (a *Applier) entry(ctx context.Context, d *Document, e *Entry) error {
 	case !hit:
 		a.late.add(l, e, c)
 	case a.late.n > 0:
-		return a.late.retry(l, e)
+		return a.late.retry(quiet, l, e)
 	}
 	return nil
 }

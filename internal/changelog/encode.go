@@ -73,7 +73,13 @@ func (e *encoder) body(r *Row) bool {
 		e.entries = append(e.entries, r.Data...)
 		e.schema = r.Sequence
 		return canonicalSchema(r.Data)
+	default:
+		return e.row(r)
 	}
+}
+
+// row appends a row entry.
+func (e *encoder) row(r *Row) bool {
 	e.rows = true
 	var ok [3]bool
 	e.key, ok[0] = members(e.key, r.Key)
@@ -82,7 +88,7 @@ func (e *encoder) body(r *Row) bool {
 	if !ok[0] || !ok[1] || !ok[2] {
 		return false
 	}
-	switch r.Op {
+	switch r.Op { //nolint:exhaustive // body has seen to the others
 	case Insert:
 		e.head(e.layouts.row(r.Table, nil, e.data))
 		e.values(e.data)

@@ -77,12 +77,13 @@ func (r *entryReader) body() {
 	c.lit(`,`)
 	e.Table = int(c.integer(0, int64(len(r.d.Tables)-1)))
 	c.lit(`,`)
-	switch e.Op {
-	case Insert:
-		e.New = c.values(e.New)
-	case Update:
+	if e.Op != Insert {
 		e.Key = c.values(e.Key)
-		c.lit(`,[`)
+		c.lit(`,`)
+	}
+	switch e.Op {
+	case Update:
+		c.lit(`[`)
 		for c.err == nil && !c.has(']') {
 			if len(e.Columns) > 0 {
 				c.lit(`,`)
@@ -94,9 +95,9 @@ func (r *entryReader) body() {
 		c.lit(`,`)
 		e.Old = c.values(e.Old)
 	case Delete:
-		e.Key = c.values(e.Key)
-		c.lit(`,`)
 		e.Old = c.values(e.Old)
+	default:
+		e.New = c.values(e.New)
 	}
 	if c.err == nil && !r.fits() {
 		c.fail("the entry does not fit the batch's tables")

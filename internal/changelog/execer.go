@@ -28,10 +28,12 @@ func Driver(c driver.Conn) Execer { return driverExecer{c} }
 
 type sqlExecer struct{ c *sql.Conn }
 
+// Exec implements Execer.
 func (x sqlExecer) Exec(ctx context.Context, query string, args ...driver.Value) error {
 	return x.c.Raw(func(dc any) error { return driverExecer{dc}.Exec(ctx, query, args...) })
 }
 
+// QueryRow implements Execer.
 func (x sqlExecer) QueryRow(ctx context.Context, query string, args ...driver.Value) (row []driver.Value, err error) {
 	err = x.c.Raw(func(dc any) error {
 		row, err = driverExecer{dc}.QueryRow(ctx, query, args...)
@@ -44,6 +46,7 @@ type driverExecer struct{ c any }
 
 var errDriver = errors.New("the driver's connection has no ExecerContext or QueryerContext")
 
+// Exec implements Execer.
 func (x driverExecer) Exec(ctx context.Context, query string, args ...driver.Value) error {
 	c, ok := x.c.(driver.ExecerContext)
 	if !ok {
@@ -53,6 +56,7 @@ func (x driverExecer) Exec(ctx context.Context, query string, args ...driver.Val
 	return err
 }
 
+// QueryRow implements Execer.
 func (x driverExecer) QueryRow(ctx context.Context, query string, args ...driver.Value) (row []driver.Value, err error) {
 	c, ok := x.c.(driver.QueryerContext)
 	if !ok {

@@ -20,20 +20,18 @@ import (
 // with database/sql as anybody would, without a pragma of ours.
 const childEnv = "CHANGELOG_TEST_CHILD"
 
-func TestMain(m *testing.M) {
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestChild is the other program, and nothing when it is run by itself.
+func TestChild(t *testing.T) {
 	if job := os.Getenv(childEnv); job != "" {
-		if err := child(job); err != nil {
-			_, _ = os.Stderr.WriteString(err.Error())
-			os.Exit(1)
-		}
-		return
+		must(t, child(job))
 	}
-	goleak.VerifyTestMain(m)
 }
 
 type childJob struct {
-	Path  string
-	Stmts []string
+	Path  string   `json:"path"`
+	Stmts []string `json:"stmts"`
 }
 
 func child(job string) (err error) {
@@ -61,7 +59,7 @@ func (f *file) otherProcess(stmts ...string) {
 	f.must(err)
 	exe, err := os.Executable()
 	f.must(err)
-	cmd := exec.CommandContext(f.t.Context(), exe)
+	cmd := exec.CommandContext(f.t.Context(), exe, "-test.run=^TestChild$")
 	cmd.Env = append(os.Environ(), childEnv+"="+string(job))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		f.t.Fatalf("%v: %s", err, out)

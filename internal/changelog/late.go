@@ -16,12 +16,12 @@ type change struct {
 
 // run executes the change. It reports false if no row was there as the entry
 // describes it.
-func (c change) run() (bool, error) {
+func (c change) run(ctx context.Context) (bool, error) {
 	s, ok := c.stmt.(driver.StmtExecContext)
 	if !ok {
 		return false, errDriver
 	}
-	res, err := s.ExecContext(context.Background(), c.args)
+	res, err := s.ExecContext(ctx, c.args)
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrReplay, err)
 	}
@@ -71,7 +71,7 @@ func (p *late) add(l *Layout, e *Entry, c change) {
 }
 
 // retry runs the changes of the row that e left behind, newest first.
-func (p *late) retry(l *Layout, e *Entry) error {
+func (p *late) retry(ctx context.Context, l *Layout, e *Entry) error {
 	t := p.tables[l.Name]
 	if t == nil || e.Op == Delete {
 		return nil
@@ -87,16 +87,16 @@ func (p *late) retry(l *Layout, e *Entry) error {
 			key = append(key, e.Key[i])
 		}
 	}
-	return p.fit(t, strings.Join(key, ","))
+	return p.fit(ctx, t, strings.Join(key, ","))
 }
 
 // fit runs the changes of a key, newest first, until none fits.
-func (p *late) fit(t *lateTable, key string) error {
+func (p *late) fit(ctx context.Context, t *lateTable, key string) error {
 	for {
 		list := t.keys[key]
 		found := -1
 		for i := len(list) - 1; i >= 0 && found < 0; i-- {
-			hit, err := list[i].run()
+			hit, err := list[i].run(ctx)
 			if err != nil {
 				return err
 			}
@@ -116,7 +116,7 @@ func (p *late) fit(t *lateTable, key string) error {
 // changes the row itself leaves our trigger with old values that are too old;
 // such an update is applied over what is there. The others were overtaken by a
 // change within the transaction: they are dropped.
-func (p *late) settle(s *statements) error {
+func (p *late) settle(ctx context.Context, s *statements) error {
 	if p.n == 0 {
 		return nil
 	}
@@ -127,11 +127,11 @@ func (p *late) settle(s *statements) error {
 					i++
 					continue
 				}
-				c, err := s.relaxed(list[i].layout, list[i])
+				c, err := s.relaxed(ctx, list[i].layout, list[i])
 				if err != nil {
 					return err
 				}
-				hit, err := c.run()
+				hit, err := c.run(ctx)
 				if err != nil {
 					return err
 				}
@@ -141,7 +141,7 @@ func (p *late) settle(s *statements) error {
 				}
 				t.keys[key] = slices.Delete(list, i, i+1)
 				p.n--
-				if err := p.fit(t, key); err != nil {
+				if err := p.fit(ctx, t, key); err != nil {
 					return err
 				}
 				list, i = t.keys[key], 0

@@ -36,11 +36,11 @@ func (f *file) close() {
 	f.open = nil
 }
 
-// newFile makes a database with tables, as Open would: local tables, tables,
-// indexes, triggers, one schema entry and a mark in one transaction.
-func newFile(t testing.TB, tables ...schema.Table) *file {
-	t.Helper()
-	f := &file{t: t, path: filepath.Join(t.TempDir(), "data.sqlite")}
+// newFile makes a database with tables, as Open would: local tables,
+// the user's, indexes, triggers, one schema entry and a mark in one transaction.
+func newFile(tb testing.TB, tables ...schema.Table) *file {
+	tb.Helper()
+	f := &file{t: tb, path: filepath.Join(tb.TempDir(), "data.sqlite")}
 	f.w = f.conn(sqlite.Writer)
 	f.create(tables...)
 	return f
@@ -99,24 +99,24 @@ func (f *file) conn(m sqlite.Mode) *sql.Conn {
 	return c
 }
 
-func connTo(t testing.TB, path string, m sqlite.Mode) *sql.Conn {
-	t.Helper()
-	c, closeConn := dial(t, path, m)
-	t.Cleanup(closeConn)
+func connTo(tb testing.TB, path string, m sqlite.Mode) *sql.Conn {
+	tb.Helper()
+	c, closeConn := dial(tb, path, m)
+	tb.Cleanup(closeConn)
 	return c
 }
 
-func dial(t testing.TB, path string, m sqlite.Mode) (*sql.Conn, func()) {
-	t.Helper()
+func dial(tb testing.TB, path string, m sqlite.Mode) (*sql.Conn, func()) {
+	tb.Helper()
 	db := sql.OpenDB(sqlite.Connector(path, m))
 	c, err := db.Conn(context.Background())
 	if err != nil {
-		t.Fatal(errors.Join(err, db.Close()))
+		tb.Fatal(errors.Join(err, db.Close()))
 	}
 	return c, func() {
 		_ = c.Close() // a test may have closed it
 		if err := db.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	}
 }
@@ -189,88 +189,88 @@ func tip0() changelog.Tip { return changelog.Tip{Hash: changelog.Hash0(dbName)} 
 var identity = changelog.Identity{DBName: dbName, NodeID: "0123456789ab", Epoch: 1, Part: 1, Parts: 1}
 
 // replay applies batches to an empty file and returns its path.
-func replay(t testing.TB, batches []*changelog.Batch) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "restored.sqlite")
-	superseded := replayOnto(t, path, tip0(), batches)
+func replay(tb testing.TB, batches []*changelog.Batch) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "restored.sqlite")
+	superseded := replayOnto(tb, path, tip0(), batches)
 	if superseded != 0 {
-		t.Errorf("%d changes did not fit", superseded)
+		tb.Errorf("%d changes did not fit", superseded)
 	}
 	return path
 }
 
-func replayOnto(t testing.TB, path string, start changelog.Tip, batches []*changelog.Batch) (superseded int64) {
-	t.Helper()
+func replayOnto(tb testing.TB, path string, start changelog.Tip, batches []*changelog.Batch) (superseded int64) {
+	tb.Helper()
 	ctx := context.Background()
 	db := sql.OpenDB(sqlite.Connector(path, sqlite.Replay))
 	c, err := db.Conn(ctx)
-	must(t, err)
+	must(tb, err)
 	a, err := changelog.NewApplier(ctx, c, start, changelog.ApplyOptions{DDLOnly: func(on bool) error { return sqlite.SetDDLOnly(c, on) }})
-	must(t, err)
+	must(tb, err)
 	for _, b := range batches {
 		d, err := changelog.ParseBatch(changelog.AddIdentity(identity, b.Canonical()))
-		must(t, err)
+		must(tb, err)
 		if d.Hash() != b.Hash || !bytes.Equal(d.Canonical(), b.Canonical()) {
-			t.Fatal("the hash of a batch read back differs")
+			tb.Fatal("the hash of a batch read back differs")
 		}
-		must(t, a.Apply(ctx, d))
+		must(tb, a.Apply(ctx, d))
 	}
 	if len(batches) > 0 {
 		if want := batches[len(batches)-1].Tip(); a.Tip() != want {
-			t.Errorf("replay ends at %+v, the chain at %+v", a.Tip(), want)
+			tb.Errorf("replay ends at %+v, the chain at %+v", a.Tip(), want)
 		}
 	}
 	_, err = a.Finish(ctx)
-	must(t, err)
+	must(tb, err)
 	superseded = a.Superseded()
-	must(t, a.Close())
-	must(t, sqlite.IntegrityCheck(ctx, c))
-	must(t, errors.Join(c.Close(), db.Close()))
+	must(tb, a.Close())
+	must(tb, sqlite.IntegrityCheck(ctx, c))
+	must(tb, errors.Join(c.Close(), db.Close()))
 	return superseded
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 // dump returns the schema and every row of the user's tables, exactly.
-func dump(t testing.TB, path string) []string {
-	t.Helper()
-	c, closeConn := dial(t, path, sqlite.Plain)
+func dump(tb testing.TB, path string) []string {
+	tb.Helper()
+	c, closeConn := dial(tb, path, sqlite.Plain)
 	defer closeConn()
-	lines := query(t, c, `SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE '\_driftdb\_%' ESCAPE '\' OR type = 'trigger' ORDER BY type, name`)
+	lines := query(tb, c, `SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE '\_driftdb\_%' ESCAPE '\' OR type = 'trigger' ORDER BY type, name`)
 	var names []string
-	for _, l := range query(t, c, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\_driftdb\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name`) {
+	for _, l := range query(tb, c, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\_driftdb\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name`) {
 		names = append(names, l[len("text "):])
 	}
 	for _, n := range names {
 		name, err := strconv.Unquote(n)
-		must(t, err)
-		cols := query(t, c, `SELECT group_concat('"' || replace(name, '"', '""') || '"', ', ') FROM pragma_table_info(`+schema.QuoteText(name)+`)`)
+		must(tb, err)
+		cols := query(tb, c, `SELECT group_concat('"' || replace(name, '"', '""') || '"', ', ') FROM pragma_table_info(`+schema.QuoteText(name)+`)`)
 		list, err := strconv.Unquote(cols[0][len("text "):])
-		must(t, err)
+		must(tb, err)
 		lines = append(lines, "table "+name)
-		lines = append(lines, query(t, c, `SELECT `+list+` FROM `+schema.QuoteIdent(name)+` ORDER BY `+list)...)
+		lines = append(lines, query(tb, c, `SELECT `+list+` FROM `+schema.QuoteIdent(name)+` ORDER BY `+list)...)
 	}
 	return lines
 }
 
 // query returns rows as text: storage class and exact value of every column.
-func query(t testing.TB, c *sql.Conn, q string) (lines []string) {
-	t.Helper()
+func query(tb testing.TB, c *sql.Conn, q string) (lines []string) {
+	tb.Helper()
 	rows, err := c.QueryContext(context.Background(), q)
-	must(t, err)
+	must(tb, err)
 	cols, err := rows.Columns()
-	must(t, err)
+	must(tb, err)
 	for rows.Next() {
 		v, dst := make([]any, len(cols)), make([]any, len(cols))
 		for i := range v {
 			dst[i] = &v[i]
 		}
-		must(t, rows.Scan(dst...))
+		must(tb, rows.Scan(dst...))
 		var line bytes.Buffer
 		for i, v := range v {
 			if i > 0 {
@@ -288,26 +288,26 @@ func query(t testing.TB, c *sql.Conn, q string) (lines []string) {
 			case []byte:
 				fmt.Fprintf(&line, "blob %x", v)
 			default:
-				t.Fatalf("%T", v)
+				tb.Fatalf("%T", v)
 			}
 		}
 		lines = append(lines, line.String())
 	}
-	must(t, errors.Join(rows.Err(), rows.Close()))
+	must(tb, errors.Join(rows.Err(), rows.Close()))
 	return lines
 }
 
 // checkReplay ships everything in f and compares what comes back.
-func checkReplay(t testing.TB, f *file, o changelog.CutOptions) {
-	t.Helper()
-	if d := cmp.Diff(dump(t, f.path), dump(t, replay(t, f.cut(tip0(), o)))); d != "" {
-		t.Fatalf("restored differs (-source +restored):\n%s", d)
+func checkReplay(tb testing.TB, f *file, o changelog.CutOptions) {
+	tb.Helper()
+	if d := cmp.Diff(dump(tb, f.path), dump(tb, replay(tb, f.cut(tip0(), o)))); d != "" {
+		tb.Fatalf("restored differs (-source +restored):\n%s", d)
 	}
 }
 
-func diff(t testing.TB, want, got []string) {
-	t.Helper()
+func diff(tb testing.TB, want, got []string) {
+	tb.Helper()
 	if d := cmp.Diff(want, got); d != "" {
-		t.Fatalf("restored differs (-source +restored):\n%s", d)
+		tb.Fatalf("restored differs (-source +restored):\n%s", d)
 	}
 }

@@ -135,15 +135,15 @@ func TestRoundTrip(t *testing.T) {
 }
 
 // encodeAgain checks that every batch encodes to the same bytes again.
-func encodeAgain(t testing.TB, f *file, batches []*changelog.Batch) {
-	t.Helper()
+func encodeAgain(tb testing.TB, f *file, batches []*changelog.Batch) {
+	tb.Helper()
 	f.exec(`BEGIN`)
 	defer f.exec(`ROLLBACK`)
 	for _, b := range batches {
 		again, err := changelog.Encode(context.Background(), f.w, b.Seal())
-		must(t, err)
+		must(tb, err)
 		if string(again.Canonical()) != string(b.Canonical()) || again.Tip() != b.Tip() {
-			t.Fatalf("batch %d-%d differs when it is encoded again", b.From, b.To)
+			tb.Fatalf("batch %d-%d differs when it is encoded again", b.From, b.To)
 		}
 	}
 }

@@ -116,12 +116,13 @@ func rowOf(v []driver.Value) (r Row, ok bool) {
 	if !ok {
 		return r, false
 	}
-	r.Op = Op(op)
-	for i, dst := range []*string{&r.Table, &r.Key, &r.Data, &r.Before} {
-		if v[3+i] == nil {
+	r.Op = Op(op) //nolint:gosec // a letter: see rowsSQL
+	texts := [...]*string{&r.Table, &r.Key, &r.Data, &r.Before}
+	for i, t := range v[3:] {
+		if t == nil {
 			continue
 		}
-		if *dst, ok = text(v[3+i]); !ok {
+		if *texts[i], ok = text(t); !ok {
 			return r, false
 		}
 	}

@@ -3,6 +3,7 @@ package changelog
 import (
 	"context"
 	"database/sql/driver"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +40,8 @@ func (s *statements) use(d *Document) {
 }
 
 // change binds an entry.
-func (s *statements) change(d *Document, e *Entry) (change, error) {
-	stmt, err := s.statement(d, e)
+func (s *statements) change(ctx context.Context, d *Document, e *Entry) (change, error) {
+	stmt, err := s.statement(ctx, d, e)
 	if err != nil {
 		return change{}, err
 	}
@@ -59,7 +60,7 @@ func (s *statements) change(d *Document, e *Entry) (change, error) {
 
 // relaxed makes of an update one that finds its row if every changed column
 // holds its old value or already the new one.
-func (s *statements) relaxed(l *Layout, u *lateChange) (change, error) {
+func (s *statements) relaxed(ctx context.Context, l *Layout, u *lateChange) (change, error) {
 	s.updateHead(l, u.columns)
 	s.where(l.Key)
 	n := len(u.columns)
@@ -75,16 +76,16 @@ func (s *statements) relaxed(l *Layout, u *lateChange) (change, error) {
 	for i := range args {
 		args[i].Ordinal = i + 1
 	}
-	stmt, err := s.prepare(s.sql.String())
+	stmt, err := s.prepare(ctx, s.sql.String())
 	return change{stmt: stmt, args: args}, err
 }
 
-func (s *statements) statement(d *Document, e *Entry) (driver.Stmt, error) {
+func (s *statements) statement(ctx context.Context, d *Document, e *Entry) (driver.Stmt, error) {
 	l, t := &d.Tables[e.Table], &s.tables[e.Table]
 	switch e.Op {
 	case Insert:
 		if t.insert == nil {
-			stmt, err := s.prepare(s.insertSQL(l))
+			stmt, err := s.prepare(ctx, s.insertSQL(l))
 			if err != nil {
 				return nil, err
 			}
@@ -94,26 +95,31 @@ func (s *statements) statement(d *Document, e *Entry) (driver.Stmt, error) {
 	case Delete:
 		old := min(len(e.Old), 1)
 		if t.delete[old] == nil {
-			stmt, err := s.prepare(s.deleteSQL(l, old == 1))
+			stmt, err := s.prepare(ctx, s.deleteSQL(l, old == 1))
 			if err != nil {
 				return nil, err
 			}
 			t.delete[old] = stmt
 		}
 		return t.delete[old], nil
+	default:
+		return s.update(ctx, l, t, e)
 	}
+}
+
+// update returns the statement for one set of columns.
+func (s *statements) update(ctx context.Context, l *Layout, t *tableStatements, e *Entry) (driver.Stmt, error) {
 	s.key = append(s.key[:0], byte(min(len(e.Old), 1)))
 	for _, c := range e.Columns {
-		s.key = append(s.key, byte(c), byte(c>>8))
+		s.key = binary.BigEndian.AppendUint32(s.key, uint32(c)) //nolint:gosec // an index below 2^15
 	}
 	if stmt := t.updates[string(s.key)]; stmt != nil {
 		return stmt, nil
 	}
-	stmt, err := s.prepare(s.updateSQL(l, e))
+	stmt, err := s.prepare(ctx, s.updateSQL(l, e))
 	if err != nil {
 		return nil, err
 	}
-	t = &s.tables[e.Table]
 	if t.updates == nil {
 		t.updates = map[string]driver.Stmt{}
 	}
@@ -122,7 +128,7 @@ func (s *statements) statement(d *Document, e *Entry) (driver.Stmt, error) {
 }
 
 // prepare returns the statement for query, from the cache if it is there.
-func (s *statements) prepare(query string) (driver.Stmt, error) {
+func (s *statements) prepare(ctx context.Context, query string) (driver.Stmt, error) {
 	if stmt := s.bySQL[query]; stmt != nil {
 		return stmt, nil
 	}
@@ -130,7 +136,7 @@ func (s *statements) prepare(query string) (driver.Stmt, error) {
 	if !ok {
 		return nil, errDriver
 	}
-	stmt, err := c.PrepareContext(context.Background(), query)
+	stmt, err := c.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrReplay, err)
 	}

@@ -14,6 +14,7 @@ import (
 func TestInit(t *testing.T) {
 	ctx := context.Background()
 	meta := func(t *testing.T, f *file, key string) string {
+		t.Helper()
 		v, err := changelog.Meta(ctx, changelog.SQL(f.w), key)
 		must(t, err)
 		return v

@@ -27,7 +27,9 @@ func TestTokens(t *testing.T) {
 			got, err := value(token)
 			is.NoErr(err)
 			if f, ok := want.(float64); ok {
-				is.Equal(math.Float64bits(got.(float64)), math.Float64bits(f))
+				bits, ok := got.(float64)
+				is.True(ok)
+				is.Equal(math.Float64bits(bits), math.Float64bits(f))
 				return
 			}
 			is.Equal(got, want)

@@ -49,7 +49,7 @@ func fill(f *os.File, data []byte, perm fs.FileMode) error {
 // used on a database that this process has open: closing the descriptor would
 // drop SQLite's locks.
 func SyncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the caller names its own file
 	if err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
@@ -104,7 +104,7 @@ func renameReserved(temp, final string, linkErr error) error {
 	if _, err := os.Lstat(temp); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(final, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(final, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the caller names its own file
 	if errors.Is(err, fs.ErrExist) {
 		return err
 	}

@@ -21,6 +21,7 @@ func TestWithoutHardLinks(t *testing.T) {
 }
 
 func withoutHardLinks(t *testing.T, noLinks error, renameNew func(temp, final string, linkErr error) error) {
+	t.Helper()
 	t.Run("new name", func(t *testing.T) {
 		is := is.New(t)
 		dir := t.TempDir()

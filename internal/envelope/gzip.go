@@ -146,9 +146,9 @@ func (r *exactReader) Read(p []byte) (int, error) {
 	n, err := r.src.Read(p)
 	r.left -= int64(n)
 	switch {
-	case err == io.EOF && r.left > 0:
+	case errors.Is(err, io.EOF) && r.left > 0:
 		r.err = fmt.Errorf("%d bytes are missing at the end: %w", r.left, ErrCorrupt)
-	case err != nil && err != io.EOF:
+	case err != nil && !errors.Is(err, io.EOF):
 		r.err = readError(err)
 	}
 	return n, r.err
@@ -161,7 +161,7 @@ func (r *exactReader) end() error {
 		switch {
 		case n > 0:
 			return fmt.Errorf("more bytes than the header announces: %w", ErrCorrupt)
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return io.EOF
 		case err != nil:
 			return readError(err)

@@ -48,9 +48,10 @@ type File struct {
 	New  []byte // nil: it is an orphan, its models are gone
 }
 
-// Stale says whether the file on disk is not what the models demand.
+// Stale says whether the file on disk is not what the models demand. Line ends
+// are those of the checkout and do not count.
 func (f File) Stale() bool {
-	return (f.Old == nil) != (f.New == nil) || !bytes.Equal(f.Old, f.New)
+	return (f.Old == nil) != (f.New == nil) || !bytes.Equal(bytes.ReplaceAll(f.Old, []byte("\r\n"), []byte("\n")), f.New)
 }
 
 // Failed says whether a diagnostic is an error.

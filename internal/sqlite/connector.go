@@ -144,8 +144,9 @@ func (c *connector) setUp(ctx context.Context, conn *sqlite3.SQLiteConn) error {
 			err = fmt.Errorf("journal_mode stays %q: somebody else has the file open", mode)
 		}
 		return err
+	default:
+		return nil
 	}
-	return nil
 }
 
 func (c *connector) pragmas() []string {

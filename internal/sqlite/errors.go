@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/mattn/go-sqlite3"
@@ -28,6 +29,10 @@ func Classify(err error) (Constraint, bool) {
 		return Constraint{Kind: Check, Name: detail}, true
 	case sqlite3.ErrConstraintForeignKey:
 		return Constraint{Kind: ForeignKey}, true
+	case sqlite3.ErrConstraintTrigger: // how SQLite carries out ON DELETE RESTRICT, and any RAISE
+		if e.Error() == "FOREIGN KEY constraint failed" {
+			return Constraint{Kind: ForeignKey}, true
+		}
 	case errConstraintDatatype:
 		// "cannot store TEXT value in INTEGER column users.age"
 		_, column, _ := strings.Cut(e.Error(), " column ")
@@ -78,10 +83,5 @@ func hasCode(err error, codes ...sqlite3.ErrNo) bool {
 	if !errors.As(err, &e) {
 		return false
 	}
-	for _, c := range codes {
-		if e.Code == c {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(codes, e.Code)
 }

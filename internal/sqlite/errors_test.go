@@ -27,6 +27,9 @@ func TestClassify(t *testing.T) {
 		`CREATE TRIGGER guard BEFORE DELETE ON pairs BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: users.email'); END`,
 		`INSERT INTO users (id, email, name, age, "odd, name") VALUES (1, 'a', 'n', 5, 'o')`,
 		`INSERT INTO pairs VALUES (1, 2)`,
+		`CREATE TABLE members (id INTEGER NOT NULL PRIMARY KEY, team TEXT REFERENCES teams (id) ON DELETE RESTRICT) STRICT`,
+		`INSERT INTO teams VALUES ('red')`,
+		`INSERT INTO members VALUES (1, 'red')`,
 	)
 	for stmt, want := range map[string]Constraint{
 		`INSERT INTO users (id, email) VALUES (2, 'a')`:                    {Kind: Unique, Table: "users", Columns: []string{"email"}},
@@ -37,6 +40,7 @@ func TestClassify(t *testing.T) {
 		`UPDATE users SET age = 0`:                                         {Kind: Check, Name: "users_age_check"},
 		`UPDATE users SET name = 'x'`:                                      {Kind: Check, Name: "name <> 'x'"},
 		`UPDATE users SET team = 'none'`:                                   {Kind: ForeignKey},
+		`DELETE FROM teams`:                                                {Kind: ForeignKey},
 		`UPDATE users SET age = 'old'`:                                     {Kind: Datatype, Table: "users", Columns: []string{"age"}},
 	} {
 		t.Run(stmt, func(t *testing.T) {
