@@ -215,3 +215,17 @@ func TestUnreadableBucketIsNoEmptyDatabase(t *testing.T) {
 	_, err = os.Stat(path)
 	is.True(errors.Is(err, os.ErrNotExist))
 }
+
+// TestFlushInsideATransaction would wait for itself.
+func TestFlushInsideATransaction(t *testing.T) {
+	is := is.New(t)
+	db, replica := openReplica(t, t.TempDir(), memstore.New())
+	is.NoErr(db.Tx(t.Context(), func(ctx context.Context, tx *orm.Tx) error {
+		addUser(t, tx, "a")
+		is.True(errors.Is(replica.Flush(ctx), replicate.ErrInTx))
+		is.True(errors.Is(replica.Snapshot(ctx), replicate.ErrInTx))
+		return nil
+	}))
+	is.NoErr(replica.Flush(t.Context()))
+	is.NoErr(db.Close())
+}

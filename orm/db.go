@@ -136,12 +136,9 @@ var (
 
 func (db *DB) base() *DB { return db }
 
-// inTx is the context key of a running transaction of db.
-type inTx struct{ db *DB }
-
 // enter refuses a context of db's own transaction and a closed db.
 func (db *DB) enter(ctx context.Context) error {
-	if ctx.Value(inTx{db}) != nil {
+	if changelog.InTx(ctx, db.generation) {
 		return ErrInTx
 	}
 	select {
@@ -309,7 +306,7 @@ func (db *DB) Close() error {
 }
 
 func (db *DB) shut(ctx context.Context, stop func() error) error {
-	if ctx.Value(inTx{db}) != nil {
+	if changelog.InTx(ctx, db.generation) {
 		return ErrInTx
 	}
 	db.closeOne.Do(func() { close(db.closing) })

@@ -33,7 +33,7 @@ func (db *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error
 	return db.transaction(ctx, func(c *conn, pos *positionRef) error {
 		tx := &Tx{db: db, c: c, done: new(atomic.Bool), pos: pos}
 		defer tx.done.Store(true)
-		return fn(context.WithValue(ctx, inTx{db}, tx), tx)
+		return fn(changelog.WithTx(ctx, db.generation), tx)
 	})
 }
 

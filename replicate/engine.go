@@ -20,6 +20,8 @@ type engine struct {
 	board *board
 	token token // of this start; the manifest carries it while the name is ours
 
+	generation string // of the local log
+
 	notify   chan struct{} // capacity 1
 	requests chan *request
 	manual   atomic.Bool

@@ -71,6 +71,11 @@ var (
 	// ErrNotPrepared: the file is no database whose changes are logged.
 	ErrNotPrepared = errors.New("the file has no change log; open it once with driftdb.Open")
 
+	// ErrInTx says that Flush, Snapshot or Shutdown was called with the context
+	// of a running write transaction on the same file. Nothing of it is
+	// committed yet, and the seal would wait for its lock for ever.
+	ErrInTx = errors.New("called inside a transaction of the same database: call it after the transaction has ended")
+
 	// ErrClosed: the replica was closed or never started.
 	ErrClosed = errors.New("the replica is not running")
 

@@ -366,6 +366,48 @@ func TestTakeOverResumes(t *testing.T) {
 	}
 }
 
+// The same on a machine that has a file of its own, which has forked: the
+// marker alone tells a restart that this was decided.
+func TestTakeOverResumesOverFile(t *testing.T) {
+	for _, point := range []string{"fenced", "listed", "frozen", "applied", "placing", "restored"} {
+		t.Run(point, func(t *testing.T) {
+			is := is.New(t)
+			store := memstore.New()
+			a := openApp(t, dbPath(t))
+			ra := start(t, a, store, fast())
+			a.insert(1, 5)
+			flush(t, ra)
+			path := copyFile(t, a.path)
+			b := openApp(t, path)
+			b.insert(50, 51)
+			b.close()
+			own := dump(t, path)
+			a.insert(6, 8)
+			flush(t, ra)
+			want := dump(t, a.path)
+
+			o := fast()
+			o.TakeOver = true
+			rb := newReplica(t, store, o)
+			rb.SetHook(crashAt(point, 1))
+			is.True(errors.Is(rb.Prepare(t.Context(), path), errCrash))
+
+			rb = newReplica(t, store, fast())
+			is.NoErr(rb.Prepare(t.Context(), path))
+			is.Equal(dump(t, path), want)
+			b = openApp(t, path)
+			is.NoErr(rb.Start(t.Context(), path))
+			b.insert(20, 21)
+			flush(t, rb)
+			sameAsRestored(t, b, store)
+			aside, err := filepath.Glob(path + ".forked-*")
+			is.NoErr(err)
+			is.Equal(len(aside), 1)
+			is.Equal(dump(t, aside[0]), own)
+		})
+	}
+}
+
 // A second machine supersedes a take-over that was never finished.
 func TestTakeOverSuperseded(t *testing.T) {
 	for _, point := range []string{"fenced", "listed", "frozen", "placing"} {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/driftdb/driftdb/internal/changelog"
 )
 
 // Replica ships one database file to one name in a store. Its methods may be
@@ -189,6 +191,9 @@ func (r *Replica) ask(ctx context.Context, q *request) error {
 	if e == nil {
 		return ErrClosed
 	}
+	if changelog.InTx(ctx, e.generation) {
+		return ErrInTx
+	}
 	q.ctx, q.done = ctx, make(chan error, 1)
 	select {
 	case e.requests <- q:
@@ -325,9 +330,11 @@ func (e *engine) begin(ctx context.Context, claim *versioned) error {
 	if e.chain, err = e.local.chain(ctx, e.name); err != nil {
 		return err
 	}
-	if e.captured, err = e.local.newest(ctx); err != nil {
+	pos, err := changelog.ReadPosition(ctx, changelog.SQL(e.local.marks))
+	if err != nil {
 		return err
 	}
+	e.generation, e.captured = pos.Generation, pos.Sequence
 	if e.captured < e.chain.last().Sequence {
 		return fmt.Errorf("the log ends at %d, sealed batches reach to %d: %w", e.captured, e.chain.last().Sequence, ErrLogDamaged)
 	}

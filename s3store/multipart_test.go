@@ -102,6 +102,26 @@ func failedComplete(t *testing.T, g target) {
 	g.noUploads(t)
 }
 
+// foreignObject: what another writer puts at the key while our upload runs is
+// not taken for ours when our Complete fails.
+func foreignObject(t *testing.T, g target) {
+	is := is.New(t)
+	store, proxy := g.proxied(t)
+	other := g.open(t, g.options)
+	data := noise(1, 6<<20)
+	proxy.Set(faultproxy.Rule{Method: http.MethodPost, URL: completes, Times: -1, Fault: faultproxy.Refuse, Code: "InternalError"})
+	_, err := store.Put(t.Context(), "k", replicate.Body{Size: -1, Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(data), &calling{func() { put(t, other, "k", []byte("theirs")) }}, bytes.NewReader(data))), nil
+	}}, ifAbsent)
+	transient(t, err)
+	got, err := read(t, store, "k")
+	is.NoErr(err)
+	is.Equal(string(got), "theirs")
+	proxy.Set()
+	_, err = store.Put(t.Context(), "k", streamOf(data), ifAbsent)
+	is.True(errors.Is(err, replicate.ErrPrecondition))
+}
+
 // noLeftovers: parts of uploads that came to nothing cost money until somebody
 // aborts them.
 func noLeftovers(t *testing.T, g target) {

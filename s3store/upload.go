@@ -175,7 +175,7 @@ func (p *partClient) CompleteMultipartUpload(ctx context.Context, in *s3.Complet
 // backoff is the time before another attempt, after so many: random, up to
 // twice as long each time.
 func backoff(attempts int) time.Duration {
-	return rand.N(200*time.Millisecond<<min(attempts, 5)) + time.Millisecond
+	return rand.N(200*time.Millisecond<<min(attempts, 5)) + time.Millisecond //nolint:gosec // jitter, no secret
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -34,6 +34,7 @@ var wireTraps = map[string]func(*testing.T, target){
 	"parts are sent again":                             partsAgain,
 	"a complete whose reply is lost":                   lostComplete,
 	"a complete that fails":                            failedComplete,
+	"an object of another writer":                      foreignObject,
 	"no parts are left behind":                         noLeftovers,
 }
 

@@ -263,6 +263,7 @@ func query(tb testing.TB, c *sql.Conn, q string) (lines []string) {
 	tb.Helper()
 	rows, err := c.QueryContext(context.Background(), q)
 	must(tb, err)
+	defer func() { must(tb, rows.Close()) }()
 	cols, err := rows.Columns()
 	must(tb, err)
 	for rows.Next() {
@@ -293,7 +294,7 @@ func query(tb testing.TB, c *sql.Conn, q string) (lines []string) {
 		}
 		lines = append(lines, line.String())
 	}
-	must(tb, errors.Join(rows.Err(), rows.Close()))
+	must(tb, rows.Err())
 	return lines
 }
 
