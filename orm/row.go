@@ -108,8 +108,8 @@ func ScanNum[T Number](r *Row, i int, dst *T) {
 		}
 	case float64:
 		*dst = T(v)
-		if float64(*dst) != v && !isFloat[T]() {
-			r.fail(i, fmt.Errorf("the stored number does not fit a %T", *dst))
+		if float64(*dst) != v && (!isFloat[T]() || math.IsInf(float64(*dst), 0)) {
+			r.fail(i, fmt.Errorf("the stored number does not fit a %T", *dst)) // rounding to a float32 is what it is for
 		}
 	default:
 		r.wrong(i, "a number")

@@ -273,3 +273,21 @@ func TestUnconditionedWritesAreRefused(t *testing.T) {
 	is.NoErr(err)
 	is.Equal(n, int64(1))
 }
+
+func TestNumbersThatDoNotFit(t *testing.T) {
+	is := is.New(t)
+	ctx := t.Context()
+	db := open(t)
+	u := addUser(t, db, "ann")
+	is.NoErr(posts.Create(ctx, db, &basic.Post{Number: 1, AuthorID: u.ID, Rating: new(float32(0.1))}))
+	for set, column := range map[*orm.Set[basic.Post]]string{
+		new(posts.Rating.SetSQL("1e300")): "posts.rating", new(posts.Year.SetSQL("40000")): "posts.year", new(posts.Level.SetSQL("-1")): "posts.level",
+	} {
+		is.NoErr(posts.Update(ctx, db, 1, posts.Year.Set(1), posts.Level.Set(1), posts.Rating.Set(1)))
+		is.NoErr(posts.Update(ctx, db, 1, *set))
+		_, err := posts.Find(ctx, db, 1)
+		if err == nil || !strings.Contains(err.Error(), column) {
+			t.Errorf("%s: %v", column, err)
+		}
+	}
+}

@@ -13,8 +13,8 @@ type Account struct {
 // Transfer is the Nth transfer; N has no gaps.
 type Transfer struct {
 	N      int64  `drift:"pk"`
-	From   string `drift:"ref=Account"`
-	To     string `drift:"ref=Account"`
+	From   string `drift:"ref=Account,index"`
+	To     string `drift:"ref=Account,index"`
 	Amount int64
 }
 

@@ -177,9 +177,9 @@ type TransfersTable struct {
 
 	// N is transfers.n: INTEGER PRIMARY KEY NOT NULL.
 	N orm.Num[Transfer, int64]
-	// From is transfers.from: TEXT NOT NULL, refers to accounts.name.
+	// From is transfers.from: TEXT NOT NULL, indexed, refers to accounts.name.
 	From orm.Str[Transfer, string]
-	// To is transfers.to: TEXT NOT NULL, refers to accounts.name.
+	// To is transfers.to: TEXT NOT NULL, indexed, refers to accounts.name.
 	To orm.Str[Transfer, string]
 	// Amount is transfers.amount: INTEGER NOT NULL.
 	Amount orm.Num[Transfer, int64]
@@ -243,6 +243,10 @@ var transfersSchema = schema.Table{
 		{Name: "to", Type: schema.Text, NotNull: true},
 		{Name: "amount", Type: schema.Integer, NotNull: true},
 	},
+	Indexes: []schema.Index{
+		{Name: "transfers_from_idx", Columns: []string{"from"}},
+		{Name: "transfers_to_idx", Columns: []string{"to"}},
+	},
 	ForeignKeys: []schema.ForeignKey{
 		{Columns: []string{"from"}, RefTable: "accounts", RefColumns: []string{"name"}},
 		{Columns: []string{"to"}, RefTable: "accounts", RefColumns: []string{"name"}},
@@ -287,8 +291,8 @@ func bindTransfer(a *orm.Args, m *Transfer) {
 // A field or a tag of Transfer that has changed since fails to compile here: run go generate.
 var _ struct {
 	N      int64  `drift:"pk"`
-	From   string `drift:"ref=Account"`
-	To     string `drift:"ref=Account"`
+	From   string `drift:"ref=Account,index"`
+	To     string `drift:"ref=Account,index"`
 	Amount int64
 } = Transfer{}
 
