@@ -105,6 +105,9 @@ func (db *DB) matches(ctx context.Context, s schema.Schema) (bool, error) {
 				return false, nil
 			}
 		}
+		if overtaken(&s.Tables[i], stored) {
+			return false, nil
+		}
 	}
 	if err := db.readGeneration(ctx); err != nil {
 		return false, err

@@ -77,6 +77,28 @@ func TestOpenAddsWhatIsMissing(t *testing.T) {
 	}))
 }
 
+// TestTriggersOfTheApplication: SQLite runs the newest trigger first; the log
+// must have the cause before the effect.
+func TestTriggersOfTheApplication(t *testing.T) {
+	is := is.New(t)
+	path := filepath.Join(t.TempDir(), "t.sqlite")
+	s := widgets(schema.Column{Name: "n", Type: schema.Integer})
+	is.NoErr(reopen(t, path, s, func(db *orm.DB) {
+		_, err := db.SQL().Exec(`CREATE TRIGGER mine AFTER INSERT ON widgets BEGIN UPDATE widgets SET n = 1 WHERE id = NEW.id; END`)
+		is.NoErr(err)
+	}))
+	is.NoErr(reopen(t, path, s, func(db *orm.DB) {
+		_, err := db.SQL().Exec(`INSERT INTO widgets VALUES ('a', 0)`)
+		is.NoErr(err)
+		ops, err := orm.RawAll[string](t.Context(), db, `SELECT operation FROM _driftdb_log WHERE "table" = 'widgets' ORDER BY sequence`)
+		is.NoErr(err)
+		is.Equal(ops, []string{"insert", "update"})
+	}))
+	before := int64(0)
+	is.NoErr(reopen(t, path, s, func(db *orm.DB) { before = logRows(t, db, "schema") }))
+	is.NoErr(reopen(t, path, s, func(db *orm.DB) { is.Equal(logRows(t, db, "schema"), before) }))
+}
+
 func TestOpenRefusesOtherDifferences(t *testing.T) {
 	is := is.New(t)
 	start := widgets(schema.Column{Name: "n", Type: schema.Integer}, schema.Column{Name: "s", Type: schema.Text, NotNull: true})

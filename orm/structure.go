@@ -11,7 +11,10 @@ import (
 )
 
 // object is a table, index or trigger as sqlite_schema has it.
-type object struct{ kind, table, sql string }
+type object struct {
+	kind, table, sql string
+	made             int64 // grows: what was made later has a higher one
+}
 
 // objects returns the SQL of everything a table consists of, by name.
 func objects(t *schema.Table) map[string]string {
@@ -28,8 +31,9 @@ func objects(t *schema.Table) map[string]string {
 // readStored returns every object of the file by name.
 func readStored(ctx context.Context, c *conn) (all map[string]object, err error) {
 	all = make(map[string]object)
-	err = c.each(ctx, "SELECT name, type, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL", nil, func(v []driver.Value) error {
-		all[textOf(v[0])] = object{kind: textOf(v[1]), table: textOf(v[2]), sql: textOf(v[3])}
+	err = c.each(ctx, "SELECT name, type, tbl_name, sql, rowid FROM sqlite_schema WHERE sql IS NOT NULL", nil, func(v []driver.Value) error {
+		made, _ := v[4].(int64)
+		all[textOf(v[0])] = object{kind: textOf(v[1]), table: textOf(v[2]), sql: textOf(v[3]), made: made}
 		return nil
 	})
 	return all, err
@@ -97,9 +101,10 @@ func addObjects(t *schema.Table, stored map[string]object) (ddl []string, err er
 			return nil, fmt.Errorf("index %s of table %s is another one in the file: drop it with DROP INDEX %s, and it is made anew", ix.Name, t.Name, schema.QuoteIdent(ix.Name))
 		}
 	}
+	late := overtaken(t, stored)
 	for _, tr := range t.Triggers {
 		have, ok := stored[tr.Name]
-		if ok && have.sql == tr.SQL {
+		if ok && have.sql == tr.SQL && !late {
 			continue
 		}
 		if ok {
@@ -108,6 +113,28 @@ func addObjects(t *schema.Table, stored map[string]object) (ddl []string, err er
 		ddl = append(ddl, tr.SQL)
 	}
 	return ddl, nil
+}
+
+// overtaken says whether the application has made a trigger on the table after
+// ours. SQLite runs the newest AFTER trigger first, so what that one changes
+// would be logged before the change that it answers.
+func overtaken(t *schema.Table, stored map[string]object) bool {
+	ours := make(map[string]bool)
+	for _, tr := range t.Triggers {
+		ours[tr.Name] = true
+	}
+	var first, theirs int64
+	for name, o := range stored {
+		switch {
+		case ours[name]:
+			if first == 0 || o.made < first {
+				first = o.made
+			}
+		case o.kind == "trigger" && strings.EqualFold(o.table, t.Name):
+			theirs = max(theirs, o.made)
+		}
+	}
+	return first > 0 && theirs > first
 }
 
 // alter compares the stored table with the model, column by column, and

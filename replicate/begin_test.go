@@ -83,6 +83,13 @@ func TestFirstStartOnData(t *testing.T) {
 	// The need survives a restart without any new change.
 	r = start(t, a, store, fast())
 	store.Set()
+	var floor string
+	is.NoErr(a.db.QueryRowContext(t.Context(), `SELECT value FROM _driftdb_meta WHERE key = 'floor'`).Scan(&floor))
+	flush(t, r)
+	is.Equal(len(manifest(t, store).Snapshots), 1)
+	kill(t, r) // as if before the file knew that its first snapshot is stored
+	a.exec(`UPDATE _driftdb_meta SET value = ? WHERE key = 'floor'`, floor)
+	r = start(t, a, store, fast())
 	flush(t, r)
 	is.Equal(len(manifest(t, store).Snapshots), 1)
 	sameAsRestored(t, a, store)

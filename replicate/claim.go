@@ -173,7 +173,13 @@ func (e *engine) claimed(ctx context.Context, m *versioned) error {
 	}
 	e.claim = m
 	e.uploaded = m.Head
+	unsure := e.needsFirst
 	e.needsFirst = m.Floor.Sequence > 0 && len(m.Snapshots) == 0
+	if first, ok := m.newest(); ok && unsure { // stored; a crash came before the file knew
+		if err := e.local.setFloor(ctx, first.link()); err != nil {
+			return err
+		}
+	}
 	e.acksAt = time.Now()
 	e.o.Logger.Info("claimed", "database", e.name, "node", m.NodeID, "epoch", m.Epoch, "head", m.Head.Sequence)
 	e.event(Event{Kind: EventClaimed, To: m.Head.Sequence})

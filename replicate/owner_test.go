@@ -267,6 +267,28 @@ func TestTwoLiveWriters(t *testing.T) {
 	sameAsRestored(t, b, store)
 }
 
+// A manifest of the same revision by somebody else is not ours.
+func TestFencedAtSameRevision(t *testing.T) {
+	is := is.New(t)
+	store := memstore.New()
+	o := fast()
+	o.NodeID = "same-node"
+	a := openApp(t, dbPath(t))
+	ra := start(t, a, store, o)
+	a.insert(1, 5)
+	flush(t, ra)
+	before := manifest(t, store).Revision
+	b := openApp(t, copyFile(t, a.path))
+	rb := newReplica(t, store, o)
+	rb.SetHook(crashAt("claimed", 1))
+	is.NoErr(rb.Start(t.Context(), b.path))
+	b.insert(10, 11)
+	is.True(errors.Is(rb.Flush(t.Context()), errCrash))
+	is.Equal(manifest(t, store).Revision, before+1) // what the other tries to write next
+	a.insert(6, 7)
+	is.True(errors.Is(ra.Flush(t.Context()), replicate.ErrFenced))
+}
+
 func TestTakeOver(t *testing.T) {
 	is := is.New(t)
 	store := memstore.New()

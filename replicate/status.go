@@ -34,24 +34,24 @@ type Status struct {
 
 // Metrics counts since the Replica was started.
 type Metrics struct {
-	IsRunning       bool
-	PendingChanges  int64 // log entries committed and not yet acknowledged
-	TotalSynced     int64 // log entries acknowledged since the start
-	SyncErrors      int64 // failed attempts
-	Batches         int64 // batches uploaded
-	BatchBytes      int64 // stored bytes of these
-	ManifestWrites  int64
-	Snapshots       int64
-	SnapshotBytes   int64
-	DBSizeBytes     int64 // file and write-ahead log
-	BacklogBytes    int64 // bytes of log that wait for upload, when last looked
-	LastSyncAt      time.Time
-	LastSnapshotAt  time.Time
-	Lag             time.Duration // age of the oldest change that waits for upload when last looked; 0 for none
-	LastError       error
-	Epoch           uint32
-	LastRestorable  int64     // sequence up to which a restore comes now
-	LastRestorableT time.Time // time of the newest change up to there
+	IsRunning        bool
+	PendingChanges   int64 // log entries committed and not yet acknowledged
+	TotalSynced      int64 // log entries acknowledged since the start
+	SyncErrors       int64 // failed attempts
+	Batches          int64 // batches uploaded
+	BatchBytes       int64 // stored bytes of these
+	ManifestWrites   int64
+	Snapshots        int64
+	SnapshotBytes    int64
+	DBSizeBytes      int64 // file and write-ahead log
+	BacklogBytes     int64 // bytes of log that wait for upload, when last looked
+	LastSyncAt       time.Time
+	LastSnapshotAt   time.Time
+	Lag              time.Duration // age of the oldest change that waits for upload when last looked; 0 for none
+	LastError        error
+	Epoch            uint32
+	LastRestorable   int64     // sequence up to which a restore comes now
+	LastRestorableAt time.Time // time of the newest change up to there
 }
 
 // EventKind says what an Event tells of.

@@ -80,16 +80,16 @@ func (t *Table) AddColumnSQL(c Column) (string, error) {
 	if why := t.cannotAdd(c); why != "" {
 		return "", fmt.Errorf("column %s.%s cannot be added to an existing table: %s", t.Name, c.Name, why)
 	}
-	s := "ALTER TABLE " + QuoteIdent(t.Name) + " ADD COLUMN " + c.definition()
+	parts := []string{"ALTER TABLE", QuoteIdent(t.Name), "ADD COLUMN", c.definition()}
 	for _, check := range t.Checks {
 		if check.Column == c.Name {
-			s += " " + check.definition()
+			parts = append(parts, check.definition())
 		}
 	}
 	if f := t.foreignKey(c.Name); f != nil {
-		s += " CONSTRAINT " + QuoteIdent(f.name(t.Name)) + " " + f.references()
+		parts = append(parts, "CONSTRAINT", QuoteIdent(f.name(t.Name)), f.references())
 	}
-	return s, nil
+	return strings.Join(parts, " "), nil
 }
 
 func (t *Table) cannotAdd(c Column) string {

@@ -124,7 +124,7 @@ func TestNames(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"User": "Users", "Category": "Categories", "Box": "Boxes", "Key": "Keys", "Class": "Classes", "Match": "Matches", "": "",
-		"Member": "Members", "Person": "Persons", "Dish": "Dishes", "Quiz": "Quizes", "Day": "Days", "TTY": "TTYs", "y": "ys", "category": "categories",
+		"Member": "Members", "Person": "Persons", "Dish": "Dishes", "Day": "Days", "TTY": "TTYs", "y": "ys", "category": "categories",
 	} {
 		is.Equal(schema.Plural(name), want)
 	}
