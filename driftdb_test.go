@@ -17,6 +17,7 @@ import (
 	"github.com/driftdb/driftdb/gen_test/basic"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/replicate"
+	"github.com/driftdb/driftdb/replicate/filestore"
 	"github.com/driftdb/driftdb/replicate/memstore"
 )
 
@@ -228,4 +229,30 @@ func TestFlushInsideATransaction(t *testing.T) {
 	}))
 	is.NoErr(replica.Flush(t.Context()))
 	is.NoErr(db.Close())
+}
+
+// TestBatchesAreReadable reads a stored batch with the tools of any Unix.
+func TestBatchesAreReadable(t *testing.T) {
+	is := is.New(t)
+	for _, tool := range []string{"zcat", "jq"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s on this machine: install Debian's packages gzip and jq to run this test", tool)
+		}
+	}
+	bucket := t.TempDir()
+	store, err := filestore.New(bucket, filestore.Options{})
+	is.NoErr(err)
+	db, replica := openReplica(t, t.TempDir(), store)
+	addUser(t, db, "alice")
+	is.NoErr(replica.Flush(t.Context()))
+	is.NoErr(db.Close())
+	logs, err := filepath.Glob(filepath.Join(bucket, "databases", "app", "nodes", "*", "*", "logs", "*.json.gz"))
+	is.NoErr(err)
+	is.True(len(logs) > 0)
+	const query = `.entries[] | select(.[0] == "i") | .[3][3]` // the inserted rows' names
+	out, err := exec.Command("sh", "-c", `zcat "$@" | jq -r '`+query+`'`, "sh", logs[0]).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	is.Equal(strings.TrimSpace(string(out)), "alice")
 }

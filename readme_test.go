@@ -25,6 +25,8 @@ func TestReadmeQuickStart(t *testing.T) {
 	is.NoErr(err)
 	blocks := goBlock.FindAllStringSubmatch(string(readme), -1)
 	is.Equal(len(blocks), 2) // models and main
+	_, program, found := strings.Cut(blocks[1][2], "func main()")
+	is.True(found && strings.Count(program, "\n") <= 25)
 
 	dir := t.TempDir()
 	for _, b := range blocks {

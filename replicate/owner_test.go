@@ -490,6 +490,33 @@ func TestOwnerReturnsAfterUnfinishedTakeOver(t *testing.T) {
 	sameAsRestored(t, a, store)
 }
 
+// The same with its own node id and without the marker: the fenced epoch is
+// closed at head, and what it holds up to there still counts.
+func TestOwnFileOverOpenEpoch(t *testing.T) {
+	is := is.New(t)
+	store := memstore.New()
+	a := openApp(t, dbPath(t))
+	ra := start(t, a, store, fast())
+	a.insert(1, 5)
+	flush(t, ra)
+	kill(t, ra)
+	path := copyFile(t, a.path)
+
+	o := fast()
+	o.TakeOver, o.NodeID = true, "second"
+	rb := newReplica(t, store, o)
+	rb.SetHook(crashAt("fenced", 1))
+	is.True(errors.Is(rb.Prepare(t.Context(), path), errCrash))
+	is.NoErr(os.RemoveAll(path + "-drift"))
+	o.TakeOver = false
+	b := openApp(t, path)
+	b.insert(6, 7)
+	rb = start(t, b, store, o)
+	flush(t, rb)
+	is.True(!manifest(t, store).Open)
+	sameAsRestored(t, b, store)
+}
+
 // An older state of the file with nothing of its own is behind, not forked;
 // AutoRestore brings it up to date at the next start.
 func TestBehind(t *testing.T) {
