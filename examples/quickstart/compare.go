@@ -36,7 +36,7 @@ func digestTable(ctx context.Context, db *orm.DB, t schema.Table) (d digest, err
 	if err != nil {
 		return d, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err is checked below
+	defer rows.Close()
 	columns, err := rows.Columns()
 	if err != nil {
 		return d, err

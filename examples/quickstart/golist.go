@@ -14,12 +14,12 @@ import (
 
 // listed is the part of `go list -json` that the example stores.
 type listed struct {
-	ImportPath string
-	Dir        string
-	Name       string
-	Doc        string
-	GoFiles    []string
-	Imports    []string
+	ImportPath string   `json:"ImportPath"`
+	Dir        string   `json:"Dir"`
+	Name       string   `json:"Name"`
+	Doc        string   `json:"Doc"`
+	GoFiles    []string `json:"GoFiles"`
+	Imports    []string `json:"Imports"`
 
 	sizes []int64 // of GoFiles, in bytes
 }

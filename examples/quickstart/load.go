@@ -105,7 +105,7 @@ func rollBack(ctx context.Context, db *orm.DB) error {
 		return stop
 	})
 	if !errors.Is(err, stop) {
-		return fmt.Errorf("roll back: got %v", err)
+		return fmt.Errorf("roll back: %w", err)
 	}
 	after, err := models.Files.Count(ctx, db)
 	if err != nil {

@@ -72,7 +72,7 @@ func ParseBatch(doc []byte) (*Document, error) {
 	c.lit(`","nodeId":"`)
 	d.NodeID = c.name()
 	c.lit(`","epoch":`)
-	d.Epoch = uint32(c.integer(1, 1<<32-1)) //nolint:gosec // in range
+	d.Epoch = uint32(c.integer(1, 1<<32-1))
 	c.lit(`,"part":`)
 	d.Part = int(c.integer(1, 1<<16-1))
 	c.lit(`,"parts":`)

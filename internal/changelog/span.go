@@ -116,7 +116,7 @@ func rowOf(v []driver.Value) (r Row, ok bool) {
 	if !ok {
 		return r, false
 	}
-	r.Op = Op(op) //nolint:gosec // a letter: see rowsSQL
+	r.Op = Op(op)
 	texts := [...]*string{&r.Table, &r.Key, &r.Data, &r.Before}
 	for i, t := range v[3:] {
 		if t == nil {

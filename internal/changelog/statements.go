@@ -111,7 +111,7 @@ func (s *statements) statement(ctx context.Context, d *Document, e *Entry) (driv
 func (s *statements) update(ctx context.Context, l *Layout, t *tableStatements, e *Entry) (driver.Stmt, error) {
 	s.key = append(s.key[:0], byte(min(len(e.Old), 1)))
 	for _, c := range e.Columns {
-		s.key = binary.BigEndian.AppendUint32(s.key, uint32(c)) //nolint:gosec // an index below 2^15
+		s.key = binary.BigEndian.AppendUint32(s.key, uint32(c))
 	}
 	if stmt := t.updates[string(s.key)]; stmt != nil {
 		return stmt, nil

@@ -53,7 +53,7 @@ func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // moments, not secrets
+	random := rand.New(rand.NewPCG(seed, 0))
 	var facts facts
 	for i := range kills(t) {
 		if err := facts.lifeAndDeath(dir, time.Duration(random.IntN(60_000))*time.Microsecond); err != nil {
@@ -86,7 +86,7 @@ type facts struct{ committed, flushed int64 }
 
 // lifeAndDeath starts a writer and kills it some time after it is ready.
 func (f *facts) lifeAndDeath(dir string, after time.Duration) error {
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // this test binary
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

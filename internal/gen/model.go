@@ -113,9 +113,9 @@ type foreignKey struct {
 }
 
 // index returns the column's place in the table.
-func (c *column) index() int {
-	for i, o := range c.model.columns {
-		if o == c {
+func (col *column) index() int {
+	for i, o := range col.model.columns {
+		if o == col {
 			return i
 		}
 	}
@@ -123,7 +123,7 @@ func (c *column) index() int {
 }
 
 // selector returns the field as seen from the model: Address.Street.
-func (c *column) selector() string { return strings.Join(c.path, ".") }
+func (col *column) selector() string { return strings.Join(col.path, ".") }
 
 // created returns the column that Create sets, nil for none.
 func (m *model) created() *column { return m.first(func(col *column) bool { return col.created }) }
