@@ -6,7 +6,7 @@
 // its batches), uploads the batches under keys that are never overwritten and
 // then acknowledges them by a compare-and-swap of one small manifest:
 //
-//	store, err := filestore.New("/mnt/backup")
+//	store, err := filestore.New("/mnt/backup", filestore.Options{})
 //	replica, err := replicate.New("myapp", store, replicate.Options{AutoRestore: true})
 //	db, err := driftdb.Open(ctx, "myapp.sqlite", models.Schema, driftdb.Options{Replica: replica})
 //	…
