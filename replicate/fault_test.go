@@ -125,6 +125,35 @@ func TestLostReplies(t *testing.T) {
 	}
 }
 
+// An object of our own epoch that is there already and holds something else is
+// not taken for ours, whatever it is, and not overwritten.
+func TestKeyIsTaken(t *testing.T) {
+	is := is.New(t)
+	store, other := memstore.New(), memstore.New()
+	o := fast()
+	o.NodeID = "twin"
+	a, b := openApp(t, dbPath(t)), openApp(t, dbPath(t))
+	ra, rb := start(t, a, store, o), start(t, b, other, o)
+	flush(t, ra)
+	flush(t, rb)
+	a.insert(1, 3)
+	b.insert(4, 6)
+	flush(t, rb)
+	var key string
+	for k := range batches(t, other) {
+		if !batches(t, store)[k] {
+			key = k
+		}
+	}
+	body, _, err := other.Get(t.Context(), key)
+	is.NoErr(err)
+	put(t, store, key, readAll(t, body))
+	err = ra.Flush(t.Context())
+	is.True(errors.Is(err, replicate.ErrForked))
+	is.True(strings.Contains(err.Error(), key))
+	is.Equal(ra.Status().State, replicate.StateHalted)
+}
+
 // Every operation of a whole life fails once, in every way, until a pass is
 // clean: each ends in success or a named error, and converges when the store is
 // healed.

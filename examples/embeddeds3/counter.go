@@ -1,6 +1,7 @@
 package embeddeds3
 
 import (
+	"io"
 	"net/http"
 	"sync/atomic"
 )
@@ -36,6 +37,9 @@ func (c *counter) count(next http.Handler) http.Handler {
 			c.deletes.Add(1)
 		}
 		next.ServeHTTP(w, r)
+		// A request refused at its headers: its client is still sending, and
+		// would see a broken connection in place of the answer.
+		_, _ = io.Copy(io.Discard, r.Body) // fails when the client has gone
 	})
 }
 
