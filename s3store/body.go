@@ -2,6 +2,7 @@ package s3store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -28,9 +29,9 @@ func (b *body) Read(p []byte) (int, error) {
 		b.left = max(b.left-int64(n), 0)
 	}
 	switch {
-	case err == io.EOF && known && b.left > 0:
+	case errors.Is(err, io.EOF) && known && b.left > 0:
 		err = b.store.fail(b.ctx, opRead, b.key, fmt.Errorf("the body broke off %d bytes before its end: %w", b.left, io.ErrUnexpectedEOF))
-	case err != nil && err != io.EOF:
+	case err != nil && !errors.Is(err, io.EOF):
 		err = b.store.fail(b.ctx, opRead, b.key, err)
 	}
 	b.err = err
@@ -39,7 +40,7 @@ func (b *body) Read(p []byte) (int, error) {
 
 // Close releases the connection.
 func (b *body) Close() error {
-	if err := b.src.Close(); err != nil && b.err == io.EOF {
+	if err := b.src.Close(); err != nil && errors.Is(b.err, io.EOF) {
 		return b.store.fail(b.ctx, opRead, b.key, err)
 	}
 	return nil // nobody wanted the rest

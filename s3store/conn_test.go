@@ -30,13 +30,13 @@ func TestSlowUploadIsNotSilence(t *testing.T) {
 		go func() {
 			buf := make([]byte, pieceSize)
 			for range 20 {
-				time.Sleep(30 * time.Second)
+				time.Sleep(30 * time.Second) //nolint:forbidigo // time in a synctest bubble
 				if _, err := io.ReadFull(far, buf); err != nil {
 					server <- err
 					return
 				}
 			}
-			time.Sleep(50 * time.Second)
+			time.Sleep(50 * time.Second) //nolint:forbidigo // time in a synctest bubble
 			_, err := far.Write([]byte("ok"))
 			server <- err
 		}()

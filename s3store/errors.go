@@ -28,9 +28,18 @@ const (
 	opDelete op = "delete"
 )
 
-var permissions = map[op]string{
-	opGet: "s3:GetObject", opHead: "s3:GetObject", opRead: "s3:GetObject",
-	opPut: "s3:PutObject", opList: "s3:ListBucket", opDelete: "s3:DeleteObject",
+// permission is the IAM action that an operation needs.
+func (o op) permission() string {
+	switch o {
+	case opPut:
+		return "s3:PutObject"
+	case opList:
+		return "s3:ListBucket"
+	case opDelete:
+		return "s3:DeleteObject"
+	default:
+		return "s3:GetObject"
+	}
 }
 
 // answer is what a server said, as far as it is shown.
@@ -122,12 +131,10 @@ func answerOf(err error) (answer, bool) {
 	if errors.As(err, &response) && response.Response != nil {
 		a.status = response.HTTPStatusCode()
 	}
-	var withID *awshttp.ResponseError
-	if errors.As(err, &withID) {
+	if withID, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		a.request = withID.ServiceRequestID()
 	}
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		a.code, a.message = api.ErrorCode(), api.ErrorMessage()
 	}
 	// An error status whose body was no error of S3, as from a proxy.

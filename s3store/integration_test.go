@@ -3,7 +3,6 @@
 package s3store_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -26,8 +25,8 @@ import (
 // other that the variables S3_ENDPOINT, S3_CA (empty for http or a public
 // certificate), AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION name.
 
-// real is a new bucket on the real server.
-func real(t *testing.T) target {
+// realTarget is a new bucket on the real server.
+func realTarget(t *testing.T) target {
 	t.Helper()
 	is := is.New(t)
 	need := func(name string) string {
@@ -89,7 +88,7 @@ func (g target) drop(t *testing.T) {
 func TestRealStore(t *testing.T) {
 	for name, checksums := range map[string]s3store.Checksums{"when supported": s3store.ChecksumsWhenSupported, "when required": s3store.ChecksumsWhenRequired} {
 		t.Run(name, func(t *testing.T) {
-			g, n := real(t), 0
+			g, n := realTarget(t), 0
 			storetest.Run(t, func(t *testing.T) replicate.Store {
 				n++
 				o := g.options
@@ -102,12 +101,12 @@ func TestRealStore(t *testing.T) {
 
 func TestRealWireTraps(t *testing.T) {
 	for name, trap := range wireTraps {
-		t.Run(name, func(t *testing.T) { trap(t, real(t)) })
+		t.Run(name, func(t *testing.T) { trap(t, realTarget(t)) })
 	}
 }
 
 func TestRealCheck(t *testing.T) {
-	g := real(t)
+	g := realTarget(t)
 	for _, checksums := range []s3store.Checksums{s3store.ChecksumsAuto, s3store.ChecksumsWhenSupported} {
 		o := g.options
 		o.Checksums = checksums
@@ -120,7 +119,7 @@ func TestRealCheck(t *testing.T) {
 // TestRealRefusals: the server's own words for wrong keys, not a proxy's.
 func TestRealRefusals(t *testing.T) {
 	is := is.New(t)
-	g := real(t)
+	g := realTarget(t)
 	put(t, g.open(t, g.options), "k", []byte("x"))
 	for _, wrong := range []func(*s3store.Options){
 		func(o *s3store.Options) { o.SecretAccessKey = "canary-" + rand.Text() },
@@ -130,7 +129,7 @@ func TestRealRefusals(t *testing.T) {
 		wrong(&o)
 		_, err := read(t, g.open(t, o), "k")
 		is.True(permanent(err) != "")
-		is.True(!bytes.Contains([]byte(err.Error()), []byte(o.SecretAccessKey)))
-		is.True(!bytes.Contains([]byte(err.Error()), []byte(o.AccessKeyID)))
+		is.True(!strings.Contains(err.Error(), o.SecretAccessKey))
+		is.True(!strings.Contains(err.Error(), o.AccessKeyID))
 	}
 }

@@ -155,8 +155,7 @@ func read(t *testing.T, store replicate.Store, key string) ([]byte, error) {
 
 // permanent returns what a person must do, "" for a transient error.
 func permanent(err error) string {
-	var p *replicate.PermanentError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*replicate.PermanentError](err); ok {
 		return p.Reason
 	}
 	return ""

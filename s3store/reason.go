@@ -64,10 +64,10 @@ func (s *Store) reasonOfCode(op op, code string) (text string, ok bool) {
 }
 
 func (s *Store) denied(op op) string {
-	text := fmt.Sprintf("grant %s on arn:aws:s3:::%s/%s*", permissions[op], s.bucket, s.prefix)
+	text := fmt.Sprintf("grant %s on arn:aws:s3:::%s/%s*", op.permission(), s.bucket, s.prefix)
 	switch op {
 	case opList:
-		text = fmt.Sprintf("grant %s on arn:aws:s3:::%s", permissions[op], s.bucket)
+		text = fmt.Sprintf("grant %s on arn:aws:s3:::%s", op.permission(), s.bucket)
 	case opGet, opHead:
 		text += fmt.Sprintf("; if that is granted, the object may just be missing: S3 says so only to those who have s3:ListBucket on arn:aws:s3:::%s, so grant that too", s.bucket)
 	}

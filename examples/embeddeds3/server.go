@@ -50,7 +50,7 @@ func Start(o Options) (*Server, error) {
 			return nil, fmt.Errorf("embedded S3: create bucket %q: %w", o.Bucket, err)
 		}
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("embedded S3: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -111,9 +112,9 @@ func TestHeaderMatch(t *testing.T) {
 	is := is.New(t)
 	h := base
 	h.Length = 99
-	any := base
-	any.Length = -1
-	is.NoErr(h.Match(any))
+	whatever := base
+	whatever.Length = -1
+	is.NoErr(h.Match(whatever))
 }
 
 func write(t testing.TB, h Header, plain []byte) []byte {
@@ -254,7 +255,7 @@ func TestSealedIsNotSupported(t *testing.T) {
 	is.NoErr(w.zip.Close())
 	_, _, err = NewReader(&b, -1, sample())
 	is.True(errors.Is(err, ErrNotSupported))
-	is.True(bytes.Contains([]byte(err.Error()), []byte("abcd"))) // says which key
+	is.True(strings.Contains(err.Error(), "abcd")) // says which key
 }
 
 // An error of the source is not corruption.

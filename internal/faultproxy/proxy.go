@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -176,9 +177,7 @@ func refuse(w http.ResponseWriter, rule Rule) {
 }
 
 func reply(w http.ResponseWriter, resp *http.Response, cut bool) {
-	for name, values := range resp.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), resp.Header)
 	if resp.ContentLength >= 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(resp.ContentLength))
 	}
@@ -197,7 +196,7 @@ func reply(w http.ResponseWriter, resp *http.Response, cut bool) {
 func drop(w http.ResponseWriter, reset bool) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(errors.Join(http.ErrAbortHandler, err)) // net/http's way to end a connection
+		panic(errors.Join(http.ErrAbortHandler, err)) //nolint:forbidigo // net/http's way to end a connection
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok && reset {
 		_ = tcp.SetLinger(0)

@@ -27,26 +27,26 @@ func (o Op) String() string {
 type Kind int
 
 const (
-	// Error: nothing is done, the call returns a transient error.
+	// Error faults so: nothing is done, the call returns a transient error.
 	Error Kind = iota + 1
-	// LostReply: the operation is done, the call returns a transient error all
+	// LostReply faults so: the operation is done, the call returns a transient error all
 	// the same ("timed out after success"). A List yields everything before it.
 	LostReply
-	// Permanent: nothing is done, the call returns a replicate.PermanentError.
+	// Permanent faults so: nothing is done, the call returns a replicate.PermanentError.
 	Permanent
-	// Precondition: nothing is done, a Put returns ErrPrecondition. Matches
+	// Precondition faults so: nothing is done, a Put returns ErrPrecondition. Matches
 	// calls of Put only.
 	Precondition
-	// ShortBody: the body of a Get ends in the middle with a clean io.EOF, while
+	// ShortBody faults so: the body of a Get ends in the middle with a clean io.EOF, while
 	// its Info says the full size. Matches calls of Get only.
 	ShortBody
-	// Reset: the body of a Get breaks off in the middle with an error. Matches
+	// Reset faults so: the body of a Get breaks off in the middle with an error. Matches
 	// calls of Get only.
 	Reset
-	// StaleList: a List leaves out what was put through this store since the
+	// StaleList faults so: a List leaves out what was put through this store since the
 	// rules were set. Matches calls of List only.
 	StaleList
-	// Hang: the operation begins when Rule.Release is closed; the call returns
+	// Hang faults so: the operation begins when Rule.Release is closed; the call returns
 	// the context's error if that ends before.
 	Hang
 )

@@ -191,7 +191,7 @@ func (s *Store) remove(key string, changed map[string]bool) error {
 	}
 	dir := path.Dir(key)
 	for ; dir != "."; dir = path.Dir(dir) {
-		if s.root.Remove(dir) != nil {
+		if gone := s.root.Remove(dir) == nil; !gone {
 			break // not empty, as a rule
 		}
 		delete(changed, dir)

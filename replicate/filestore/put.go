@@ -118,7 +118,7 @@ func copyBody(ctx context.Context, f *os.File, sum hash.Hash, src io.Reader) (in
 		}
 		m, err := io.CopyN(w, src, 1<<20)
 		n += m
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return n, nil
 		}
 		if err != nil {

@@ -37,8 +37,7 @@ func raceIfAbsent(t *testing.T, s *suite, writers int, body func(int) replicate.
 		case errors.Is(err, replicate.ErrPrecondition):
 		default:
 			// Transient is allowed (S3's 409), but then it must not have won.
-			var permanent *replicate.PermanentError
-			if errors.As(err, &permanent) {
+			if _, ok := errors.AsType[*replicate.PermanentError](err); ok {
 				t.Fatalf("writer %d: %v", i, err)
 			}
 		}
@@ -175,7 +174,7 @@ func (s *suite) work(ctx context.Context, worker int) error {
 				return err
 			}
 			if _, _, err := s.read(ctx, key); !errors.Is(err, replicate.ErrNotExist) {
-				return fmt.Errorf("%q after its delete: %v, want ErrNotExist", key, err)
+				return fmt.Errorf("%q after its delete: %s, want ErrNotExist", key, fmt.Sprint(err)) // nil too
 			}
 		}
 	}

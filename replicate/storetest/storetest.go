@@ -93,8 +93,7 @@ func (s *suite) missing(t *testing.T, key string) {
 	if !errors.Is(err, replicate.ErrNotExist) {
 		t.Fatalf("get %q: %v, want ErrNotExist", key, err)
 	}
-	var permanent *replicate.PermanentError
-	if errors.As(err, &permanent) {
+	if _, ok := errors.AsType[*replicate.PermanentError](err); ok {
 		t.Fatalf("get %q: ErrNotExist is marked permanent: %v", key, err)
 	}
 }

@@ -68,8 +68,7 @@ func TestFlawsAreNoticed(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestFlawed$/"+only, "-test.v")
 			cmd.Env = append(os.Environ(), flawEnv+"="+name)
 			out, err := cmd.CombinedOutput()
-			var exit *exec.ExitError
-			if !errors.As(err, &exit) {
+			if _, ok := errors.AsType[*exec.ExitError](err); !ok {
 				t.Fatalf("the suite passes (%v)", err)
 			}
 			var failures strings.Builder
