@@ -228,19 +228,19 @@ func toWAL(ctx context.Context, path string) error {
 	return errors.Join(err, db.Close())
 }
 
-func foreignKeyViolations(ctx context.Context, conn *sql.Conn) (int, error) {
+// foreignKeyViolations counts rows that break a foreign key. They were so in
+// the source; -1 when a foreign key cannot be looked up (a missing parent table,
+// a parent without a unique index), which was so in the source too.
+func foreignKeyViolations(ctx context.Context, conn *sql.Conn) (n int, err error) {
 	rows, err := conn.QueryContext(ctx, "PRAGMA foreign_key_check")
 	if err != nil {
-		// A foreign key that cannot be looked up (a missing parent table, a
-		// parent without a unique index) was so in the source already.
-		return -1, nil //nolint:nilerr // reported as unknown
+		return -1, ctx.Err()
 	}
-	n := 0
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		n++
 	}
-	err = errors.Join(rows.Err(), rows.Close())
-	return n, err
+	return n, rows.Err()
 }
 
 // shut closes the connections.

@@ -53,9 +53,9 @@ type shipped struct{ entries, bytes int64 }
 
 // request is a caller that waits in Flush, Snapshot or Shutdown.
 type request struct {
-	ctx      context.Context
-	snapshot bool // wants a snapshot of the target
-	release  bool // wants the name released; the engine ends after it
+	gone     func() error // the caller's ctx.Err
+	snapshot bool         // wants a snapshot of the target
+	release  bool         // wants the name released; the engine ends after it
 	target   int64
 	attempts int
 	done     chan error // capacity 1
@@ -307,7 +307,7 @@ func (e *engine) takeRequests() {
 // answer answers everyone whose wish is fulfilled or who has gone.
 func (e *engine) answer() {
 	e.drop(func(r *request) error {
-		if err := r.ctx.Err(); err != nil {
+		if err := r.gone(); err != nil {
 			return err
 		}
 		if r.release {

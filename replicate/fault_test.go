@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -310,7 +311,7 @@ func TestDamagedObjects(t *testing.T) {
 		whole := readAll(t, body)
 		flip := append([]byte(nil), whole...)
 		flip[len(flip)/2] ^= 0x10
-		for name, bad := range map[string][]byte{"missing": nil, "flipped": flip, "cut": whole[:len(whole)/2], "empty": {}, "longer": append(whole[:len(whole):len(whole)], whole...)} {
+		for name, bad := range map[string][]byte{"missing": nil, "flipped": flip, "cut": whole[:len(whole)/2], "empty": {}, "longer": append(slices.Clip(whole), whole...)} {
 			t.Run(filepath.Base(key)+" "+name, func(t *testing.T) {
 				is := is.New(t)
 				is.NoErr(store.Delete(t.Context(), key))

@@ -74,7 +74,7 @@ func openApp(t testing.TB, path string) *app {
 			return err
 		}
 		row, err := x.QueryRow(t.Context(), `SELECT count(*) FROM sqlite_schema WHERE name = 'items'`)
-		if err != nil || row[0].(int64) > 0 {
+		if err != nil || row[0] != int64(0) {
 			return err
 		}
 		return makeTables(t.Context(), x)

@@ -189,9 +189,12 @@ func resolve(path string) (string, error) {
 			return "", fmt.Errorf("resolve %s: %w", path, err)
 		}
 		abs = filepath.Join(dir, filepath.Base(abs))
+		if info, err := os.Lstat(abs); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+			return abs, nil //nolint:nilerr // nothing there yet: the name stands
+		}
 		target, err := os.Readlink(abs)
-		if err != nil { // not a link, or nothing there
-			return abs, nil
+		if err != nil {
+			return "", fmt.Errorf("resolve %s: %w", path, err)
 		}
 		if !filepath.IsAbs(target) {
 			target = filepath.Join(dir, target)

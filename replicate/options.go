@@ -148,7 +148,7 @@ func (o Options) validate() error {
 	}
 	positive := func(name string, ok bool) {
 		if !ok {
-			errs = append(errs, fmt.Errorf("Options.%s must be positive", name))
+			errs = append(errs, fmt.Errorf("option %s must be positive", name))
 		}
 	}
 	positive("Sync.Interval", o.Sync.Interval > 0)

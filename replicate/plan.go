@@ -33,8 +33,7 @@ const maxPaths = 8
 // startingPoints returns where a restore of m may begin, the best first.
 func (m *manifest) startingPoints() []plan {
 	var points []plan
-	for i := len(m.Snapshots) - 1; i >= 0; i-- {
-		s := m.Snapshots[i]
+	for _, s := range slices.Backward(m.Snapshots) {
 		points = append(points, plan{snapshot: &s, start: s.link()})
 	}
 	if m.Floor.Sequence == 0 {

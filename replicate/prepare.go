@@ -115,12 +115,12 @@ func (t *taker) judge(ctx context.Context, m *versioned, there bool) (bool, erro
 
 // stillBehind looks again at a file that an earlier start found to be an older
 // state of the bucket's: it may have been written to since.
-func (t *taker) stillBehind(ctx context.Context, m *versioned) (bool, error) {
+func (t *taker) stillBehind(ctx context.Context, m *versioned) (_ bool, err error) {
 	e, err := t.examine(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer e.close()
+	defer func() { err = errors.Join(err, e.close()) }()
 	if e.chain.contains(m.Head) || e.captured > e.chain.last().Sequence || e.chain.last().Sequence >= m.Head.Sequence {
 		return false, nil
 	}

@@ -194,7 +194,7 @@ func (r *Replica) ask(ctx context.Context, q *request) error {
 	if changelog.InTx(ctx, e.generation) {
 		return ErrInTx
 	}
-	q.ctx, q.done = ctx, make(chan error, 1)
+	q.gone, q.done = ctx.Err, make(chan error, 1)
 	select {
 	case e.requests <- q:
 	case <-ctx.Done():

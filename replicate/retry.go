@@ -10,8 +10,7 @@ import (
 // final says whether an error is one that trying again will not mend. What is
 // not known to be final is transient: the queue must never be stuck for ever.
 func final(err error) bool {
-	var permanent *PermanentError
-	if errors.As(err, &permanent) {
+	if _, ok := errors.AsType[*PermanentError](err); ok {
 		return true
 	}
 	return halts(err) || isAny(err, ErrOwned, ErrMissing, ErrNoBackup, ErrNoRestorePoint, ErrNotSupported, ErrExists, ErrLocked, ErrNotPrepared, ErrClosed)
@@ -48,7 +47,7 @@ func (o Retry) wait(attempt int) time.Duration {
 			top = d
 		}
 	}
-	return rand.N(top) + 1
+	return rand.N(top) + 1 //nolint:gosec // spreads load; nothing secret
 }
 
 // do calls f until it succeeds, fails for good, was tried MaxAttempts times or

@@ -261,7 +261,7 @@ func (w *world) rows(path string) map[int64]bool {
 	if err != nil {
 		w.fail("%v", err)
 	}
-	defer rows.Close() //nolint:errcheck // only read
+	defer rows.Close()
 	found := map[int64]bool{}
 	for rows.Next() {
 		var id int64

@@ -59,7 +59,7 @@ func (e *engine) worthIt(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	// What the last snapshot took, or a guess.
-	size := float64(0)
+	var size float64
 	if s, ok := e.claim.newest(); ok {
 		size = float64(s.StoredSize)
 	} else {
@@ -181,7 +181,7 @@ func (e *engine) finishSnapshot(ctx context.Context) (bool, error) {
 	e.snap = nil
 	if job.err != nil {
 		e.snapshotFailed(job.err)
-		return false, nil
+		return false, nil //nolint:nilerr // batches go on
 	}
 	if err := e.at("snapshot-uploaded"); err != nil {
 		return false, err

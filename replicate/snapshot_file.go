@@ -102,7 +102,6 @@ type snapshotReader struct {
 	chunk         []byte
 	plain, stored goHash.Hash
 	n             int64
-	read          int64 // of src
 	ended         bool
 }
 

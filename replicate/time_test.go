@@ -18,7 +18,7 @@ import (
 
 // pass lets d go by and everything end that it set off.
 func pass(d time.Duration) {
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,16 +37,38 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	host, err := hostNetwork(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			env.Vars = append(env.Vars, module.Env()...)
+			env.Vars = append(append(env.Vars, module.Env()...), host...)
 			return module.Write(env.WorkDir)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"same": same, "crlf": crlf, "unwritable": unwritable,
 		},
 	})
+}
+
+// hostNetwork is what a script needs that lets the go command look at modules
+// which this repository's own build does not: HOST_GOPROXY, for GOPROXY, and
+// how this machine reaches a proxy.
+func hostNetwork(ctx context.Context) ([]string, error) {
+	proxy, err := exec.CommandContext(ctx, "go", "env", "GOPROXY").Output()
+	if err != nil {
+		return nil, fmt.Errorf("go env: %w", err)
+	}
+	vars := []string{"HOST_GOPROXY=" + strings.TrimSpace(string(proxy))}
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(strings.ToUpper(v), "=")
+		if strings.HasSuffix(name, "_PROXY") || strings.HasPrefix(name, "SSL_CERT_") {
+			vars = append(vars, v)
+		}
+	}
+	return vars, nil
 }
 
 // same A B compares all files of two directories.
