@@ -39,7 +39,7 @@ type RestoreResult struct {
 	Entries              int64         // applied
 	Tail                 int64         // entries beyond the manifest's head
 	Bytes                int64         // read from the store
-	ForeignKeyViolations int           // rows that broke a foreign key in the source already
+	ForeignKeyViolations int           // rows that broke a foreign key in the source already; -1: it cannot be looked up
 	Duration             time.Duration // from first request to the file in place
 }
 

@@ -25,7 +25,7 @@ import (
 // bucket must give back a history that has everything any machine was told is
 // safe. DRIFTDB_SCHEDULES sets the number of lives, DRIFTDB_SEED the first.
 func TestSchedules(t *testing.T) {
-	n, seed := env("DRIFTDB_SCHEDULES", 25), env("DRIFTDB_SEED", 1)
+	n, seed := env("DRIFTDB_SCHEDULES", 15), env("DRIFTDB_SEED", 1)
 	for i := range n {
 		t.Run(strconv.Itoa(seed+i), func(t *testing.T) {
 			t.Parallel()
