@@ -57,7 +57,7 @@ func boolean(v bool) int64 {
 	return 0
 }
 
-var errTimeRange = errors.New("the time is out of the range of nanoseconds, 1678 to 2261")
+var errTimeRange = errors.New("the time is out of the range of the column's unit: nanoseconds reach from 1678 to 2261")
 
 // BindTime binds a time as an integer of the unit.
 func BindTime(a *Args, v time.Time, u Unit) {

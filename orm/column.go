@@ -30,9 +30,18 @@ func (Col[M, T]) columnOf(M) {}
 
 func (c Col[M, T]) ref() ref { return c.c }
 
-func (c Col[M, T]) compare(op string, v T) Cond[M] {
+// value is v as it is bound; an error names the column.
+func (c Col[M, T]) value(v T) (driver.Value, error) {
+	if c.encode == nil {
+		return nil, errNoCol
+	}
 	x, err := c.encode(v)
-	return cond[M](&node{op: opCompare, col: c.c, sql: op, args: []driver.Value{x}, err: errorAt(c.c, err)})
+	return x, errorAt(c.c, err)
+}
+
+func (c Col[M, T]) compare(op string, v T) Cond[M] {
+	x, err := c.value(v)
+	return cond[M](&node{op: opCompare, col: c.c, sql: op, args: []driver.Value{x}, err: err})
 }
 
 // Eq matches rows whose column equals v. NULL equals nothing.
@@ -57,9 +66,9 @@ func (c Col[M, T]) NotIn(v ...T) Cond[M] {
 func (c Col[M, T]) list(op opKind, v []T) Cond[M] {
 	n := &node{op: op, col: c.c, args: make([]driver.Value, len(v))}
 	for i := range v {
-		x, err := c.encode(v[i])
+		x, err := c.value(v[i])
 		if err != nil && n.err == nil {
-			n.err = errorAt(c.c, err)
+			n.err = err
 		}
 		n.args[i] = x
 	}
@@ -74,8 +83,8 @@ func (c Col[M, T]) Desc() Order[M] { return Order[M]{col: c.c, desc: true} }
 
 // Set gives the column the value v.
 func (c Col[M, T]) Set(v T) Set[M] {
-	x, err := c.encode(v)
-	return Set[M]{col: c.c, sql: "?", args: []driver.Value{x}, err: errorAt(c.c, err)}
+	x, err := c.value(v)
+	return Set[M]{col: c.c, sql: "?", args: []driver.Value{x}, err: err}
 }
 
 // SetSQL gives the column the value of an SQL expression, in which ? stands

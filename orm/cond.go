@@ -4,6 +4,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math/bits"
+	"reflect"
 	"strings"
 	"time"
 
@@ -94,10 +96,43 @@ func nodes[M any](c []Cond[M]) []*node {
 	return all
 }
 
-// effective says whether n can leave a row out. nil, And() and NotIn() cannot,
-// nor can an Or with a part that cannot.
-func (n *node) effective() bool {
+// constant says whether n is the same for every row, and what it is then: nil,
+// And() and NotIn() are true, Or() and In() are false.
+func (n *node) constant() (value, ok bool) {
 	if n == nil {
+		return true, true
+	}
+	switch n.op {
+	case opAnd, opOr:
+		decides := n.op == opOr // the value of a part that is that of the whole
+		ok = true
+		for _, k := range n.kids {
+			v, known := k.constant()
+			if known && v == decides {
+				return decides, true
+			}
+			ok = ok && known
+		}
+		return !decides, ok
+	case opNot:
+		v, known := n.kids[0].constant()
+		return !v, known
+	case opIn:
+		return false, len(n.args) == 0
+	case opNotIn:
+		return true, len(n.args) == 0
+	case opSQL:
+		return true, strings.TrimSpace(n.sql) == ""
+	}
+	return false, false
+}
+
+// effective says whether n can leave a row out, as a write of many rows must.
+// nil, And() and NotIn() cannot, nor can an Or with a part that cannot, nor a
+// Not of what is always false. A Not of no condition matches no row; it does
+// not count, for it is a slip.
+func (n *node) effective() bool {
+	if v, ok := n.constant(); ok && v {
 		return false
 	}
 	switch n.op {
@@ -117,8 +152,6 @@ func (n *node) effective() bool {
 		return true // an empty Or matches nothing
 	case opNot:
 		return n.kids[0].effective()
-	case opSQL:
-		return strings.TrimSpace(n.sql) != ""
 	}
 	return true
 }
@@ -128,6 +161,7 @@ type text struct {
 	strings.Builder
 	args []driver.NamedValue
 	err  error
+	head func(columns []string) error // checks the columns of the result; may be nil
 }
 
 func (t *text) bind(values ...driver.Value) {
@@ -143,6 +177,9 @@ func (t *text) fail(err error) {
 }
 
 func (t *text) column(c ref) {
+	if c.name == "" {
+		t.fail(errNoCol)
+	}
 	t.WriteString(schema.QuoteIdent(c.table))
 	t.WriteByte('.')
 	t.WriteString(schema.QuoteIdent(c.name))
@@ -151,7 +188,7 @@ func (t *text) column(c ref) {
 // where writes the conditions, if any leaves a row out.
 func (t *text) where(conds []*node) {
 	all := &node{op: opAnd, kids: conds}
-	if !all.effective() {
+	if v, ok := all.constant(); ok && v {
 		t.check(all)
 		return
 	}
@@ -225,9 +262,21 @@ func (t *text) paren(n *node) {
 	t.WriteByte(')')
 }
 
+// joinMax is how many conditions stand side by side. SQLite allows expressions
+// 1000 deep, and each operator is one deeper than the one before it.
+const joinMax = 100
+
 func (t *text) join(kids []*node, with, empty string) {
 	if len(kids) == 0 {
 		t.WriteString(empty)
+		return
+	}
+	if half := len(kids) / 2; len(kids) > joinMax {
+		t.WriteByte('(')
+		t.join(kids[:half], with, empty)
+		t.WriteString(")" + with + "(")
+		t.join(kids[half:], with, empty)
+		t.WriteByte(')')
 		return
 	}
 	for i, k := range kids {
@@ -242,9 +291,13 @@ func (t *text) join(kids []*node, with, empty string) {
 	}
 }
 
-// inMax is how many values an IN lists as parameters. SQLite allows 32,766 in
-// a statement; more values than this go as one.
-const inMax = 2000
+const (
+	// inMax is how many values an IN lists as parameters. SQLite allows 32,766
+	// in a statement; more values than this go as one.
+	inMax = 2000
+	// inExact is up to which length every list is a statement of its own.
+	inExact = 8
+)
 
 func (t *text) in(n *node, op, empty string) {
 	if len(n.args) == 0 {
@@ -253,12 +306,20 @@ func (t *text) in(n *node, op, empty string) {
 	}
 	t.column(n.col)
 	t.WriteString(op)
-	if len(n.args) > inMax {
+	_, real := n.args[0].(float64) // has no exact form in JSON
+	if len(n.args) > inMax && !real {
 		t.inMany(n.args)
 		return
 	}
-	t.WriteString("(?" + strings.Repeat(", ?", len(n.args)-1) + ")")
+	size := len(n.args)
+	if size > inExact && size <= inMax { // the last value again and again: few statements are prepared and kept
+		size = 1 << bits.Len(uint(size-1))
+	}
+	t.WriteString("(?" + strings.Repeat(", ?", size-1) + ")")
 	t.bind(n.args...)
+	for range size - len(n.args) {
+		t.bind(n.args[len(n.args)-1])
+	}
 }
 
 // inMany binds the values as one JSON array: integers as they are, the bytes
@@ -320,11 +381,18 @@ func encodeOne(a any) (driver.Value, error) {
 		}
 		return append([]byte{}, v...), nil
 	case driver.Valuer:
+		if p := reflect.ValueOf(a); p.Kind() == reflect.Pointer && p.IsNil() {
+			return nil, nil // as database/sql has it
+		}
 		x, err := v.Value()
 		if err != nil {
 			return nil, err
 		}
 		return encodeOne(x)
 	}
-	return driver.DefaultParameterConverter.ConvertValue(a)
+	v, err := driver.DefaultParameterConverter.ConvertValue(a)
+	if f, ok := v.(float64); ok {
+		return number(f)
+	}
+	return v, err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // statements is how many prepared statements one connection keeps.
@@ -18,12 +19,16 @@ type conn struct {
 	dc     driver.Conn
 	byText map[string]*list.Element // of *stmt
 	recent *list.List               // most recently used first
+	live   []*rows                  // being read
+
+	impatient bool // its busy timeout is busyPoll
 }
 
 type stmt struct {
 	text string
 	ds   driver.Stmt
 	busy bool // its rows are being read
+	n    int  // of its placeholders, negative if the driver cannot say
 }
 
 func connect(ctx context.Context, c driver.Connector) (*conn, error) {
@@ -66,7 +71,16 @@ func (c *conn) prepare(ctx context.Context, text string) (*stmt, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stmt{text: text, ds: ds, busy: true}, nil
+	return &stmt{text: text, ds: ds, busy: true, n: ds.NumInput()}, nil
+}
+
+// takes refuses arguments that are too few, which SQLite would take for NULL,
+// or too many.
+func (s *stmt) takes(args []driver.NamedValue) error {
+	if s.n < 0 || s.n == len(args) {
+		return nil
+	}
+	return fmt.Errorf("the SQL has %d placeholders and %d arguments", s.n, len(args))
 }
 
 // done gives s back. A statement that is kept already under the same text is
@@ -104,6 +118,9 @@ func (c *conn) exec(ctx context.Context, text string, args []driver.NamedValue) 
 		return nil, err
 	}
 	defer func() { err = also(err, c.done(s)) }()
+	if err := s.takes(args); err != nil {
+		return nil, err
+	}
 	x, ok := s.ds.(driver.StmtExecContext)
 	if !ok {
 		return nil, fmt.Errorf("the driver's %T cannot run statements with a context", s.ds)
@@ -118,6 +135,7 @@ type rows struct {
 	dr   driver.Rows
 	ctx  context.Context //nolint:containedctx // lives as long as the loop over the rows
 	dest []driver.Value
+	over bool // closed
 }
 
 // query starts a statement that returns rows. The caller closes them.
@@ -129,6 +147,9 @@ func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.takes(args); err != nil {
+		return nil, also(err, c.done(s))
+	}
 	q, ok := s.ds.(driver.StmtQueryContext)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("the driver's %T cannot run queries with a context", s.ds), c.done(s))
@@ -137,11 +158,16 @@ func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue)
 	if err != nil {
 		return nil, errors.Join(err, c.done(s))
 	}
-	return &rows{c: c, s: s, dr: dr, ctx: ctx, dest: make([]driver.Value, len(dr.Columns()))}, nil
+	r := &rows{c: c, s: s, dr: dr, ctx: ctx, dest: make([]driver.Value, len(dr.Columns()))}
+	c.live = append(c.live, r)
+	return r, nil
 }
 
 // next reads the next row into r.dest; false at the end.
 func (r *rows) next() (bool, error) {
+	if r.over {
+		return false, ErrTxDone
+	}
 	if err := r.ctx.Err(); err != nil {
 		return false, err
 	}
@@ -155,8 +181,33 @@ func (r *rows) next() (bool, error) {
 	return err == nil, err
 }
 
+// close ends the reading. A second call does nothing.
 func (r *rows) close() error {
+	if r.over {
+		return nil
+	}
+	r.over = true
+	if i := slices.Index(r.c.live, r); i >= 0 {
+		r.c.live = slices.Delete(r.c.live, i, i+1)
+	}
 	return errors.Join(r.dr.Close(), r.c.done(r.s))
+}
+
+// closeRows ends what is still being read when a transaction ends: a loop that
+// was pulled by hand would hold its state of the database for ever.
+func (c *conn) closeRows() error {
+	var errs []error
+	for len(c.live) > 0 {
+		errs = append(errs, c.live[len(c.live)-1].close())
+	}
+	return errors.Join(errs...)
+}
+
+// open says whether a transaction is open; known is false if the driver cannot
+// say.
+func (c *conn) open() (yes, known bool) {
+	a, ok := c.dc.(interface{ AutoCommit() bool })
+	return ok && !a.AutoCommit(), ok
 }
 
 // one runs a query of at most one row and copies it; nil for no row.

@@ -31,7 +31,7 @@ func (m *model[M]) create(ctx context.Context, w Writer, row *M) error {
 			return w.base().explain(&m.info, err)
 		})
 	} else {
-		s := m.insertText([]M{filled}, mask)
+		s := m.insertText([]M{filled}, nil, mask)
 		s.WriteString(" RETURNING " + m.columns)
 		err = m.returning(ctx, w, s, &filled)
 	}
@@ -39,6 +39,17 @@ func (m *model[M]) create(ctx context.Context, w Writer, row *M) error {
 		*row = filled
 	}
 	return err
+}
+
+// writableRow refuses what create and upsert cannot begin with.
+func (m *model[M]) writableRow(w Writer, row *M) error {
+	if err := m.ready(w); err != nil {
+		return err
+	}
+	if row == nil {
+		return errNoRow
+	}
+	return nil
 }
 
 // fillRow returns row with what Create chooses, and the columns that take
@@ -77,8 +88,9 @@ func (m *model[M]) returning(ctx context.Context, w Writer, s *text, row *M) err
 // errNothing says that a statement with RETURNING wrote no row.
 var errNothing = errors.New("no row was written")
 
-// insertText writes an INSERT of rows without the columns of mask.
-func (m *model[M]) insertText(all []M, mask uint64) *text {
+// insertText writes an INSERT of rows without the columns of mask. at has their
+// indexes in the caller's slice, for errors; nil for a row alone.
+func (m *model[M]) insertText(all []M, at []int, mask uint64) *text {
 	skip := make([]bool, len(m.schema.Columns))
 	for bit, col := range m.omitCols {
 		skip[col] = mask&(1<<bit) != 0
@@ -103,7 +115,10 @@ func (m *model[M]) insertText(all []M, mask uint64) *text {
 		a.values = a.values[:0]
 		m.bind(a, &all[i])
 		if a.err != nil {
-			t.fail(fmt.Errorf("row %d: %w", i, a.err))
+			if at != nil {
+				a.err = fmt.Errorf("row %d: %w", at[i], a.err)
+			}
+			t.fail(a.err)
 			return t
 		}
 		for j, v := range a.values {
@@ -166,7 +181,7 @@ func (m *model[M]) insertSome(ctx context.Context, db *DB, c *conn, filled []M, 
 	for i, j := range at {
 		part[i] = filled[j]
 	}
-	s := m.insertText(part, mask)
+	s := m.insertText(part, at, mask)
 	if s.err != nil {
 		return s.err
 	}

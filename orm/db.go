@@ -34,8 +34,11 @@ type Options struct {
 	// SQL opens the connections of DB.SQL. Defaults to Writer.
 	SQL driver.Connector
 
-	// Readers is how many reading connections may be open at once. Defaults
-	// to 4, or the number of processors where that is more.
+	// Readers is how many queries may read at once, each on a connection of
+	// its own. A loop over rows and a read transaction, which run code of the
+	// caller, do not count: they open one more connection if none is idle, so
+	// that reading inside them waits for nobody. Defaults to 4, or the number
+	// of processors where that is more.
 	Readers int
 
 	// Classify names the constraint that a driver's error says is violated,
@@ -102,11 +105,13 @@ type DB struct {
 	writer   *conn         // used by the holder of write
 	write    chan struct{} // holds one token: the right to write
 	read     chan struct{} // holds Options.Readers tokens
+	looped   chan struct{} // gets a token when a loop ends
 	closing  chan struct{} // closed by the first Shutdown or Close
 	closeOne sync.Once
 
 	mu     sync.Mutex
 	idle   []*conn // reading connections, the most recently used last
+	loops  int     // loops over rows and read transactions
 	sqlDB  *sql.DB
 	closed bool
 
@@ -115,8 +120,9 @@ type DB struct {
 
 // Reader is where a query runs: a *DB, *Tx or *ReadTx.
 type Reader interface {
-	// reader lends a connection to read on until release is called.
-	reader(ctx context.Context) (c *conn, release func() error, err error)
+	// reader lends a connection to read on until release is called. loop says
+	// that code of the caller runs meanwhile.
+	reader(ctx context.Context, loop bool) (c *conn, release func() error, err error)
 	base() *DB
 }
 
@@ -136,8 +142,28 @@ var (
 
 func (db *DB) base() *DB { return db }
 
+// usable refuses a nil Reader or Writer and one that was not made here.
+func usable(r Reader) error {
+	ok := false
+	switch r := r.(type) {
+	case *DB:
+		ok = r != nil && r.closing != nil
+	case *Tx:
+		ok = r != nil && r.c != nil
+	case *ReadTx:
+		ok = r != nil && r.c != nil
+	}
+	if !ok {
+		return errNoDB
+	}
+	return nil
+}
+
 // enter refuses a context of db's own transaction and a closed db.
 func (db *DB) enter(ctx context.Context) error {
+	if err := usable(db); err != nil {
+		return err
+	}
 	if changelog.InTx(ctx, db.generation) {
 		return ErrInTx
 	}
@@ -149,64 +175,9 @@ func (db *DB) enter(ctx context.Context) error {
 	}
 }
 
-// take waits for a token of lock.
-func (db *DB) take(ctx context.Context, lock chan struct{}) error {
-	if err := db.enter(ctx); err != nil {
-		return err
-	}
-	select {
-	case <-lock:
-		return nil
-	default:
-	}
-	select {
-	case <-lock:
-		return nil
-	case <-db.closing:
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (db *DB) reader(ctx context.Context) (*conn, func() error, error) {
-	if err := db.take(ctx, db.read); err != nil {
-		return nil, nil, err
-	}
-	db.metrics.reads.Add(1)
-	c, err := db.idleConn(ctx)
-	if err != nil {
-		db.read <- struct{}{}
-		return nil, nil, err
-	}
-	return c, func() error {
-		db.mu.Lock()
-		db.idle = append(db.idle, c)
-		db.mu.Unlock()
-		db.read <- struct{}{}
-		return nil
-	}, nil
-}
-
-func (db *DB) idleConn(ctx context.Context) (*conn, error) {
-	db.mu.Lock()
-	if n := len(db.idle); n > 0 {
-		c := db.idle[n-1]
-		db.idle = db.idle[:n-1]
-		db.mu.Unlock()
-		return c, nil
-	}
-	db.mu.Unlock()
-	c, err := connect(ctx, db.o.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("open a reading connection: %w", err)
-	}
-	return c, nil
-}
-
 // Position returns the newest position of the change log.
 func (db *DB) Position(ctx context.Context) (_ Position, err error) {
-	c, release, err := db.reader(ctx)
+	c, release, err := db.reader(ctx, false)
 	if err != nil {
 		return Position{}, err
 	}
@@ -247,7 +218,7 @@ func (db *DB) Metrics() Metrics {
 // IntegrityCheck reads the whole file and reports damage, and rows that break
 // a foreign key, as an error with the first findings.
 func (db *DB) IntegrityCheck(ctx context.Context) (err error) {
-	c, release, err := db.reader(ctx)
+	c, release, err := db.reader(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -272,82 +243,16 @@ func (db *DB) IntegrityCheck(ctx context.Context) (err error) {
 // Vacuum rewrites the file without its free pages. It waits for the running
 // transaction and holds up writes while it works.
 func (db *DB) Vacuum(ctx context.Context) error {
-	if err := db.take(ctx, db.write); err != nil {
+	if err := db.takeWriter(ctx); err != nil {
 		return err
 	}
 	defer func() { db.write <- struct{}{} }()
-	if _, err := db.writer.exec(ctx, "VACUUM", nil); err != nil {
+	err := db.patient(ctx, db.writer, func() error {
+		_, err := db.writer.exec(ctx, "VACUUM", nil)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("vacuum: %w", err)
 	}
 	return nil
-}
-
-// Shutdown refuses new work, waits for what is running, lets the replica ship
-// what is left until ctx ends, and closes the file. An error of ctx while work
-// is still running leaves the file open: call Shutdown or Close again.
-func (db *DB) Shutdown(ctx context.Context) error {
-	return db.shut(ctx, func() error {
-		if db.o.OnShutdown == nil {
-			return nil
-		}
-		return db.o.OnShutdown(ctx)
-	})
-}
-
-// Close is Shutdown with the replica's own deadline. It waits for running
-// transactions and loops as long as they take. A second call does nothing.
-func (db *DB) Close() error {
-	return db.shut(context.Background(), func() error {
-		if db.o.OnClose == nil {
-			return nil
-		}
-		return db.o.OnClose()
-	})
-}
-
-func (db *DB) shut(ctx context.Context, stop func() error) error {
-	if changelog.InTx(ctx, db.generation) {
-		return ErrInTx
-	}
-	db.closeOne.Do(func() { close(db.closing) })
-	var taken []chan struct{}
-	for i := range 1 + db.o.Readers {
-		lock := db.read
-		if i == 0 {
-			lock = db.write
-		}
-		select {
-		case <-lock:
-			taken = append(taken, lock)
-		case <-ctx.Done():
-			for _, l := range taken {
-				l <- struct{}{}
-			}
-			return fmt.Errorf("shut down: transactions or loops over rows are still running: %w", ctx.Err())
-		}
-	}
-	defer func() { // a second call finds them
-		for _, l := range taken {
-			l <- struct{}{}
-		}
-	}()
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if db.closed {
-		return nil
-	}
-	db.closed = true
-	errs := []error{stop()}
-	if db.sqlDB != nil {
-		errs = append(errs, db.sqlDB.Close())
-	}
-	for _, c := range db.idle {
-		errs = append(errs, c.close())
-	}
-	db.idle = nil
-	errs = append(errs, db.writer.close())
-	if db.o.OnClosed != nil {
-		errs = append(errs, db.o.OnClosed())
-	}
-	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package orm
 
 import (
 	"database/sql/driver"
+	"fmt"
 	"strings"
 	"time"
 
@@ -104,6 +105,26 @@ func columnList(t *schema.Table) string {
 		names[i] = schema.QuoteIdent(c.Name)
 	}
 	return strings.Join(names, ", ")
+}
+
+// ready refuses a table or query that generated code did not make, and a nil
+// Reader or Writer.
+func (m *model[M]) ready(r Reader) error {
+	if m == nil {
+		return errNoTable
+	}
+	return usable(r)
+}
+
+// wrap says what was done to which table.
+func (m *model[M]) wrap(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case m == nil:
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return fmt.Errorf("%s %s: %w", what, m.schema.Name, err)
 }
 
 // read makes a M of the current row.

@@ -25,9 +25,22 @@ var (
 	// ErrTxDone says that a Tx or ReadTx was used after its function returned.
 	ErrTxDone = errors.New("the transaction has ended")
 
+	// ErrTxLost says that a transaction ended before its function did: SQLite
+	// rolled it back after an error (an interrupted write, a full disk, a
+	// trigger with RAISE(ROLLBACK)), or its own SQL did.
+	ErrTxLost = errors.New("the transaction was ended by an error or by SQL of its own, and does nothing more: return the error of the statement that failed")
+
 	// ErrNoCondition says that an update or delete of many rows has no
 	// condition that leaves any row out.
 	ErrNoCondition = errors.New("no condition leaves any row out: add one, or call AllRows to mean every row")
+)
+
+// What was not made by generated code or Open.
+var (
+	errNoTable = errors.New("the table, key or query is a zero value: use the package variable that driftgen wrote, as models.Users")
+	errNoDB    = errors.New("the reader or writer is nil or a zero value: give the DB that Open returned, or a transaction's own")
+	errNoRow   = errors.New("the row is a nil pointer")
+	errNoCol   = errors.New("a column, order or setter is a zero value: use those of the table that driftgen wrote, as models.Users.Name")
 )
 
 type notFound struct{}
@@ -105,12 +118,15 @@ func (e *NotNullError) Unwrap() error { return e.Err }
 // that cannot go because others refer to it. SQLite does not tell which key;
 // Keys are all those it may be.
 type ForeignKeyError struct {
-	Table string   // the table that was written
+	Table string   // the table that was written, "" for a deferred key
 	Keys  []string // "column → table (column)" of the written table
 	Err   error    // the driver's
 }
 
 func (e *ForeignKeyError) Error() string {
+	if e.Table == "" {
+		return "a row refers to a row that does not exist, as a deferred foreign key found at the commit"
+	}
 	s := e.Table + ": the row refers to a row that does not exist, or other rows refer to it"
 	if len(e.Keys) > 0 {
 		s += " (" + strings.Join(e.Keys, "; ") + ")"
@@ -131,6 +147,17 @@ func also(err, after error) error {
 		return after
 	}
 	return errors.Join(err, after)
+}
+
+// deferred turns a driver's error of COMMIT into the typed one.
+func (db *DB) deferred(err error) error {
+	if db.o.Classify == nil {
+		return err
+	}
+	if v := db.o.Classify(err); v != nil && v.Kind == ViolationForeignKey {
+		return &ForeignKeyError{Table: v.Table, Err: err}
+	}
+	return err
 }
 
 // explain turns a driver's constraint error into the typed one. t is the table

@@ -13,19 +13,22 @@ type keyed[M, K any] struct {
 	bind    func(*Args, K)
 }
 
-func (k keyed[M, K]) query(key K) (q Query[M], err error) {
+func (k keyed[M, K]) query(r Reader, key K) (q Query[M], err error) {
+	if err := k.m.ready(r); err != nil {
+		return q, err
+	}
 	q.m = k.m
 	q.q.where, err = byKey(k.m.schema.Name, k.columns, k.bind, key)
 	return q, err
 }
 
 func (k keyed[M, K]) find(ctx context.Context, r Reader, key K) (*M, error) {
-	q, err := k.query(key)
+	q, err := k.query(r, key)
 	if err != nil {
 		return nil, k.m.wrap("find", err)
 	}
 	var found *M
-	err = k.m.each(ctx, r, q.q.selectText(k.m.selects), func(m *M) bool {
+	err = k.m.each(ctx, r, false, q.q.selectText(k.m.selects), func(m *M) bool {
 		found = m
 		return false
 	})
@@ -39,7 +42,7 @@ func (k keyed[M, K]) find(ctx context.Context, r Reader, key K) (*M, error) {
 }
 
 func (k keyed[M, K]) exists(ctx context.Context, r Reader, key K) (bool, error) {
-	q, err := k.query(key)
+	q, err := k.query(r, key)
 	if err != nil {
 		return false, k.m.wrap("look up", err)
 	}
@@ -47,7 +50,7 @@ func (k keyed[M, K]) exists(ctx context.Context, r Reader, key K) (bool, error) 
 }
 
 func (k keyed[M, K]) update(ctx context.Context, w Writer, key K, sets []Set[M]) error {
-	q, err := k.query(key)
+	q, err := k.query(w, key)
 	if err != nil {
 		return k.m.wrap("update", err)
 	}
@@ -59,7 +62,7 @@ func (k keyed[M, K]) update(ctx context.Context, w Writer, key K, sets []Set[M])
 }
 
 func (k keyed[M, K]) delete(ctx context.Context, w Writer, key K) (bool, error) {
-	q, err := k.query(key)
+	q, err := k.query(w, key)
 	if err != nil {
 		return false, k.m.wrap("delete", err)
 	}
@@ -109,6 +112,9 @@ func (u Unique[M, K]) Delete(ctx context.Context, w Writer, key K) (bool, error)
 // columns, in one statement. m holds the row as it stands then. The primary
 // key and the created column of an existing row stay.
 func (u Unique[M, K]) Upsert(ctx context.Context, w Writer, m *M, opts ...UpsertOption[M]) error {
+	if err := u.k.m.writableRow(w, m); err != nil {
+		return u.k.m.wrap("upsert", err)
+	}
 	if _, ok := u.of(m); !ok {
 		return u.k.m.wrap("upsert", errNullKey(u.index))
 	}
@@ -118,5 +124,5 @@ func (u Unique[M, K]) Upsert(ctx context.Context, w Writer, m *M, opts ...Upsert
 // Violated says whether err is the violation of this key.
 func (u Unique[M, K]) Violated(err error) bool {
 	e, ok := asUnique(err)
-	return ok && e.Table == u.k.m.schema.Name && e.Index == u.index
+	return ok && u.k.m != nil && e.Table == u.k.m.schema.Name && e.Index == u.index
 }

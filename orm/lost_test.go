@@ -38,10 +38,17 @@ func TestTransactionsThatSQLiteEnds(t *testing.T) {
 		_, err := orm.RawAll[int](ctx, tx, "COMMIT")
 		return err
 	}
-	for name, fail := range map[string]func(context.Context, *orm.Tx) error{"trigger": poison, "interrupted": interrupted, "raw": end} {
+	plain := func(t *testing.T) *orm.DB { return openPlain(t, func(string) error { return nil }) }
+	for name, test := range map[string]struct {
+		open func(*testing.T) *orm.DB
+		fail func(context.Context, *orm.Tx) error
+	}{
+		"trigger": {open, poison}, "interrupted": {open, interrupted}, "raw": {open, end},
+		"trigger, plain driver": {plain, poison}, "interrupted, plain driver": {plain, interrupted},
+	} {
 		t.Run(name, func(t *testing.T) {
 			is := is.New(t)
-			db := open(t)
+			db, fail := test.open(t), test.fail
 			_, err := db.SQL().Exec(rollbackTrigger)
 			is.NoErr(err)
 			err = db.Tx(ctx, func(ctx context.Context, tx *orm.Tx) error {

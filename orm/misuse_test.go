@@ -1,6 +1,7 @@
 package orm_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -36,8 +37,6 @@ func TestZeroValues(t *testing.T) {
 			}
 		})
 	}
-	_, second := func() (int, error) { return 0, nil }()
-	_ = second
 	only := func(_ any, err error) error { return err }
 	const zero = "zero value"
 	run("query all", zero, func() error { return only(q.All(ctx, db)) })
@@ -181,7 +180,10 @@ func TestArgumentsOfSQL(t *testing.T) {
 	db := open(t)
 	addUser(t, db, "ann")
 	for name, fn := range map[string]func() error{
-		"too few":  func() error { _, err := orm.RawAll[string](ctx, db, "SELECT name FROM users WHERE name = ?"); return err },
+		"too few": func() error {
+			_, err := orm.RawAll[string](ctx, db, "SELECT name FROM users WHERE name = ?")
+			return err
+		},
 		"too many": func() error { _, err := orm.RawAll[string](ctx, db, "SELECT name FROM users", 1); return err },
 		"fragment": func() error {
 			_, err := users.All(ctx, db, orm.SQL[basic.User]("name = ? OR nick = ?", "x"), users.Email.Eq("ann@example.com"))
@@ -204,14 +206,28 @@ func TestArgumentsOfSQL(t *testing.T) {
 		is.NoErr(err)
 		is.True(null)
 	}
-	for _, q := range []string{"", " ", "-- nothing", ";", "SELECT 1; DELETE FROM users"} {
-		_, err := orm.RawAll[int](ctx, db, q)
-		t.Logf("%q: %v", q, err)
+	for q, want := range map[string]string{
+		"": "no statement", " \t\n": "no statement", "-- nothing": "no statement", ";": "no statement", "/* open": "no statement", "\ufeff": "no statement",
+		"-- a\n;/* b */ -- c": "no statement", "\x00": "NUL", "SELECT 1\x00": "NUL",
+		"SELECT 1; DELETE FROM users": "more than one statement", "SELECT 1;;x": "more than one statement",
+		"SELECT 1; -- ;\n": "", " SELECT 1 ; /* ; */ ;": "", "SELECT 1 -- ; x": "", "SELECT length(';') -- '": "", "SELECT 1 AS \"a;b\"": "",
+		"SELECT 1 AS [a;b]": "", "SELECT 1 AS `a;b`": "", "SELECT length('a''b;c') / 5": "", "/* ; */ SELECT 1": "", "SELECT 3-2/1": "",
+	} {
+		n, err := orm.RawOne[int](ctx, db, q)
+		if want == "" && (err != nil || n != 1) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %d %v, want %q", q, n, err, want)
+		}
 	}
+	is.NoErr(db.Tx(ctx, func(ctx context.Context, tx *orm.Tx) error {
+		_, err := orm.RawAll[int](ctx, tx, "CREATE TRIGGER IF NOT EXISTS mine AFTER INSERT ON users BEGIN SELECT 1; SELECT 2; END")
+		return err
+	}))
 	is.Equal(count(t, db), int64(1))
 }
 
 type Inner struct{ Name string }
+
+type hidden struct{ Deep string }
 
 func TestRawTypes(t *testing.T) {
 	is := is.New(t)
@@ -230,6 +246,11 @@ func TestRawTypes(t *testing.T) {
 		*Inner
 		Any any
 	}
+	_, err = orm.RawOne[struct{ *hidden }](ctx, db, "SELECT 'n' AS deep")
+	is.True(err != nil && strings.Contains(err.Error(), "deep"))
+	open, err := orm.RawOne[struct{ hidden }](ctx, db, "SELECT 'n' AS deep")
+	is.NoErr(err)
+	is.Equal(open.Deep, "n")
 	got, err := orm.RawOne[row](ctx, db, "SELECT 'n' AS name, 7 AS any")
 	is.NoErr(err)
 	is.Equal(got.Name, "n")
@@ -293,7 +314,7 @@ func TestUpsertChoices(t *testing.T) {
 	other := basic.User{Name: "x", Email: ann.Email, TeamID: &team.ID, Nick: "bob", Active: true}
 	is.True(users.ByTeamNick.Violated(users.ByEmail.Upsert(ctx, db, &other))) // another key than the named one
 	is.Equal(other.ID, "")
-	taken := basic.User{ID: bob.ID, Name: "x", Email: "new", Nick: "n", Active: true}
+	taken := basic.User{Base: orm.Base{ID: bob.ID}, Name: "x", Email: "new", Nick: "n", Active: true}
 	var unique *orm.UniqueError
 	is.True(errors.As(users.ByEmail.Upsert(ctx, db, &taken), &unique))
 	is.Equal(unique.Index, "")
@@ -323,7 +344,7 @@ func TestCreateManyNamesTheRow(t *testing.T) {
 	is.True(err != nil && !strings.Contains(err.Error(), "row"))
 }
 
-// TestTheWriterIsLost: a connection that cannot roll back is thrown away.
+// TestSchemaChangedByAnother: statements that are kept are prepared anew.
 func TestSchemaChangedByAnother(t *testing.T) {
 	is := is.New(t)
 	ctx := t.Context()

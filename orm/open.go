@@ -24,7 +24,7 @@ func Open(ctx context.Context, s schema.Schema, o Options) (*DB, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("the models: %w", err)
 	}
-	db := &DB{o: o, write: make(chan struct{}, 1), read: make(chan struct{}, o.Readers), closing: make(chan struct{})}
+	db := &DB{o: o, write: make(chan struct{}, 1), read: make(chan struct{}, o.Readers), looped: make(chan struct{}, 1), closing: make(chan struct{})}
 	if db.writer, err = connect(ctx, o.Writer); err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (db *DB) ensure(ctx context.Context, s schema.Schema) error {
 		return err
 	}
 	changed := false
-	err := db.transaction(ctx, func(c *conn, _ *positionRef) error {
+	err := db.transaction(ctx, func(c *conn, _ *txState) error {
 		x := changelog.Driver(c.dc)
 		if err := changelog.Init(ctx, x); err != nil {
 			return err

@@ -106,6 +106,9 @@ func (q *query) tail(t *text) {
 
 // ToSQL returns the SELECT that All runs, and its arguments.
 func (q Query[M]) ToSQL() (string, []any) {
+	if q.m == nil {
+		return "", nil
+	}
 	t := q.q.selectText(q.m.selects)
 	args := make([]any, len(t.args))
 	for i, a := range t.args {
@@ -119,8 +122,10 @@ func (q Query[M]) ToSQL() (string, []any) {
 // are those at the time the loop began; the loop may write to the DB.
 func (q Query[M]) Each(ctx context.Context, r Reader) iter.Seq2[*M, error] {
 	return func(yield func(*M, error) bool) {
-		t := q.q.selectText(q.m.selects)
-		err := q.m.each(ctx, r, t, func(m *M) bool { return yield(m, nil) })
+		err := q.m.ready(r)
+		if err == nil {
+			err = q.m.each(ctx, r, true, q.q.selectText(q.m.selects), func(m *M) bool { return yield(m, nil) })
+		}
 		if err != nil {
 			yield(nil, q.m.wrap("read", err))
 		}
@@ -131,9 +136,9 @@ func (q Query[M]) Each(ctx context.Context, r Reader) iter.Seq2[*M, error] {
 var errBreak = errors.New("break")
 
 // each runs a SELECT of all columns and calls fn for every row until it
-// returns false.
-func (m *model[M]) each(ctx context.Context, r Reader, t *text, fn func(*M) bool) error {
-	err := runRows(ctx, r, t, func(rs *rows) error {
+// returns false. loop says that fn is the caller's.
+func (m *model[M]) each(ctx context.Context, r Reader, loop bool, t *text, fn func(*M) bool) error {
+	err := runRows(ctx, r, loop, t, func(rs *rows) error {
 		row := new(M)
 		if err := m.read(rs.dest, row); err != nil {
 			return err
@@ -152,11 +157,11 @@ func (m *model[M]) each(ctx context.Context, r Reader, t *text, fn func(*M) bool
 // runRows runs a query and calls fn for every row. A break inside fn must not
 // be followed by another call of a yield function, so cleaning up loses no
 // error but those of closing after a break.
-func runRows(ctx context.Context, r Reader, t *text, fn func(*rows) error) (err error) {
+func runRows(ctx context.Context, r Reader, loop bool, t *text, fn func(*rows) error) (err error) {
 	if t.err != nil {
 		return t.err
 	}
-	c, release, err := r.reader(ctx)
+	c, release, err := r.reader(ctx, loop)
 	if err != nil {
 		return err
 	}
@@ -166,6 +171,11 @@ func runRows(ctx context.Context, r Reader, t *text, fn func(*rows) error) (err 
 		return err
 	}
 	defer func() { err = keep(err, rs.close()) }()
+	if columns := rs.dr.Columns(); t.head != nil && len(columns) > 0 { // none: not a query
+		if err := t.head(columns); err != nil {
+			return err
+		}
+	}
 	for {
 		ok, err := rs.next()
 		if err != nil || !ok {
@@ -185,18 +195,14 @@ func keep(err, after error) error {
 	return also(err, after)
 }
 
-func (m *model[M]) wrap(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s %s: %w", what, m.schema.Name, err)
-}
-
 // All returns every row of the query; an empty slice if there is none.
 func (q Query[M]) All(ctx context.Context, r Reader) ([]M, error) {
+	if err := q.m.ready(r); err != nil {
+		return nil, q.m.wrap("read", err)
+	}
 	t := q.q.selectText(q.m.selects)
 	all := []M{}
-	err := runRows(ctx, r, t, func(rs *rows) error {
+	err := runRows(ctx, r, false, t, func(rs *rows) error {
 		var zero M
 		all = append(all, zero)
 		return q.m.read(rs.dest, &all[len(all)-1])
@@ -239,6 +245,9 @@ func (q Query[M]) only(ctx context.Context, r Reader) (*M, error) {
 
 // Count returns how many rows the query has.
 func (q Query[M]) Count(ctx context.Context, r Reader) (int64, error) {
+	if err := q.m.ready(r); err != nil {
+		return 0, q.m.wrap("count", err)
+	}
 	q.q.order = nil
 	t := q.q.selectText("SELECT count(*) FROM " + schema.QuoteIdent(q.m.schema.Name))
 	if q.q.limit.set || q.q.offset.set {
@@ -250,6 +259,9 @@ func (q Query[M]) Count(ctx context.Context, r Reader) (int64, error) {
 
 // Exists says whether the query has a row.
 func (q Query[M]) Exists(ctx context.Context, r Reader) (bool, error) {
+	if err := q.m.ready(r); err != nil {
+		return false, q.m.wrap("look up", err)
+	}
 	q.q.order = nil
 	t := q.q.selectText("SELECT EXISTS (SELECT 1 FROM " + schema.QuoteIdent(q.m.schema.Name))
 	t.WriteByte(')')
@@ -259,7 +271,7 @@ func (q Query[M]) Exists(ctx context.Context, r Reader) (bool, error) {
 
 // number runs a query of one integer.
 func (m *model[M]) number(ctx context.Context, r Reader, what string, t *text) (n int64, err error) {
-	err = runRows(ctx, r, t, func(rs *rows) error {
+	err = runRows(ctx, r, false, t, func(rs *rows) error {
 		var ok bool
 		if n, ok = rs.dest[0].(int64); !ok {
 			return errors.New("not an integer: " + strconv.Quote(fmt.Sprintf("%T", rs.dest[0])))
@@ -287,6 +299,9 @@ func (q *query) writable() error {
 // with the item updated is set too. Without a condition it is ErrNoCondition
 // unless AllRows was called.
 func (q Query[M]) Update(ctx context.Context, w Writer, sets ...Set[M]) (int64, error) {
+	if err := q.m.ready(w); err != nil {
+		return 0, q.m.wrap("update", err)
+	}
 	if err := q.q.writable(); err != nil {
 		return 0, q.m.wrap("update", err)
 	}
@@ -298,6 +313,9 @@ func (q Query[M]) Update(ctx context.Context, w Writer, sets ...Set[M]) (int64, 
 // that a cascade removed not counted. Without a condition it is ErrNoCondition
 // unless AllRows was called.
 func (q Query[M]) Delete(ctx context.Context, w Writer) (int64, error) {
+	if err := q.m.ready(w); err != nil {
+		return 0, q.m.wrap("delete", err)
+	}
 	if err := q.q.writable(); err != nil {
 		return 0, q.m.wrap("delete", err)
 	}

@@ -2,17 +2,23 @@ package orm
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"iter"
 	"reflect"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/driftdb/driftdb/schema"
 )
 
 func rawText(query string, args []any) (*text, error) {
+	if err := oneStatement(query); err != nil {
+		return nil, err
+	}
 	values, err := encodeAny(args)
 	if err != nil {
 		return nil, err
@@ -35,13 +41,14 @@ func sameColumns(t *schema.Table, have []string) error {
 	return nil
 }
 
-// RawAll runs a query of your own and returns its rows as values of T: a
-// scalar (one column) or a struct whose fields are found by column name, by
-// their drift column item or the snake case of their names. Pointers take
-// NULL. ? stands for args in turn; never build query from input.
+// RawAll runs a query of your own, one statement, and returns its rows as values
+// of T: a scalar (one column) or a struct whose fields are found by column name,
+// by their drift column item or the snake case of their names. Pointers and
+// Scanners such as sql.Null take NULL. ? stands for args in turn; never build
+// query from input.
 func RawAll[T any](ctx context.Context, r Reader, query string, args ...any) ([]T, error) {
 	all := []T{}
-	for v, err := range RawEach[T](ctx, r, query, args...) {
+	for v, err := range rawEach[T](ctx, r, false, query, args) {
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +61,7 @@ func RawAll[T any](ctx context.Context, r Reader, query string, args ...any) ([]
 // ErrNotUnique with more.
 func RawOne[T any](ctx context.Context, r Reader, query string, args ...any) (one T, err error) {
 	n := 0
-	for v, err := range RawEach[T](ctx, r, query, args...) {
+	for v, err := range rawEach[T](ctx, r, false, query, args) {
 		if err != nil {
 			return one, err
 		}
@@ -71,17 +78,25 @@ func RawOne[T any](ctx context.Context, r Reader, query string, args ...any) (on
 
 // RawEach is RawAll row by row: see [Query.Each].
 func RawEach[T any](ctx context.Context, r Reader, query string, args ...any) iter.Seq2[T, error] {
+	return rawEach[T](ctx, r, true, query, args)
+}
+
+// rawEach says with loop whether the body of the loop is the caller's.
+func rawEach[T any](ctx context.Context, r Reader, loop bool, query string, args []any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		s, err := rawText(query, args)
+		err := usable(r)
+		var s *text
+		if err == nil {
+			s, err = rawText(query, args)
+		}
 		if err == nil {
 			var into rawPlan
-			err = runRows(ctx, r, s, func(rs *rows) error {
+			s.head = func(columns []string) (err error) {
+				into, err = planRaw(reflect.TypeFor[T](), columns)
+				return err
+			}
+			err = runRows(ctx, r, loop, s, func(rs *rows) error {
 				var v T
-				if into == nil {
-					if into, err = planRaw(reflect.TypeOf(v), rs.dr.Columns()); err != nil {
-						return err
-					}
-				}
 				if err := into.read(reflect.ValueOf(&v).Elem(), rs.dest, rs.dr.Columns()); err != nil {
 					return err
 				}
@@ -98,15 +113,20 @@ func RawEach[T any](ctx context.Context, r Reader, query string, args ...any) it
 	}
 }
 
+var (
+	timeType    = reflect.TypeFor[time.Time]()
+	scannerType = reflect.TypeFor[sql.Scanner]()
+)
+
 // rawPlan has the path of fields for each column; an empty path is the value
 // itself.
 type rawPlan [][]int
 
 func planRaw(t reflect.Type, columns []string) (rawPlan, error) {
-	if t == nil {
+	if t.Kind() == reflect.Interface {
 		return nil, errors.New("an interface cannot hold a row: use a struct")
 	}
-	if t.Kind() != reflect.Struct {
+	if t.Kind() != reflect.Struct || t == timeType || reflect.PointerTo(t).Implements(scannerType) {
 		if len(columns) != 1 {
 			return nil, fmt.Errorf("the query returns %d columns, a %s holds one: use a struct", len(columns), t)
 		}
@@ -114,19 +134,37 @@ func planRaw(t reflect.Type, columns []string) (rawPlan, error) {
 	}
 	fields := make(map[string][]int)
 	for _, f := range reflect.VisibleFields(t) {
-		if f.IsExported() && !f.Anonymous {
+		if f.IsExported() && !f.Anonymous && reachable(t, f.Index) {
 			fields[strings.ToLower(rawName(f))] = f.Index
 		}
 	}
 	p := make(rawPlan, len(columns))
 	for i, c := range columns {
 		path, ok := fields[strings.ToLower(c)]
+		if slices.ContainsFunc(columns[:i], func(before string) bool { return strings.EqualFold(before, c) }) {
+			return nil, fmt.Errorf("the query returns column %s twice: name one with AS", c)
+		}
 		if !ok {
 			return nil, fmt.Errorf("%s has no field for column %s of the query: name it with AS, or add a field", t, c)
 		}
 		p[i] = path
 	}
 	return p, nil
+}
+
+// reachable says whether the field at path can be set: reflection cannot make
+// an embedded struct behind a pointer whose type is not exported.
+func reachable(t reflect.Type, path []int) bool {
+	for _, n := range path {
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		f := t.Field(n)
+		if t = f.Type; t.Kind() == reflect.Pointer && !f.IsExported() {
+			return false
+		}
+	}
+	return true
 }
 
 func rawName(f reflect.StructField) string {
@@ -145,13 +183,27 @@ func (p rawPlan) read(dst reflect.Value, values []driver.Value, columns []string
 	for i, path := range p {
 		field := dst
 		if len(path) > 0 {
-			field = dst.FieldByIndex(path)
+			field = fieldAt(dst, path)
 		}
 		if err := setRaw(field, values[i]); err != nil {
 			return fmt.Errorf("column %s: %w", columns[i], err)
 		}
 	}
 	return nil
+}
+
+// fieldAt is FieldByIndex that makes the embedded structs on its way.
+func fieldAt(v reflect.Value, path []int) reflect.Value {
+	for i, n := range path {
+		if i > 0 && v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			v = v.Elem()
+		}
+		v = v.Field(n)
+	}
+	return v
 }
 
 // setRaw stores a value of the driver; nothing is rounded or cut.
@@ -164,8 +216,11 @@ func setRaw(dst reflect.Value, v driver.Value) error {
 		dst.Set(reflect.New(dst.Type().Elem()))
 		return setRaw(dst.Elem(), v)
 	}
-	if scanner, ok := dst.Addr().Interface().(interface{ Scan(any) error }); ok {
+	if scanner, ok := dst.Addr().Interface().(sql.Scanner); ok {
 		return scanner.Scan(v)
+	}
+	if dst.Kind() == reflect.Interface && dst.NumMethod() == 0 {
+		return setAny(dst, v)
 	}
 	switch x := v.(type) {
 	case nil:
@@ -185,12 +240,34 @@ func setRaw(dst reflect.Value, v driver.Value) error {
 			return nil
 		}
 		return setText(dst, string(x))
+	case bool: // of a column declared BOOLEAN
+		return setInt(dst, boolean(x))
+	case time.Time: // of a column declared DATETIME
+		if dst.Type() == timeType {
+			dst.Set(reflect.ValueOf(x))
+			return nil
+		}
 	}
 	return fmt.Errorf("a %T does not fit a %s", v, dst.Type())
 }
 
+// setAny stores v as the driver has it; its bytes are copied.
+func setAny(dst reflect.Value, v driver.Value) error {
+	if b, ok := v.([]byte); ok {
+		v = append([]byte{}, b...)
+	}
+	if v == nil {
+		dst.SetZero()
+		return nil
+	}
+	dst.Set(reflect.ValueOf(v))
+	return nil
+}
+
 func setInt(dst reflect.Value, n int64) error {
 	switch {
+	case dst.Type() == timeType:
+		return errors.New("an integer is no time.Time: read it into an int64 and use time.UnixMilli, or what the column's unit is")
 	case dst.CanInt() && !dst.OverflowInt(n):
 		dst.SetInt(n)
 	case dst.CanUint() && n >= 0 && !dst.OverflowUint(uint64(n)):
@@ -206,8 +283,12 @@ func setInt(dst reflect.Value, n int64) error {
 }
 
 func setText(dst reflect.Value, s string) error {
-	if dst.Kind() == reflect.String {
+	switch {
+	case dst.Kind() == reflect.String:
 		dst.SetString(s)
+		return nil
+	case dst.Kind() == reflect.Slice && dst.Type().Elem().Kind() == reflect.Uint8:
+		dst.SetBytes([]byte(s))
 		return nil
 	}
 	return fmt.Errorf("text does not fit a %s", dst.Type())

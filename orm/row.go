@@ -70,9 +70,20 @@ func (u Unit) decode(n int64) time.Time {
 	return time.UnixMilli(n).UTC()
 }
 
-// fits says whether the unit can hold t: nanoseconds reach from 1677 to 2262.
+// fits says whether 64 bits of the unit can hold t: nanoseconds reach from 1677
+// to 2262, microseconds 292,000 years and milliseconds 292 million.
 func (u Unit) fits(t time.Time) bool {
-	return u != Nanosecond || (t.Year() > 1677 && t.Year() < 2262)
+	perSecond := int64(1)
+	switch u {
+	case Millisecond:
+		perSecond = 1e3
+	case Microsecond:
+		perSecond = 1e6
+	case Nanosecond:
+		perSecond = 1e9
+	}
+	limit, s := math.MaxInt64/perSecond-1, t.Unix()
+	return -limit < s && s < limit
 }
 
 func textOf(v driver.Value) string {

@@ -6,20 +6,32 @@ import (
 )
 
 func (t Table[M, K]) keyed() keyed[M, K] {
-	return keyed[M, K]{m: t.m, columns: t.m.schema.Key, bind: t.arg}
+	k := keyed[M, K]{m: t.m, bind: t.arg}
+	if t.m != nil {
+		k.columns = t.m.schema.Key
+	}
+	return k
 }
 
 // Create inserts m. A zero primary key, created and updated column are filled,
 // columns with omitzero take their default when they are zero; m holds what
 // was stored. On an error m is as it was.
 func (t Table[M, K]) Create(ctx context.Context, w Writer, m *M, _ ...CreateOption[M]) error {
-	return t.m.wrap("create", t.m.create(ctx, w, m))
+	err := t.m.writableRow(w, m)
+	if err == nil {
+		err = t.m.create(ctx, w, m)
+	}
+	return t.m.wrap("create", err)
 }
 
 // CreateMany inserts all of ms in one transaction, as Create does each. On an
 // error no row is inserted and ms is as it was.
 func (t Table[M, K]) CreateMany(ctx context.Context, w Writer, ms []M, _ ...CreateOption[M]) error {
-	return t.m.wrap("create", t.m.createMany(ctx, w, ms))
+	err := t.m.ready(w)
+	if err == nil {
+		err = t.m.createMany(ctx, w, ms)
+	}
+	return t.m.wrap("create", err)
 }
 
 // Find returns the row with the primary key, or ErrNotFound.
@@ -66,7 +78,11 @@ func (t Table[M, K]) Update(ctx context.Context, w Writer, key K, sets ...Set[M]
 // Upsert inserts m or, when a row has its primary key, updates that row, in
 // one statement: see [Unique.Upsert].
 func (t Table[M, K]) Upsert(ctx context.Context, w Writer, m *M, opts ...UpsertOption[M]) error {
-	return t.m.wrap("upsert", t.m.upsert(ctx, w, m, t.m.schema.Key, opts))
+	err := t.m.writableRow(w, m)
+	if err == nil {
+		err = t.m.upsert(ctx, w, m, t.m.schema.Key, opts)
+	}
+	return t.m.wrap("upsert", err)
 }
 
 // Delete removes the row with the primary key and says whether there was one.
@@ -77,15 +93,16 @@ func (t Table[M, K]) Delete(ctx context.Context, w Writer, key K) (bool, error) 
 // Raw runs a query of your own whose result has the table's columns, in the
 // order of the model, as SELECT * has. ? stands for args in turn.
 func (t Table[M, K]) Raw(ctx context.Context, r Reader, query string, args ...any) ([]M, error) {
+	if err := t.m.ready(r); err != nil {
+		return nil, t.m.wrap("read", err)
+	}
 	s, err := rawText(query, args)
 	if err != nil {
 		return nil, t.m.wrap("read", err)
 	}
+	s.head = func(columns []string) error { return sameColumns(t.m.schema, columns) }
 	all := []M{}
-	err = runRows(ctx, r, s, func(rs *rows) error {
-		if err := sameColumns(t.m.schema, rs.dr.Columns()); err != nil {
-			return err
-		}
+	err = runRows(ctx, r, false, s, func(rs *rows) error {
 		var zero M
 		all = append(all, zero)
 		return t.m.read(rs.dest, &all[len(all)-1])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/driftdb/driftdb/internal/changelog"
 )
@@ -16,7 +17,13 @@ type Tx struct {
 	c     *conn
 	depth int
 	done  *atomic.Bool
-	pos   *positionRef // shared with the outermost Tx
+	state *txState
+}
+
+// txState is what a transaction shares with its savepoints.
+type txState struct {
+	pos  atomic.Pointer[Position] // once it has been committed
+	lost bool                     // it has ended before its function did
 }
 
 // TxOption configures a transaction. There are none yet.
@@ -30,29 +37,24 @@ type TxOption interface{ txOption() }
 // The context that fn is given belongs to the transaction: using db with it is
 // ErrInTx, because db would wait for itself.
 func (db *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error, _ ...TxOption) error {
-	return db.transaction(ctx, func(c *conn, pos *positionRef) error {
-		tx := &Tx{db: db, c: c, done: new(atomic.Bool), pos: pos}
+	return db.transaction(ctx, func(c *conn, state *txState) error {
+		tx := &Tx{db: db, c: c, done: new(atomic.Bool), state: state}
 		defer tx.done.Store(true)
 		return fn(changelog.WithTx(ctx, db.generation), tx)
 	})
 }
 
 func (db *DB) writing(ctx context.Context, _ bool, fn func(c *conn) error) error {
-	return db.transaction(ctx, func(c *conn, _ *positionRef) error { return fn(c) })
+	return db.transaction(ctx, func(c *conn, _ *txState) error { return fn(c) })
 }
 
 // transaction runs fn between BEGIN IMMEDIATE and COMMIT on the writing
 // connection.
-func (db *DB) transaction(ctx context.Context, fn func(*conn, *positionRef) error) (err error) {
-	if err := db.take(ctx, db.write); err != nil {
+func (db *DB) transaction(ctx context.Context, fn func(*conn, *txState) error) (err error) {
+	if err := db.takeWriter(ctx); err != nil {
 		return err
 	}
 	defer func() { db.write <- struct{}{} }()
-	if db.writer == nil {
-		if db.writer, err = connect(ctx, db.o.Writer); err != nil {
-			return fmt.Errorf("open the writing connection again: %w", err)
-		}
-	}
 	c := db.writer
 	if err := db.begin(ctx, c); err != nil {
 		return err
@@ -63,11 +65,17 @@ func (db *DB) transaction(ctx context.Context, fn func(*conn, *positionRef) erro
 			err = also(err, db.rollback(ctx))
 		}
 	}()
-	var pos positionRef
-	if err := fn(c, &pos); err != nil {
+	var state txState
+	if err := fn(c, &state); err != nil {
 		return err
 	}
-	if err := db.commit(ctx, c, &pos); err != nil {
+	if state.lost {
+		return ErrTxLost
+	}
+	if err := c.closeRows(); err != nil {
+		return err
+	}
+	if err := db.commit(ctx, c, &state); err != nil {
 		return err
 	}
 	committed = true
@@ -76,29 +84,77 @@ func (db *DB) transaction(ctx context.Context, fn func(*conn, *positionRef) erro
 	return nil
 }
 
-// busyAttempts bounds how often a busy database is asked again when the
-// context has no deadline; each attempt waits for the connection's own timeout.
-const busyAttempts = 12
+// takeWriter waits for the right to write, and opens the writing connection
+// again if it was thrown away.
+func (db *DB) takeWriter(ctx context.Context) (err error) {
+	if err := db.enter(ctx); err != nil {
+		return err
+	}
+	if err := db.take(ctx, db.write); err != nil {
+		return err
+	}
+	if db.writer == nil {
+		if db.writer, err = connect(ctx, db.o.Writer); err != nil {
+			db.write <- struct{}{}
+			return fmt.Errorf("open the writing connection again: %w", err)
+		}
+	}
+	return nil
+}
+
+const (
+	// busyLimit bounds the wait for other processes when the context has no
+	// deadline.
+	busyLimit = time.Minute
+	// busyPoll is how long SQLite waits by itself: it does not see a context
+	// end meanwhile.
+	busyPoll = 50 * time.Millisecond
+)
 
 // begin waits for other processes to finish their writes.
 func (db *DB) begin(ctx context.Context, c *conn) error {
-	for i := 1; ; i++ {
+	err := db.patient(ctx, c, func() error {
 		_, err := c.exec(quiet(ctx), "BEGIN IMMEDIATE", nil)
-		if err == nil {
-			return nil
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	return nil
+}
+
+// patient runs fn again and again while another process holds the database.
+func (db *DB) patient(ctx context.Context, c *conn, fn func() error) error {
+	if !c.impatient {
+		set := fmt.Sprintf("PRAGMA busy_timeout = %d", busyPoll.Milliseconds())
+		if _, err := c.one(quiet(ctx), set, nil); err != nil {
+			return err
 		}
-		if !db.o.IsBusy(err) || i == busyAttempts {
-			return fmt.Errorf("begin: %w", err)
+		c.impatient = true
+	}
+	var limit time.Time
+	for {
+		err := fn()
+		if err == nil || !db.o.IsBusy(err) {
+			return err
 		}
-		if cerr := ctx.Err(); cerr != nil {
-			return fmt.Errorf("begin: %w: %w", cerr, err)
+		if limit.IsZero() {
+			limit = time.Now().Add(busyLimit)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("another process holds the database: %w: %w", ctx.Err(), err)
+		case <-time.After(time.Millisecond):
+		}
+		if time.Now().After(limit) {
+			return fmt.Errorf("another process has held the database for %v: %w", busyLimit, err)
 		}
 	}
 }
 
 // commit appends the mark that makes the transaction's end visible in the log,
 // and commits.
-func (db *DB) commit(ctx context.Context, c *conn, pos *positionRef) error {
+func (db *DB) commit(ctx context.Context, c *conn, state *txState) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -120,9 +176,9 @@ func (db *DB) commit(ctx context.Context, c *conn, pos *positionRef) error {
 		p.Sequence, _ = row[0].(int64)
 	}
 	if _, err := c.exec(quiet(ctx), "COMMIT", nil); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return fmt.Errorf("commit: %w", db.deferred(err))
 	}
-	pos.Store(&p)
+	state.pos.Store(&p)
 	return nil
 }
 
@@ -131,7 +187,10 @@ func (db *DB) commit(ctx context.Context, c *conn, pos *positionRef) error {
 func (db *DB) rollback(ctx context.Context) error {
 	db.metrics.rollbacks.Add(1)
 	c := db.writer
-	_, err := c.exec(quiet(ctx), "ROLLBACK", nil)
+	err := c.closeRows()
+	if err == nil {
+		_, err = c.exec(quiet(ctx), "ROLLBACK", nil)
+	}
 	if err == nil || c.idle(ctx) {
 		return nil // SQLite rolls some errors back by itself
 	}
@@ -154,36 +213,65 @@ func quiet(ctx context.Context) context.Context { return context.WithoutCancel(c
 
 func (tx *Tx) base() *DB { return tx.db }
 
-func (tx *Tx) reader(ctx context.Context) (*conn, func() error, error) {
-	if tx.done.Load() {
-		return nil, nil, ErrTxDone
+// enter refuses a transaction that has ended.
+func (tx *Tx) enter(ctx context.Context) error {
+	switch {
+	case tx.done.Load():
+		return ErrTxDone
+	case tx.state.lost:
+		return ErrTxLost
 	}
-	return tx.c, func() error { return nil }, ctx.Err()
+	return ctx.Err()
+}
+
+// look finds out whether the transaction is still open after a statement that
+// returned err. SQLite ends it on some errors: an interrupted write, a full
+// disk, a trigger with RAISE(ROLLBACK). What its function did afterwards would
+// be stored statement by statement.
+func (tx *Tx) look(ctx context.Context, err error) {
+	open, known := tx.c.open()
+	if !known {
+		open = err == nil || !tx.c.idle(ctx)
+	}
+	tx.state.lost = tx.state.lost || !open
+}
+
+func (tx *Tx) reader(ctx context.Context, _ bool) (*conn, func() error, error) {
+	if err := tx.enter(ctx); err != nil {
+		return nil, nil, err
+	}
+	return tx.c, func() error {
+		if tx.done.Load() {
+			return nil // a loop that was left open: the connection is somebody else's now
+		}
+		if tx.look(ctx, nil); tx.state.lost {
+			return ErrTxLost
+		}
+		return nil
+	}, nil
 }
 
 func (tx *Tx) writing(ctx context.Context, many bool, fn func(c *conn) error) error {
-	if tx.done.Load() {
-		return ErrTxDone
-	}
-	if err := ctx.Err(); err != nil {
+	if err := tx.enter(ctx); err != nil {
 		return err
 	}
-	if !many {
-		return fn(tx.c)
+	if many {
+		return tx.savepoint(ctx, func() error { return fn(tx.c) })
 	}
-	return tx.savepoint(ctx, func() error { return fn(tx.c) })
+	err := fn(tx.c)
+	if err != nil {
+		tx.look(ctx, err)
+	}
+	return err
 }
 
 // Tx runs fn in a savepoint: when fn returns an error or panics, what it did
 // is undone and the outer transaction goes on as its own function decides.
 func (tx *Tx) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	if tx.done.Load() {
-		return ErrTxDone
-	}
-	if err := ctx.Err(); err != nil {
+	if err := tx.enter(ctx); err != nil {
 		return err
 	}
-	inner := &Tx{db: tx.db, c: tx.c, depth: tx.depth + 1, done: new(atomic.Bool), pos: tx.pos}
+	inner := &Tx{db: tx.db, c: tx.c, depth: tx.depth + 1, done: new(atomic.Bool), state: tx.state}
 	defer inner.done.Store(true)
 	return tx.savepoint(ctx, func() error { return fn(ctx, inner) })
 }
@@ -200,6 +288,9 @@ func (tx *Tx) savepoint(ctx context.Context, fn func() error) (err error) {
 		if kept {
 			return
 		}
+		if tx.look(ctx, err); tx.state.lost {
+			return // with all its savepoints
+		}
 		_, rerr := tx.c.exec(quiet(ctx), "ROLLBACK TO "+name, nil)
 		if rerr == nil {
 			_, rerr = tx.c.exec(quiet(ctx), "RELEASE "+name, nil)
@@ -209,7 +300,7 @@ func (tx *Tx) savepoint(ctx context.Context, fn func() error) (err error) {
 	if err := fn(); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
+	if err := tx.enter(ctx); err != nil {
 		return err
 	}
 	if _, err := tx.c.exec(quiet(ctx), "RELEASE "+name, nil); err != nil {
@@ -222,7 +313,7 @@ func (tx *Tx) savepoint(ctx context.Context, fn func() error) (err error) {
 // Position is where the transaction ended in the change log. It is zero until
 // the outermost transaction has been committed.
 func (tx *Tx) Position() Position {
-	if p := tx.pos.Load(); p != nil {
+	if p := tx.state.pos.Load(); p != nil {
 		return *p
 	}
 	return Position{}
@@ -240,7 +331,7 @@ type ReadTx struct {
 // ReadTx runs fn in a read transaction. It does not wait for writers, and they
 // do not wait for it.
 func (db *DB) ReadTx(ctx context.Context, fn func(ctx context.Context, tx *ReadTx) error) (err error) {
-	c, release, err := db.reader(ctx)
+	c, release, err := db.reader(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -249,7 +340,11 @@ func (db *DB) ReadTx(ctx context.Context, fn func(ctx context.Context, tx *ReadT
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer func() {
-		if _, rerr := c.exec(quiet(ctx), "ROLLBACK", nil); rerr != nil {
+		rerr := c.closeRows()
+		if rerr == nil {
+			_, rerr = c.exec(quiet(ctx), "ROLLBACK", nil)
+		}
+		if rerr != nil {
 			err = also(err, fmt.Errorf("end the read transaction: %w", rerr))
 		}
 	}()
@@ -264,12 +359,9 @@ func (db *DB) ReadTx(ctx context.Context, fn func(ctx context.Context, tx *ReadT
 
 func (tx *ReadTx) base() *DB { return tx.db }
 
-func (tx *ReadTx) reader(ctx context.Context) (*conn, func() error, error) {
+func (tx *ReadTx) reader(ctx context.Context, _ bool) (*conn, func() error, error) {
 	if tx.done.Load() {
 		return nil, nil, ErrTxDone
 	}
 	return tx.c, func() error { return nil }, ctx.Err()
 }
-
-// positionRef is the position of a transaction once it has been committed.
-type positionRef struct{ atomic.Pointer[Position] }

@@ -3,6 +3,7 @@ package orm
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/driftdb/driftdb/schema"
 )
@@ -64,8 +65,13 @@ func writeSets[M any](t *text, sets []Set[M]) {
 			t.fail(s.err)
 		}
 		name := schema.QuoteIdent(s.col.name)
-		if s.sql == "" {
-			t.fail(errors.New("a zero Set sets nothing"))
+		if s.sql == "" || s.col.name == "" {
+			t.fail(errNoCol)
+		}
+		for _, before := range sets[:i] {
+			if before.col == s.col { // SQLite would take the last without a word
+				t.fail(fmt.Errorf("%s.%s is set twice", s.col.table, s.col.name))
+			}
 		}
 		t.WriteString(name + " = " + s.sql)
 		if s.self {

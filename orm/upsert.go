@@ -18,6 +18,7 @@ type UpsertOption[M any] interface {
 // conflict is what happens to a row that is there already.
 type conflict[M any] struct {
 	nothing bool
+	chosen  bool // what is updated was said, if nothing
 	only    []ref
 	sets    []Set[M]
 }
@@ -37,16 +38,23 @@ func DoNothing[M any]() UpsertOption[M] {
 // the row that was to be inserted.
 func UpdateOnly[M any](cols ...Column[M]) UpsertOption[M] {
 	return upsertOption[M](func(c *conflict[M]) {
+		c.chosen = true
 		for _, col := range cols {
-			c.only = append(c.only, col.ref())
+			var r ref
+			if col != nil {
+				r = col.ref()
+			}
+			c.only = append(c.only, r)
 		}
 	})
 }
 
 // UpdateSet updates a row that is there with these setters.
 func UpdateSet[M any](sets ...Set[M]) UpsertOption[M] {
-	return upsertOption[M](func(c *conflict[M]) { c.sets = append(c.sets, sets...) })
+	return upsertOption[M](func(c *conflict[M]) { c.chosen, c.sets = true, append(c.sets, sets...) })
 }
+
+var errNoOption = errors.New("an option is nil")
 
 func errNullKey(index string) error {
 	return fmt.Errorf("a column of the key %s is NULL: the row has no such key", index)
@@ -66,9 +74,12 @@ func (m *model[M]) upsert(ctx context.Context, w Writer, row *M, key []string, o
 	}
 	var c conflict[M]
 	for _, o := range opts {
+		if o == nil {
+			return errNoOption
+		}
 		o.apply(&c)
 	}
-	s := m.insertText([]M{filled}, mask)
+	s := m.insertText([]M{filled}, nil, mask)
 	s.WriteString(" ON CONFLICT (")
 	for i, k := range key {
 		if i > 0 {
@@ -103,7 +114,7 @@ func (m *model[M]) upsert(ctx context.Context, w Writer, row *M, key []string, o
 // it.
 func (m *model[M]) conflictSets(s *text, w Writer, key []string, c *conflict[M]) {
 	columns := c.only
-	if columns == nil && c.sets == nil {
+	if !c.chosen {
 		for _, col := range m.schema.Columns {
 			if !slices.Contains(key, col.Name) && !slices.Contains(m.schema.Key, col.Name) && col.Name != m.created {
 				columns = append(columns, ref{m.schema.Name, col.Name})
