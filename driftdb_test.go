@@ -256,3 +256,33 @@ func TestBatchesAreReadable(t *testing.T) {
 	}
 	is.Equal(strings.TrimSpace(string(out)), "alice")
 }
+
+// TestOpenRefusesFilesThatAreNotOurs, and leaves them as they are.
+func TestOpenRefusesFilesThatAreNotOurs(t *testing.T) {
+	is := is.New(t)
+	dir := t.TempDir()
+	text := filepath.Join(dir, "letter.txt")
+	is.NoErr(os.WriteFile(text, []byte(strings.Repeat("Dear Sir or Madam, ", 100)), 0o600))
+	_, err := driftdb.Open(t.Context(), text, basic.Schema, driftdb.Options{})
+	is.True(err != nil && strings.Contains(err.Error(), "not a database") && strings.Contains(err.Error(), text))
+	left, err := os.ReadFile(text)
+	is.NoErr(err)
+	is.Equal(len(left), 1900)
+
+	newer := filepath.Join(dir, "newer.sqlite")
+	db, err := driftdb.Open(t.Context(), newer, basic.Schema, driftdb.Options{})
+	is.NoErr(err)
+	_, err = db.SQL().Exec(`UPDATE _driftdb_meta SET value = '99' WHERE key = 'format'`)
+	is.NoErr(err)
+	is.NoErr(db.Close())
+	_, err = driftdb.Open(t.Context(), newer, basic.Schema, driftdb.Options{})
+	is.True(err != nil && strings.Contains(err.Error(), "use a newer version of the program"))
+
+	if os.Geteuid() == 0 {
+		t.Skip("root may write into read-only directories")
+	}
+	locked := filepath.Join(dir, "locked")
+	is.NoErr(os.Mkdir(locked, 0o500))
+	_, err = driftdb.Open(t.Context(), filepath.Join(locked, "a.sqlite"), basic.Schema, driftdb.Options{})
+	is.True(errors.Is(err, os.ErrPermission))
+}

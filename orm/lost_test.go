@@ -29,8 +29,8 @@ func TestTransactionsThatSQLiteEnds(t *testing.T) {
 		return users.Create(ctx, tx, &basic.User{Name: "poison", Email: "p", Nick: "p", Active: true})
 	}
 	interrupted := func(_ context.Context, tx *orm.Tx) error {
-		ctx, cancel := context.WithCancel(ctx)
-		go cancel()
+		ctx, cancel := context.WithTimeout(ctx, running)
+		defer cancel()
 		_, err := users.Where(users.Name.Eq("a")).Update(ctx, tx, users.Score.SetSQL("("+endless+")"))
 		return err
 	}
