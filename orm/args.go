@@ -117,11 +117,11 @@ func FillUUID7[T ~string](f *Fill, id *T) { fillUUID(f, id, uuid.NewV7) }
 // FillUUID4 gives a zero id a new random UUID.
 func FillUUID4[T ~string](f *Fill, id *T) { fillUUID(f, id, uuid.NewRandom) }
 
-func fillUUID[T ~string](f *Fill, id *T, make func() (uuid.UUID, error)) {
+func fillUUID[T ~string](f *Fill, id *T, fresh func() (uuid.UUID, error)) {
 	if *id != "" {
 		return
 	}
-	u, err := make()
+	u, err := fresh()
 	if err != nil {
 		f.err = errors.Join(f.err, fmt.Errorf("make an id: %w", err))
 		return

@@ -306,8 +306,8 @@ func (t *text) in(n *node, op, empty string) {
 	}
 	t.column(n.col)
 	t.WriteString(op)
-	_, real := n.args[0].(float64) // has no exact form in JSON
-	if len(n.args) > inMax && !real {
+	_, fraction := n.args[0].(float64) // has no exact form in JSON
+	if len(n.args) > inMax && !fraction {
 		t.inMany(n.args)
 		return
 	}

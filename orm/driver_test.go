@@ -34,7 +34,11 @@ func (d plainDriver) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return plainConn{dc.(driver.ConnPrepareContext), dc.(driver.ExecerContext), dc.(driver.QueryerContext), dc, d.refuse}, nil
+	c := plainConn{Conn: dc, refuse: d.refuse}
+	c.ConnPrepareContext, _ = dc.(driver.ConnPrepareContext)
+	c.ExecerContext, _ = dc.(driver.ExecerContext)
+	c.QueryerContext, _ = dc.(driver.QueryerContext)
+	return c, nil
 }
 
 func (c plainConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
@@ -90,13 +94,13 @@ func TestTheWriterIsThrownAway(t *testing.T) {
 	fail() // and Close has no writer to close
 }
 
-// TestSteps: whatever statement of a transaction fails, nothing of it stays and
+// TestEveryStepOfATransactionFails: whatever statement of a transaction fails, nothing of it stays and
 // the writer works.
 func TestEveryStepOfATransactionFails(t *testing.T) {
 	is := is.New(t)
 	ctx := t.Context()
 	left := -1
-	db := openPlain(t, func(query string) error {
+	db := openPlain(t, func(string) error {
 		if left--; left == -1 {
 			return errRefused
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/driftdb/driftdb/orm"
 )
 
-// memory opens a private database with a few users.
-func memory(ctx context.Context, names ...string) *orm.DB {
+// memory opens a private database with a few users; done closes it.
+func memory(ctx context.Context, names ...string) (db *orm.DB, done func()) {
 	db, err := driftdb.Open(ctx, driftdb.Memory, basic.Schema, driftdb.Options{})
 	if err != nil {
 		log.Fatal(err)
@@ -24,13 +24,17 @@ func memory(ctx context.Context, names ...string) *orm.DB {
 	if err := basic.Users.CreateMany(ctx, db, all); err != nil {
 		log.Fatal(err)
 	}
-	return db
+	return db, func() {
+		if err := db.Close(); err != nil {
+			log.Fatal(err)
+		}
+	}
 }
 
 func ExampleTable_Create() {
 	ctx := context.Background()
-	db := memory(ctx)
-	defer db.Close()
+	db, done := memory(ctx)
+	defer done()
 
 	u := basic.User{Name: "Alice", Email: "alice@example.com", Age: new(30)}
 	if err := basic.Users.Create(ctx, db, &u); err != nil {
@@ -42,8 +46,8 @@ func ExampleTable_Create() {
 
 func ExampleTable_CreateMany() {
 	ctx := context.Background()
-	db := memory(ctx)
-	defer db.Close()
+	db, done := memory(ctx)
+	defer done()
 
 	teams := []basic.Team{{Name: "red"}, {Name: "blue"}}
 	err := basic.Teams.CreateMany(ctx, db, teams)
@@ -59,8 +63,8 @@ func ExampleTable_CreateMany() {
 
 func ExampleTable_Find() {
 	ctx := context.Background()
-	db := memory(ctx)
-	defer db.Close()
+	db, done := memory(ctx)
+	defer done()
 
 	u := basic.User{Name: "Alice", Email: "alice@example.com"}
 	if err := basic.Users.Create(ctx, db, &u); err != nil {
@@ -81,8 +85,8 @@ func ExampleTable_Find() {
 
 func ExampleTable_Where() {
 	ctx := context.Background()
-	db := memory(ctx, "ann", "bob", "cid", "dan")
-	defer db.Close()
+	db, done := memory(ctx, "ann", "bob", "cid", "dan")
+	defer done()
 
 	U := basic.Users
 	list, err := U.Where(U.Age.Gte(30), orm.Or(U.Name.HasPrefix("b"), U.Name.In("cid", "dan"))).
@@ -101,8 +105,8 @@ func ExampleTable_Where() {
 
 func ExampleTable_Update() {
 	ctx := context.Background()
-	db := memory(ctx, "ann", "bob")
-	defer db.Close()
+	db, done := memory(ctx, "ann", "bob")
+	defer done()
 
 	U := basic.Users
 	ann, err := U.ByEmail.Find(ctx, db, "ann@example.com")
@@ -123,8 +127,8 @@ func ExampleTable_Update() {
 
 func ExampleUnique_Upsert() {
 	ctx := context.Background()
-	db := memory(ctx, "ann")
-	defer db.Close()
+	db, done := memory(ctx, "ann")
+	defer done()
 
 	U := basic.Users
 	u := basic.User{Name: "Ann Smith", Email: "ann@example.com", Nick: "other"}
@@ -138,8 +142,8 @@ func ExampleUnique_Upsert() {
 
 func ExampleUnique_Violated() {
 	ctx := context.Background()
-	db := memory(ctx, "ann")
-	defer db.Close()
+	db, done := memory(ctx, "ann")
+	defer done()
 
 	err := basic.Users.Create(ctx, db, &basic.User{Name: "Other", Email: "ann@example.com"})
 	if basic.Users.ByEmail.Violated(err) {
@@ -153,8 +157,8 @@ func ExampleUnique_Violated() {
 
 func ExampleDB_Tx() {
 	ctx := context.Background()
-	db := memory(ctx, "ann", "bob")
-	defer db.Close()
+	db, done := memory(ctx, "ann", "bob")
+	defer done()
 
 	U := basic.Users
 	errPoor := errors.New("not enough")
@@ -183,8 +187,8 @@ func ExampleDB_Tx() {
 
 func ExampleQuery_Each() {
 	ctx := context.Background()
-	db := memory(ctx, "ann", "bob", "cid")
-	defer db.Close()
+	db, done := memory(ctx, "ann", "bob", "cid")
+	defer done()
 
 	U := basic.Users
 	for u, err := range U.Where().OrderBy(U.Name.Asc()).Each(ctx, db) {
@@ -203,8 +207,8 @@ func ExampleQuery_Each() {
 
 func ExampleRawAll() {
 	ctx := context.Background()
-	db := memory(ctx, "ann", "bob", "cid")
-	defer db.Close()
+	db, done := memory(ctx, "ann", "bob", "cid")
+	defer done()
 
 	type row struct {
 		Decade int

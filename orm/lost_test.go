@@ -52,7 +52,7 @@ func TestTransactionsThatSQLiteEnds(t *testing.T) {
 			_, err := db.SQL().Exec(rollbackTrigger)
 			is.NoErr(err)
 			err = db.Tx(ctx, func(ctx context.Context, tx *orm.Tx) error {
-				is.NoErr(tx.Tx(ctx, func(ctx context.Context, tx *orm.Tx) error {
+				is.NoErr(tx.Tx(ctx, func(_ context.Context, tx *orm.Tx) error {
 					addUser(t, tx, "a")
 					return nil
 				}))

@@ -111,10 +111,10 @@ func TestConditionsThatAreConstant(t *testing.T) {
 		cond C
 		want int64
 	}{
-		"not zero": {orm.Not(C{}), 0}, "not and": {orm.Not(orm.And[basic.User]()), 0}, "not not in": {orm.Not(users.Name.NotIn()), 0},
+		"not zero": {orm.Not(C{}), 0}, "not and": {orm.Not(orm.And[basic.User]()), 0}, "not (not in)": {orm.Not(users.Name.NotIn()), 0},
 		"not or": {orm.Not(orm.Or[basic.User]()), 2}, "not in": {orm.Not(users.Name.In()), 2},
 		"not (in and x)": {orm.Not(orm.And(users.Name.In(), users.Name.Eq("ann"))), 2},
-		"not not zero":   {orm.Not(orm.Not(C{})), 2}, "or not in": {orm.Or(orm.Not(users.Name.In()), users.Name.Eq("ann")), 2},
+		"not (not zero)": {orm.Not(orm.Not(C{})), 2}, "or not in": {orm.Or(orm.Not(users.Name.In()), users.Name.Eq("ann")), 2},
 		"and not zero": {orm.And(orm.Not(C{}), users.Name.Eq("ann")), 0},
 	} {
 		n, err := users.Count(ctx, db, c.cond)

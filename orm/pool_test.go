@@ -33,7 +33,7 @@ func TestLoopsDoNotWaitForEachOther(t *testing.T) {
 				for _, err := range users.Where().Each(ctx, db) {
 					is.NoErr(err)
 				}
-				is.NoErr(db.ReadTx(ctx, func(ctx context.Context, tx *orm.ReadTx) error {
+				is.NoErr(db.ReadTx(ctx, func(ctx context.Context, _ *orm.ReadTx) error {
 					_, err := users.Count(ctx, db)
 					is.NoErr(err)
 					for _, err := range orm.RawEach[string](ctx, db, "SELECT name FROM users") {

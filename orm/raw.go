@@ -113,10 +113,11 @@ func rawEach[T any](ctx context.Context, r Reader, loop bool, query string, args
 	}
 }
 
-var (
-	timeType    = reflect.TypeFor[time.Time]()
-	scannerType = reflect.TypeFor[sql.Scanner]()
-)
+func isTime(t reflect.Type) bool { return t == reflect.TypeFor[time.Time]() }
+
+func isScanner(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[sql.Scanner]())
+}
 
 // rawPlan has the path of fields for each column; an empty path is the value
 // itself.
@@ -126,7 +127,7 @@ func planRaw(t reflect.Type, columns []string) (rawPlan, error) {
 	if t.Kind() == reflect.Interface {
 		return nil, errors.New("an interface cannot hold a row: use a struct")
 	}
-	if t.Kind() != reflect.Struct || t == timeType || reflect.PointerTo(t).Implements(scannerType) {
+	if t.Kind() != reflect.Struct || isTime(t) || isScanner(t) {
 		if len(columns) != 1 {
 			return nil, fmt.Errorf("the query returns %d columns, a %s holds one: use a struct", len(columns), t)
 		}
@@ -216,7 +217,7 @@ func setRaw(dst reflect.Value, v driver.Value) error {
 		dst.Set(reflect.New(dst.Type().Elem()))
 		return setRaw(dst.Elem(), v)
 	}
-	if scanner, ok := dst.Addr().Interface().(sql.Scanner); ok {
+	if scanner, ok := reflect.TypeAssert[sql.Scanner](dst.Addr()); ok {
 		return scanner.Scan(v)
 	}
 	if dst.Kind() == reflect.Interface && dst.NumMethod() == 0 {
@@ -243,7 +244,7 @@ func setRaw(dst reflect.Value, v driver.Value) error {
 	case bool: // of a column declared BOOLEAN
 		return setInt(dst, boolean(x))
 	case time.Time: // of a column declared DATETIME
-		if dst.Type() == timeType {
+		if isTime(dst.Type()) {
 			dst.Set(reflect.ValueOf(x))
 			return nil
 		}
@@ -266,7 +267,7 @@ func setAny(dst reflect.Value, v driver.Value) error {
 
 func setInt(dst reflect.Value, n int64) error {
 	switch {
-	case dst.Type() == timeType:
+	case isTime(dst.Type()):
 		return errors.New("an integer is no time.Time: read it into an int64 and use time.UnixMilli, or what the column's unit is")
 	case dst.CanInt() && !dst.OverflowInt(n):
 		dst.SetInt(n)

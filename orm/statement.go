@@ -41,7 +41,7 @@ func skipBlank(s string) string {
 
 // skipComment cuts off the comment that s begins with, if it does.
 func skipComment(s string) string {
-	end := ""
+	var end string
 	switch {
 	case strings.HasPrefix(s, "--"):
 		end = "\n"

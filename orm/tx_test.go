@@ -30,7 +30,7 @@ func TestTxCommitsOrRollsBack(t *testing.T) {
 	ctx := t.Context()
 	db := open(t)
 	var outer *orm.Tx
-	is.NoErr(db.Tx(ctx, func(ctx context.Context, tx *orm.Tx) error {
+	is.NoErr(db.Tx(ctx, func(_ context.Context, tx *orm.Tx) error {
 		outer = tx
 		addUser(t, tx, "a")
 		is.Equal(count(t, tx), int64(1)) // a Tx sees its own rows
@@ -163,7 +163,7 @@ func TestEach(t *testing.T) {
 	}
 	func() {
 		defer func() { is.Equal(recover(), "boom") }()
-		for range users.Where().Each(ctx, db) {
+		for range users.Where().Each(ctx, db) { //nolint:errcheck // panics
 			panic("boom")
 		}
 	}()
@@ -283,7 +283,7 @@ func TestConcurrentUse(t *testing.T) {
 				case 1:
 					_, err = users.All(ctx, db, users.Name.HasPrefix("1"))
 				case 2:
-					for range users.Where().Limit(5).Each(ctx, db) {
+					for range users.Where().Limit(5).Each(ctx, db) { //nolint:errcheck // only begins
 						break
 					}
 				case 3:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/driftdb/driftdb/schema"
 )
@@ -53,7 +54,7 @@ func (m *model[M]) withUpdated(w Writer, sets []Set[M]) []Set[M] {
 	}
 	now := Set[M]{col: ref{m.schema.Name, m.updated}, sql: "?"}
 	now.args = append(now.args, m.unit.encode(w.base().o.Now()))
-	return append(sets[:len(sets):len(sets)], now)
+	return append(slices.Clip(sets), now)
 }
 
 func writeSets[M any](t *text, sets []Set[M]) {
