@@ -10,7 +10,7 @@ import (
 var (
 	// ErrNotFound says that no row matched. errors.Is also finds sql.ErrNoRows
 	// in it.
-	ErrNotFound error = notFound{}
+	ErrNotFound error = notFoundError{}
 
 	// ErrNotUnique says that One found more than one row.
 	ErrNotUnique = errors.New("more than one row matched where one was asked for")
@@ -43,11 +43,11 @@ var (
 	errNoCol   = errors.New("a column, order or setter is a zero value: use those of the table that driftgen wrote, as models.Users.Name")
 )
 
-type notFound struct{}
+type notFoundError struct{}
 
-func (notFound) Error() string { return "not found" }
+func (notFoundError) Error() string { return "not found" }
 
-func (notFound) Is(target error) bool { return target == sql.ErrNoRows }
+func (notFoundError) Is(target error) bool { return target == sql.ErrNoRows }
 
 // ViolationKind is a kind of constraint.
 type ViolationKind int
