@@ -43,6 +43,7 @@ func newUploader(s *Store, m Multipart) *managed {
 
 const (
 	partAttempts  = 4                // of one part; the engine tries the whole again
+	abortAttempts = 4                // of dropping an upload that failed
 	afterDeadline = 20 * time.Second // for what must be done though the context has ended
 )
 
@@ -191,11 +192,24 @@ func wait(ctx context.Context, d time.Duration) error {
 
 // AbortMultipartUpload drops the parts of an upload that failed, also when it
 // failed because its context has ended: the manager would leave them behind,
-// and they cost money.
+// and they cost money. A part that was on its way is stored after an abort, or
+// makes it fail, so it is repeated until the server knows the upload no more;
+// a server that says yes each time is believed in the end.
 func (p *partClient) AbortMultipartUpload(ctx context.Context, in *s3.AbortMultipartUploadInput, opts ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterDeadline)
 	defer cancel()
-	return p.Client.AbortMultipartUpload(ctx, in, opts...)
+	for attempt := 1; ; attempt++ {
+		out, err := p.Client.AbortMultipartUpload(ctx, in, opts...)
+		if a, ok := answerOf(err); ok && a.code == "NoSuchUpload" {
+			return &s3.AbortMultipartUploadOutput{}, nil
+		}
+		if attempt == abortAttempts {
+			return out, err
+		}
+		if waitErr := wait(ctx, backoff(attempt)); waitErr != nil {
+			return out, err
+		}
+	}
 }
 
 // md5Of hashes a body of one part and rewinds it.
