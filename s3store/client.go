@@ -30,7 +30,8 @@ func newClient(ctx context.Context, o Options) (*s3.Client, func(), error) {
 		return nil, nil, err
 	}
 	// A BuildableClient, because the configuration adds AWS_CA_BUNDLE to it.
-	load := []func(*config.LoadOptions) error{config.WithHTTPClient(httpClient)}
+	// No logger: looking for credentials would print to the standard error.
+	load := []func(*config.LoadOptions) error{config.WithHTTPClient(httpClient), config.WithLogger(logging.Nop{})}
 	if o.Region != "" {
 		load = append(load, config.WithRegion(o.Region))
 	}
