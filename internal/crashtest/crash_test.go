@@ -77,7 +77,12 @@ func TestKill(t *testing.T) {
 			t.Fatalf("after kill %d (seed %d): the bucket has %d transfers, the file only %d", i+1, seed, restored, local)
 		}
 	}
-	t.Logf("%d kills: %d transfers committed, %d flushed", kills(t), facts.committed, facts.flushed)
+	snapshots, err := filepath.Glob(filepath.Join(dir, "bucket", "databases", dbName, "nodes", "*", "*", "snapshots", "*"))
+	is.NoErr(err)
+	t.Logf("%d kills: %d transfers committed, %d flushed, %d snapshots", kills(t), facts.committed, facts.flushed, len(snapshots))
+	if kills(t) >= 100 {
+		is.True(len(snapshots) > 0) // kills hit snapshots too
+	}
 	is.True(facts.flushed > 0) // otherwise the test has shown nothing
 }
 
