@@ -4,8 +4,10 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -295,6 +297,9 @@ const (
 	// inMax is how many values an IN lists as parameters. SQLite allows 32,766
 	// in a statement; more values than this go as one.
 	inMax = 2000
+	// argMax is how many parameters a statement has before its lists go as one
+	// value each. What is left of 32,766 is for the padding of the last list.
+	argMax = 30000
 	// inExact is up to which length every list is a statement of its own.
 	inExact = 8
 )
@@ -306,8 +311,7 @@ func (t *text) in(n *node, op, empty string) {
 	}
 	t.column(n.col)
 	t.WriteString(op)
-	_, fraction := n.args[0].(float64) // has no exact form in JSON
-	if len(n.args) > inMax && !fraction {
+	if len(n.args) > inMax || len(t.args)+len(n.args) > argMax {
 		t.inMany(n.args)
 		return
 	}
@@ -322,7 +326,7 @@ func (t *text) in(n *node, op, empty string) {
 	}
 }
 
-// inMany binds the values as one JSON array: integers as they are, the bytes
+// inMany binds the values as one JSON array: numbers as they are, the bytes
 // of everything else in hexadecimal, so that nothing is lost on the way.
 func (t *text) inMany(values []driver.Value) {
 	var b strings.Builder
@@ -332,6 +336,15 @@ func (t *text) inMany(values []driver.Value) {
 		switch x := v.(type) {
 		case int64:
 			fmt.Fprintf(&b, "%d", x)
+		case float64: // 17 digits are exact; JSON has no infinity but what overflows is one
+			switch {
+			case math.IsInf(x, 1):
+				b.WriteString("9e999")
+			case math.IsInf(x, -1):
+				b.WriteString("-9e999")
+			default:
+				b.WriteString(strconv.FormatFloat(x, 'e', 16, 64))
+			}
 		case string:
 			cast = "CAST(unhex(value) AS TEXT)"
 			fmt.Fprintf(&b, `"%x"`, x)

@@ -128,6 +128,25 @@ func (c *conn) exec(ctx context.Context, text string, args []driver.NamedValue) 
 	return x.ExecContext(ctx, args)
 }
 
+// execLong is exec for a statement that may run for long. SQLite forgets an
+// interrupt that comes before the first step of the only running statement, and
+// the driver sends no second one: the statement would run on, for ever if need
+// be. While another one is running SQLite remembers it.
+func (c *conn) execLong(ctx context.Context, text string, args []driver.NamedValue) (_ driver.Result, err error) {
+	if ctx.Done() == nil {
+		return c.exec(ctx, text, args)
+	}
+	awake, err := c.query(quiet(ctx), "SELECT 1 UNION ALL SELECT 2", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = also(err, awake.close()) }()
+	if _, err := awake.next(); err != nil {
+		return nil, err
+	}
+	return c.exec(ctx, text, args)
+}
+
 // rows are the rows of a running statement.
 type rows struct {
 	c    *conn

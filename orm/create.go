@@ -27,8 +27,11 @@ func (m *model[M]) create(ctx context.Context, w Writer, row *M) error {
 			return a.err
 		}
 		err = w.writing(ctx, false, func(c *conn) error {
-			_, err := c.exec(quiet(ctx), m.insert, a.values)
-			return w.base().explain(&m.info, err)
+			res, err := c.exec(quiet(ctx), m.insert, a.values)
+			if err != nil {
+				return w.base().explain(&m.info, err)
+			}
+			return stored(res, 1)
 		})
 	} else {
 		s := m.insertText([]M{filled}, nil, mask)
@@ -85,8 +88,18 @@ func (m *model[M]) returning(ctx context.Context, w Writer, s *text, row *M) err
 	})
 }
 
-// errNothing says that a statement with RETURNING wrote no row.
+// errNothing says that an insert did not write its rows: a trigger of the
+// application can leave one out with RAISE(IGNORE), without an error.
 var errNothing = errors.New("no row was written")
+
+// stored refuses an insert that wrote fewer rows than it was given.
+func stored(res driver.Result, want int) error {
+	n, err := res.RowsAffected()
+	if err == nil && n < int64(want) {
+		return errNothing
+	}
+	return err
+}
 
 // insertText writes an INSERT of rows without the columns of mask. at has their
 // indexes in the caller's slice, for errors; nil for a row alone.
@@ -186,8 +199,11 @@ func (m *model[M]) insertSome(ctx context.Context, db *DB, c *conn, filled []M, 
 		return s.err
 	}
 	if mask == 0 {
-		_, err := c.exec(ctx, s.String(), s.args)
-		return db.explain(&m.info, err)
+		res, err := c.exec(ctx, s.String(), s.args)
+		if err != nil {
+			return db.explain(&m.info, err)
+		}
+		return stored(res, len(at))
 	}
 	s.WriteString(" RETURNING " + m.columns)
 	rs, err := c.query(ctx, s.String(), s.args)
@@ -197,8 +213,13 @@ func (m *model[M]) insertSome(ctx context.Context, db *DB, c *conn, filled []M, 
 	defer func() { err = also(err, rs.close()) }()
 	for i := 0; ; i++ { // SQLite returns the rows in the order they were inserted
 		ok, err := rs.next()
-		if err != nil || !ok {
+		switch {
+		case err != nil:
 			return db.explain(&m.info, err)
+		case !ok && i < len(at): // and none for a row that a trigger ignored: which one is not known
+			return errNothing
+		case !ok:
+			return nil
 		}
 		if err := m.read(rs.dest, &filled[at[i]]); err != nil {
 			return err

@@ -5,6 +5,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/driftdb/driftdb/schema"
@@ -167,13 +169,21 @@ func alter(ctx context.Context, c *conn, t *schema.Table, storedSQL string) (ddl
 		}
 		delete(have.columns, strings.ToLower(col.Name))
 	}
-	for _, extra := range have.columns {
-		fault("column %s is in the file but not in the model %s", extra.name, t.Model)
+	for _, extra := range slices.Sorted(maps.Keys(have.columns)) {
+		fault("column %s is in the file but not in the model %s", have.columns[extra].name, t.Model)
 	}
 	for _, f := range t.ForeignKeys {
-		if !have.references(f) && !adds(ddl, f.Columns) {
+		known := have.references(f)
+		delete(have.keys, keyOf(f))
+		if !known && !adds(ddl, f.Columns) {
 			fault("the file has no foreign key (%s) to %s as the model says", strings.Join(f.Columns, ", "), f.RefTable)
 		}
+	}
+	for _, extra := range slices.Sorted(maps.Values(have.keys)) {
+		fault("the file has a foreign key %s that the model does not", extra)
+	}
+	if why := unlike(t, storedSQL, ddl); why != "" {
+		fault("%s", why)
 	}
 	for _, check := range t.Checks {
 		if !strings.Contains(storedSQL, schema.QuoteIdent(check.Name)+" CHECK ("+check.Expr+")") && !adds(ddl, []string{check.Column}) {
@@ -204,11 +214,11 @@ type storedColumn struct {
 type storedTable struct {
 	strict  bool
 	columns map[string]storedColumn // by lower-case name
-	keys    map[string]bool         // foreign keys in the form of describe
+	keys    map[string]string       // foreign keys for people, by keyOf
 }
 
 func readColumns(ctx context.Context, c *conn, table string) (t storedTable, err error) {
-	t = storedTable{columns: make(map[string]storedColumn), keys: make(map[string]bool)}
+	t = storedTable{columns: make(map[string]storedColumn), keys: make(map[string]string)}
 	arg := []driver.NamedValue{{Ordinal: 1, Value: table}}
 	err = c.each(ctx, "SELECT name, type, \"notnull\", coalesce(dflt_value, ''), pk FROM pragma_table_xinfo(?)", arg, func(v []driver.Value) error {
 		notNull, _ := v[2].(int64)
@@ -230,22 +240,29 @@ func readColumns(ctx context.Context, c *conn, table string) (t storedTable, err
 	}
 	const foreign = `SELECT "table", group_concat("from", ',' ORDER BY seq), group_concat(coalesce("to", ''), ',' ORDER BY seq), on_delete, on_update FROM pragma_foreign_key_list(?) GROUP BY id`
 	err = c.each(ctx, foreign, arg, func(v []driver.Value) error {
-		t.keys[strings.ToLower(strings.Join([]string{textOf(v[0]), textOf(v[1]), textOf(v[2]), textOf(v[3]), textOf(v[4])}, "|"))] = true
+		key := strings.ToLower(strings.Join([]string{textOf(v[0]), textOf(v[1]), textOf(v[2]), textOf(v[3]), textOf(v[4])}, "|"))
+		t.keys[key] = fmt.Sprintf("(%s) to %s (on delete %s, on update %s)", textOf(v[1]), textOf(v[0]), textOf(v[3]), textOf(v[4]))
 		return nil
 	})
 	return t, err
 }
 
 func (t storedTable) references(f schema.ForeignKey) bool {
+	_, ok := t.keys[keyOf(f)]
+	return ok
+}
+
+// keyOf is a foreign key as the pragma tells it.
+func keyOf(f schema.ForeignKey) string {
 	action := func(a schema.Action) string {
 		if a == "" {
 			return "NO ACTION"
 		}
 		return string(a)
 	}
-	return t.keys[strings.ToLower(strings.Join([]string{
+	return strings.ToLower(strings.Join([]string{
 		f.RefTable, strings.Join(f.Columns, ","), strings.Join(f.RefColumns, ","), action(f.OnDelete), action(f.OnUpdate),
-	}, "|"))]
+	}, "|"))
 }
 
 // differs says how a stored column is not what the model says, "" if it is.

@@ -15,7 +15,7 @@ func (t *info) run(ctx context.Context, w Writer, s *text) (n int64, err error) 
 		return 0, s.err
 	}
 	err = w.writing(ctx, false, func(c *conn) error {
-		res, err := c.exec(ctx, s.String(), s.args)
+		res, err := c.execLong(ctx, s.String(), s.args)
 		if err != nil {
 			return w.base().explain(t, err)
 		}
