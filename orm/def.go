@@ -44,6 +44,12 @@ type Def[M, K any] struct {
 	Updated     string          // column set by every update, "" for none
 	UpdatedUnit Unit
 
+	Clone       func(*M) M      // a deep copy; nil where a plain copy is one
+	Lock        func(*M) *int64 // the field of the version column; nil for none
+	LockCol     string          // the version column, "" for none
+	Deleted     string          // the column that a soft delete sets, "" for none
+	DeletedUnit Unit
+
 	m *model[M]
 }
 
@@ -72,15 +78,29 @@ type info struct {
 	updated  string
 	unit     Unit
 	columns  string // all, quoted, comma separated
+	lockCol  string
+	deleted  string
+	delUnit  Unit
+}
+
+// live is the condition that leaves out rows that were soft deleted, nil for a
+// model without.
+func (t *info) live() *node {
+	if t.deleted == "" {
+		return nil
+	}
+	return &node{op: opNull, col: ref{t.schema.Name, t.deleted}, sql: " IS NULL"}
 }
 
 // model is an info with the functions that know the type.
 type model[M any] struct {
 	info
-	scan func(*Row, *M)
-	bind func(*Args, *M)
-	fill func(*Fill, *M)
-	omit func(*M) uint64
+	scan  func(*Row, *M)
+	bind  func(*Args, *M)
+	fill  func(*Fill, *M)
+	omit  func(*M) uint64
+	clone func(*M) M
+	lock  func(*M) *int64
 }
 
 // model is the same for a table and its unique keys. Package variables are
@@ -93,8 +113,9 @@ func (d *Def[M, K]) model() *model[M] {
 		info: info{
 			schema: d.Schema, selects: d.Select, insert: d.Insert, omitCols: d.OmitCols,
 			created: d.Created, updated: d.Updated, unit: d.UpdatedUnit, columns: columnList(d.Schema),
+			lockCol: d.LockCol, deleted: d.Deleted, delUnit: d.DeletedUnit,
 		},
-		scan: d.Scan, bind: d.Bind, fill: d.Fill, omit: d.Omit,
+		scan: d.Scan, bind: d.Bind, fill: d.Fill, omit: d.Omit, clone: d.Clone, lock: d.Lock,
 	}
 	return d.m
 }

@@ -43,12 +43,19 @@ type Column struct {
 	NotNull bool
 	Default string // SQL text after DEFAULT, "" for none: a literal or a parenthesised expression
 	Collate string // "" is BINARY
+
+	Generated string // SQL expression without its outer parentheses, "" for a stored value
+	Stored    bool   // a generated column is computed on write, not on read
+	NoLog     bool   // the change log and so a restore leave it out
+	Was       string // the column's former name, for migrations; "" for none
 }
 
 // Index is a secondary index; a unique one is also a key of its table.
 type Index struct {
 	Name    string
-	Columns []string
+	Columns []string // names of plain columns; nil when Terms says what is indexed
+	Terms   []string // SQL of each term: expressions, an order; nil for plain columns
+	Where   string   // SQL condition of a partial index, without parentheses; "" for none
 	Unique  bool
 }
 
@@ -70,6 +77,7 @@ type ForeignKey struct {
 	RefColumns []string
 	OnDelete   Action
 	OnUpdate   Action
+	Deferred   bool // checked at COMMIT
 }
 
 // Check is a named CHECK constraint.

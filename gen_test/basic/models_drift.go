@@ -77,19 +77,20 @@ var teamsSchema = schema.Table{
 	Triggers: []schema.Trigger{{Name: "_driftdb_teams_insert", SQL: teamsOnInsert}, {Name: "_driftdb_teams_update", SQL: teamsOnUpdate}, {Name: "_driftdb_teams_delete", SQL: teamsOnDelete}},
 }
 
+var teamsDef = orm.Def[Team, string]{
+	Version: orm.GenVersion1, Schema: &teamsSchema,
+	Select: teamsSelect, Insert: teamsInsert,
+	Scan: scanTeam, Bind: bindTeam, Fill: fillTeam,
+	Key:     func(m *Team) string { return m.ID },
+	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+}
+
 func newTeamsTable() TeamsTable {
-	def := &orm.Def[Team, string]{
-		Version: orm.GenVersion1, Schema: &teamsSchema,
-		Select: teamsSelect, Insert: teamsInsert,
-		Scan: scanTeam, Bind: bindTeam, Fill: fillTeam,
-		Key:     func(m *Team) string { return m.ID },
-		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
-	}
 	return TeamsTable{
-		Table: orm.NewTable(def),
+		Table: orm.NewTable(&teamsDef),
 		ID:    orm.NewStr[Team, string]("teams", "id"),
 		Name:  orm.NewStr[Team, string]("teams", "name"),
-		ByName: orm.NewUnique(def, "teams_name_key", []string{"name"},
+		ByName: orm.NewUnique(&teamsDef, "teams_name_key", []string{"name"},
 			func(m *Team) (string, bool) { return m.Name, true },
 			func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 	}
@@ -336,18 +337,19 @@ var usersSchema = schema.Table{
 	Triggers:    []schema.Trigger{{Name: "_driftdb_users_insert", SQL: usersOnInsert}, {Name: "_driftdb_users_update", SQL: usersOnUpdate}, {Name: "_driftdb_users_delete", SQL: usersOnDelete}},
 }
 
+var usersDef = orm.Def[User, string]{
+	Version: orm.GenVersion1, Schema: &usersSchema,
+	Select: usersSelect, Insert: usersInsert,
+	Scan: scanUser, Bind: bindUser, Fill: fillUser,
+	Key:     func(m *User) string { return m.ID },
+	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+	Omit:    omitUser, OmitCols: []int{7},
+	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
+}
+
 func newUsersTable() UsersTable {
-	def := &orm.Def[User, string]{
-		Version: orm.GenVersion1, Schema: &usersSchema,
-		Select: usersSelect, Insert: usersInsert,
-		Scan: scanUser, Bind: bindUser, Fill: fillUser,
-		Key:     func(m *User) string { return m.ID },
-		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Omit:    omitUser, OmitCols: []int{7},
-		Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
-	}
 	return UsersTable{
-		Table:     orm.NewTable(def),
+		Table:     orm.NewTable(&usersDef),
 		ID:        orm.NewStr[User, string]("users", "id"),
 		CreatedAt: orm.NewTime[User]("users", "created_at", orm.Millisecond),
 		UpdatedAt: orm.NewTime[User]("users", "updated_at", orm.Millisecond),
@@ -360,10 +362,10 @@ func newUsersTable() UsersTable {
 		Seen:      orm.NewNullTime[User]("users", "seen", orm.Millisecond),
 		TeamID:    orm.NewNullStr[User, string]("users", "team_id"),
 		Nick:      orm.NewStr[User, string]("users", "nick"),
-		ByEmail: orm.NewUnique(def, "users_email_key", []string{"email"},
+		ByEmail: orm.NewUnique(&usersDef, "users_email_key", []string{"email"},
 			func(m *User) (string, bool) { return m.Email, true },
 			func(a *orm.Args, k string) { orm.BindStr(a, k) }),
-		ByTeamNick: orm.NewUnique(def, "users_team_nick_key", []string{"team_id", "nick"},
+		ByTeamNick: orm.NewUnique(&usersDef, "users_team_nick_key", []string{"team_id", "nick"},
 			func(m *User) (k UserTeamNickKey, ok bool) {
 				if m.TeamID == nil {
 					return k, false
@@ -644,16 +646,17 @@ var postsSchema = schema.Table{
 	Triggers:    []schema.Trigger{{Name: "_driftdb_posts_insert", SQL: postsOnInsert}, {Name: "_driftdb_posts_update", SQL: postsOnUpdate}, {Name: "_driftdb_posts_delete", SQL: postsOnDelete}},
 }
 
+var postsDef = orm.Def[Post, int64]{
+	Version: orm.GenVersion1, Schema: &postsSchema,
+	Select: postsSelect, Insert: postsInsert,
+	Scan: scanPost, Bind: bindPost, Fill: fillPost,
+	Key:     func(m *Post) int64 { return m.Number },
+	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+}
+
 func newPostsTable() PostsTable {
-	def := &orm.Def[Post, int64]{
-		Version: orm.GenVersion1, Schema: &postsSchema,
-		Select: postsSelect, Insert: postsInsert,
-		Scan: scanPost, Bind: bindPost, Fill: fillPost,
-		Key:     func(m *Post) int64 { return m.Number },
-		BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
-	}
 	return PostsTable{
-		Table:    orm.NewTable(def),
+		Table:    orm.NewTable(&postsDef),
 		Number:   orm.NewNum[Post, int64]("posts", "number"),
 		AuthorID: orm.NewStr[Post, string]("posts", "author_id"),
 		Title:    orm.NewStr[Post, string]("posts", "title"),

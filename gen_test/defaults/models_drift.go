@@ -170,17 +170,18 @@ var settingsSchema = schema.Table{
 	Triggers: []schema.Trigger{{Name: "_driftdb_settings_insert", SQL: settingsOnInsert}, {Name: "_driftdb_settings_update", SQL: settingsOnUpdate}, {Name: "_driftdb_settings_delete", SQL: settingsOnDelete}},
 }
 
+var settingsDef = orm.Def[Setting, string]{
+	Version: orm.GenVersion1, Schema: &settingsSchema,
+	Select: settingsSelect, Insert: settingsInsert,
+	Scan: scanSetting, Bind: bindSetting, Fill: fillSetting,
+	Key:     func(m *Setting) string { return m.ID },
+	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+	Omit:    omitSetting, OmitCols: []int{2, 4, 5, 6, 7, 8, 9, 10, 12, 13},
+}
+
 func newSettingsTable() SettingsTable {
-	def := &orm.Def[Setting, string]{
-		Version: orm.GenVersion1, Schema: &settingsSchema,
-		Select: settingsSelect, Insert: settingsInsert,
-		Scan: scanSetting, Bind: bindSetting, Fill: fillSetting,
-		Key:     func(m *Setting) string { return m.ID },
-		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Omit:    omitSetting, OmitCols: []int{2, 4, 5, 6, 7, 8, 9, 10, 12, 13},
-	}
 	return SettingsTable{
-		Table:   orm.NewTable(def),
+		Table:   orm.NewTable(&settingsDef),
 		ID:      orm.NewStr[Setting, string]("settings", "id"),
 		Retries: orm.NewNum[Setting, int64]("settings", "retries"),
 		Active:  orm.NewBool[Setting]("settings", "active"),

@@ -174,17 +174,18 @@ var shopsSchema = schema.Table{
 	Triggers: []schema.Trigger{{Name: "_driftdb_shops_insert", SQL: shopsOnInsert}, {Name: "_driftdb_shops_update", SQL: shopsOnUpdate}, {Name: "_driftdb_shops_delete", SQL: shopsOnDelete}},
 }
 
+var shopsDef = orm.Def[Shop, string]{
+	Version: orm.GenVersion1, Schema: &shopsSchema,
+	Select: shopsSelect, Insert: shopsInsert,
+	Scan: scanShop, Bind: bindShop, Fill: fillShop,
+	Key:     func(m *Shop) string { return m.ID },
+	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
+}
+
 func newShopsTable() ShopsTable {
-	def := &orm.Def[Shop, string]{
-		Version: orm.GenVersion1, Schema: &shopsSchema,
-		Select: shopsSelect, Insert: shopsInsert,
-		Scan: scanShop, Bind: bindShop, Fill: fillShop,
-		Key:     func(m *Shop) string { return m.ID },
-		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
-	}
 	return ShopsTable{
-		Table:      orm.NewTable(def),
+		Table:      orm.NewTable(&shopsDef),
 		ID:         orm.NewStr[Shop, string]("shops", "id"),
 		CreatedAt:  orm.NewTime[Shop]("shops", "created_at", orm.Millisecond),
 		UpdatedAt:  orm.NewTime[Shop]("shops", "updated_at", orm.Millisecond),
@@ -199,7 +200,7 @@ func newShopsTable() ShopsTable {
 		WorkCity:   orm.NewStr[Shop, string]("shops", "work_city"),
 		AreaWidth:  orm.NewNum[Shop, geo.Meters]("shops", "area_width"),
 		AreaHeight: orm.NewNullNum[Shop, geo.Meters]("shops", "area_height"),
-		ByName: orm.NewUnique(def, "shops_name_key", []string{"name"},
+		ByName: orm.NewUnique(&shopsDef, "shops_name_key", []string{"name"},
 			func(m *Shop) (string, bool) { return m.Name, true },
 			func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 	}

@@ -61,23 +61,24 @@ var ordersSchema = driftschema.Table{
 	Triggers: []driftschema.Trigger{{Name: "_driftdb_order_insert", SQL: ordersOnInsert}, {Name: "_driftdb_order_update", SQL: ordersOnUpdate}, {Name: "_driftdb_order_delete", SQL: ordersOnDelete}},
 }
 
+var ordersDef = driftorm.Def[Order, string]{
+	Version: driftorm.GenVersion1, Schema: &ordersSchema,
+	Select: ordersSelect, Insert: ordersInsert,
+	Scan: scanOrder, Bind: bindOrder, Fill: fillOrder,
+	Key:     func(m *Order) string { return m.Key },
+	BindKey: func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) },
+}
+
 func newOrdersTable() OrdersTable {
-	def := &driftorm.Def[Order, string]{
-		Version: driftorm.GenVersion1, Schema: &ordersSchema,
-		Select: ordersSelect, Insert: ordersInsert,
-		Scan: scanOrder, Bind: bindOrder, Fill: fillOrder,
-		Key:     func(m *Order) string { return m.Key },
-		BindKey: func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) },
-	}
 	return OrdersTable{
-		Table:    driftorm.NewTable(def),
+		Table:    driftorm.NewTable(&ordersDef),
 		Key:      driftorm.NewStr[Order, string]("order", "primary"),
 		CountCol: driftorm.NewNum[Order, int]("order", "count"),
 		Select:   driftorm.NewStr[Order, string]("order", "select"),
 		Odd:      driftorm.NewStr[Order, string]("order", "a`b\"c"),
 		Group:    driftorm.NewNum[Order, int]("order", "total (net), group"),
 		Now:      driftorm.NewTime[Order]("order", "now", driftorm.Millisecond),
-		BySelect: driftorm.NewUnique(def, "order_select_key", []string{"select"},
+		BySelect: driftorm.NewUnique(&ordersDef, "order_select_key", []string{"select"},
 			func(m *Order) (string, bool) { return m.Select, true },
 			func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) }),
 	}
@@ -244,16 +245,17 @@ var personsSchema = driftschema.Table{
 	Triggers: []driftschema.Trigger{{Name: "_driftdb_people_insert", SQL: personsOnInsert}, {Name: "_driftdb_people_update", SQL: personsOnUpdate}, {Name: "_driftdb_people_delete", SQL: personsOnDelete}},
 }
 
+var personsDef = driftorm.Def[person, string]{
+	Version: driftorm.GenVersion1, Schema: &personsSchema,
+	Select: personsSelect, Insert: personsInsert,
+	Scan: scanPerson, Bind: bindPerson, Fill: fillPerson,
+	Key:     func(m *person) string { return m.ID },
+	BindKey: func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) },
+}
+
 func newPersonsTable() personsTable {
-	def := &driftorm.Def[person, string]{
-		Version: driftorm.GenVersion1, Schema: &personsSchema,
-		Select: personsSelect, Insert: personsInsert,
-		Scan: scanPerson, Bind: bindPerson, Fill: fillPerson,
-		Key:     func(m *person) string { return m.ID },
-		BindKey: func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) },
-	}
 	return personsTable{
-		Table:  driftorm.NewTable(def),
+		Table:  driftorm.NewTable(&personsDef),
 		ID:     driftorm.NewStr[person, string]("people", "id"),
 		HTTPIp: driftorm.NewStr[person, string]("people", "http_ip"),
 	}

@@ -76,19 +76,20 @@ var ownersSchema = schema.Table{
 	Triggers: []schema.Trigger{{Name: "_driftdb_owners_insert", SQL: ownersOnInsert}, {Name: "_driftdb_owners_update", SQL: ownersOnUpdate}, {Name: "_driftdb_owners_delete", SQL: ownersOnDelete}},
 }
 
+var ownersDef = orm.Def[Owner, int64]{
+	Version: orm.GenVersion1, Schema: &ownersSchema,
+	Select: ownersSelect, Insert: ownersInsert,
+	Scan: scanOwner, Bind: bindOwner,
+	Key:     func(m *Owner) int64 { return m.ID },
+	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+}
+
 func newOwnersTable() OwnersTable {
-	def := &orm.Def[Owner, int64]{
-		Version: orm.GenVersion1, Schema: &ownersSchema,
-		Select: ownersSelect, Insert: ownersInsert,
-		Scan: scanOwner, Bind: bindOwner,
-		Key:     func(m *Owner) int64 { return m.ID },
-		BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
-	}
 	return OwnersTable{
-		Table: orm.NewTable(def),
+		Table: orm.NewTable(&ownersDef),
 		ID:    orm.NewNum[Owner, int64]("owners", "id"),
 		Slug:  orm.NewStr[Owner, string]("owners", "slug"),
-		BySlug: orm.NewUnique(def, "owners_slug_key", []string{"slug"},
+		BySlug: orm.NewUnique(&ownersDef, "owners_slug_key", []string{"slug"},
 			func(m *Owner) (string, bool) { return m.Slug, true },
 			func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 	}
@@ -297,16 +298,17 @@ var petsSchema = schema.Table{
 	Triggers: []schema.Trigger{{Name: "_driftdb_pets_insert", SQL: petsOnInsert}, {Name: "_driftdb_pets_update", SQL: petsOnUpdate}, {Name: "_driftdb_pets_delete", SQL: petsOnDelete}},
 }
 
+var petsDef = orm.Def[Pet, string]{
+	Version: orm.GenVersion1, Schema: &petsSchema,
+	Select: petsSelect, Insert: petsInsert,
+	Scan: scanPet, Bind: bindPet, Fill: fillPet,
+	Key:     func(m *Pet) string { return m.ID },
+	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+}
+
 func newPetsTable() PetsTable {
-	def := &orm.Def[Pet, string]{
-		Version: orm.GenVersion1, Schema: &petsSchema,
-		Select: petsSelect, Insert: petsInsert,
-		Scan: scanPet, Bind: bindPet, Fill: fillPet,
-		Key:     func(m *Pet) string { return m.ID },
-		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
-	}
 	return PetsTable{
-		Table:    orm.NewTable(def),
+		Table:    orm.NewTable(&petsDef),
 		ID:       orm.NewStr[Pet, string]("pets", "id"),
 		OwnerID:  orm.NewNum[Pet, int64]("pets", "owner_id"),
 		FriendID: orm.NewNullNum[Pet, int64]("pets", "friend_id"),
@@ -518,16 +520,17 @@ var visitsSchema = schema.Table{
 	Triggers: []schema.Trigger{{Name: "_driftdb_visits_insert", SQL: visitsOnInsert}, {Name: "_driftdb_visits_update", SQL: visitsOnUpdate}, {Name: "_driftdb_visits_delete", SQL: visitsOnDelete}},
 }
 
+var visitsDef = orm.Def[Visit, VisitKey]{
+	Version: orm.GenVersion1, Schema: &visitsSchema,
+	Select: visitsSelect, Insert: visitsInsert,
+	Scan: scanVisit, Bind: bindVisit,
+	Key:     func(m *Visit) VisitKey { return VisitKey{PetID: m.PetID, Number: m.Number} },
+	BindKey: func(a *orm.Args, k VisitKey) { orm.BindStr(a, k.PetID); orm.BindNum(a, k.Number) },
+}
+
 func newVisitsTable() VisitsTable {
-	def := &orm.Def[Visit, VisitKey]{
-		Version: orm.GenVersion1, Schema: &visitsSchema,
-		Select: visitsSelect, Insert: visitsInsert,
-		Scan: scanVisit, Bind: bindVisit,
-		Key:     func(m *Visit) VisitKey { return VisitKey{PetID: m.PetID, Number: m.Number} },
-		BindKey: func(a *orm.Args, k VisitKey) { orm.BindStr(a, k.PetID); orm.BindNum(a, k.Number) },
-	}
 	return VisitsTable{
-		Table:  orm.NewTable(def),
+		Table:  orm.NewTable(&visitsDef),
 		PetID:  orm.NewStr[Visit, string]("visits", "pet_id"),
 		Number: orm.NewNum[Visit, int64]("visits", "number"),
 		Reason: orm.NewStr[Visit, string]("visits", "reason"),

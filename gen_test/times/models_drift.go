@@ -127,17 +127,18 @@ var eventsSchema = schema.Table{
 	Triggers: []schema.Trigger{{Name: "_driftdb_events_insert", SQL: eventsOnInsert}, {Name: "_driftdb_events_update", SQL: eventsOnUpdate}, {Name: "_driftdb_events_delete", SQL: eventsOnDelete}},
 }
 
+var eventsDef = orm.Def[Event, int64]{
+	Version: orm.GenVersion1, Schema: &eventsSchema,
+	Select: eventsSelect, Insert: eventsInsert,
+	Scan: scanEvent, Bind: bindEvent, Fill: fillEvent,
+	Key:     func(m *Event) int64 { return m.ID },
+	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+	Created: "made", Updated: "modified", UpdatedUnit: orm.Microsecond,
+}
+
 func newEventsTable() EventsTable {
-	def := &orm.Def[Event, int64]{
-		Version: orm.GenVersion1, Schema: &eventsSchema,
-		Select: eventsSelect, Insert: eventsInsert,
-		Scan: scanEvent, Bind: bindEvent, Fill: fillEvent,
-		Key:     func(m *Event) int64 { return m.ID },
-		BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
-		Created: "made", Updated: "modified", UpdatedUnit: orm.Microsecond,
-	}
 	return EventsTable{
-		Table:    orm.NewTable(def),
+		Table:    orm.NewTable(&eventsDef),
 		ID:       orm.NewNum[Event, int64]("events", "id"),
 		Second:   orm.NewTime[Event]("events", "second", orm.Second),
 		Milli:    orm.NewTime[Event]("events", "milli", orm.Millisecond),
@@ -147,7 +148,7 @@ func newEventsTable() EventsTable {
 		MaybeUS:  orm.NewNullTime[Event]("events", "maybe_us", orm.Microsecond),
 		Made:     orm.NewTime[Event]("events", "made", orm.Microsecond),
 		Modified: orm.NewTime[Event]("events", "modified", orm.Microsecond),
-		ByMaybeUS: orm.NewUnique(def, "events_maybe_us_key", []string{"maybe_us"},
+		ByMaybeUS: orm.NewUnique(&eventsDef, "events_maybe_us_key", []string{"maybe_us"},
 			func(m *Event) (k time.Time, ok bool) {
 				if m.MaybeUS == nil {
 					return k, false

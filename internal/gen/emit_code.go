@@ -36,19 +36,22 @@ func (e emitter) constructor() {
 	if len(times) > 0 {
 		def = append(def, row(times...))
 	}
-	table := []jen.Code{keyed("Table", e.orm("NewTable").Call(jen.Id("def")))}
+	ref := func() *jen.Statement { return jen.Op("&").Id(m.names.lower + "Def") }
+	table := []jen.Code{keyed("Table", e.orm("NewTable").Call(ref()))}
 	for _, col := range m.columns {
 		args := e.withUnit(col, jen.Lit(m.names.table), jen.Lit(col.sql))
 		table = append(table, keyed(col.name, e.orm("New"+col.funcSuffix()).Types(e.typeArgs(col)...).Call(args...)))
 	}
 	for _, u := range m.uniques {
 		table = append(table, keyed(u.by, e.orm("NewUnique").Call(
-			jen.Id("def"), jen.Lit(u.sql), jen.Index().String().Values(texts(u.sqlColumns())...),
+			ref(), jen.Lit(u.sql), jen.Index().String().Values(texts(u.sqlColumns())...),
 			jen.Line().Add(e.uniqueKeyFunc(u)), jen.Line().Add(e.bindKey(u.typ, u.columns)))))
 	}
+	// A variable of its own: relations of other tables refer to it, where
+	// tables that refer to each other would be an initialisation cycle.
 	e.file.Line()
-	e.file.Func().Id("new"+upperFirst(m.names.typ)).Params().Id(m.names.typ).Block(
-		jen.Id("def").Op(":=").Op("&").Add(e.orm("Def").Types(e.model(), e.keyType())).Add(lines(def...)),
+	e.file.Var().Id(m.names.lower + "Def").Op("=").Add(e.orm("Def").Types(e.model(), e.keyType())).Add(lines(def...))
+	e.file.Func().Id("new" + upperFirst(m.names.typ)).Params().Id(m.names.typ).Block(
 		jen.Return(jen.Id(m.names.typ).Add(lines(table...))),
 	)
 }

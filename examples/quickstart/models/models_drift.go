@@ -125,17 +125,18 @@ var packagesSchema = schema.Table{
 	Triggers: []schema.Trigger{{Name: "_driftdb_packages_insert", SQL: packagesOnInsert}, {Name: "_driftdb_packages_update", SQL: packagesOnUpdate}, {Name: "_driftdb_packages_delete", SQL: packagesOnDelete}},
 }
 
+var packagesDef = orm.Def[Package, string]{
+	Version: orm.GenVersion1, Schema: &packagesSchema,
+	Select: packagesSelect, Insert: packagesInsert,
+	Scan: scanPackage, Bind: bindPackage, Fill: fillPackage,
+	Key:     func(m *Package) string { return m.ID },
+	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
+}
+
 func newPackagesTable() PackagesTable {
-	def := &orm.Def[Package, string]{
-		Version: orm.GenVersion1, Schema: &packagesSchema,
-		Select: packagesSelect, Insert: packagesInsert,
-		Scan: scanPackage, Bind: bindPackage, Fill: fillPackage,
-		Key:     func(m *Package) string { return m.ID },
-		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
-	}
 	return PackagesTable{
-		Table:      orm.NewTable(def),
+		Table:      orm.NewTable(&packagesDef),
 		ID:         orm.NewStr[Package, string]("packages", "id"),
 		CreatedAt:  orm.NewTime[Package]("packages", "created_at", orm.Millisecond),
 		UpdatedAt:  orm.NewTime[Package]("packages", "updated_at", orm.Millisecond),
@@ -144,7 +145,7 @@ func newPackagesTable() PackagesTable {
 		Synopsis:   orm.NewStr[Package, string]("packages", "synopsis"),
 		Internal:   orm.NewBool[Package]("packages", "internal"),
 		ImportedBy: orm.NewNum[Package, int64]("packages", "imported_by"),
-		ByPath: orm.NewUnique(def, "packages_path_key", []string{"path"},
+		ByPath: orm.NewUnique(&packagesDef, "packages_path_key", []string{"path"},
 			func(m *Package) (string, bool) { return m.Path, true },
 			func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 	}
@@ -362,24 +363,25 @@ var filesSchema = schema.Table{
 	Triggers:    []schema.Trigger{{Name: "_driftdb_files_insert", SQL: filesOnInsert}, {Name: "_driftdb_files_update", SQL: filesOnUpdate}, {Name: "_driftdb_files_delete", SQL: filesOnDelete}},
 }
 
+var filesDef = orm.Def[File, string]{
+	Version: orm.GenVersion1, Schema: &filesSchema,
+	Select: filesSelect, Insert: filesInsert,
+	Scan: scanFile, Bind: bindFile, Fill: fillFile,
+	Key:     func(m *File) string { return m.ID },
+	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
+}
+
 func newFilesTable() FilesTable {
-	def := &orm.Def[File, string]{
-		Version: orm.GenVersion1, Schema: &filesSchema,
-		Select: filesSelect, Insert: filesInsert,
-		Scan: scanFile, Bind: bindFile, Fill: fillFile,
-		Key:     func(m *File) string { return m.ID },
-		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
-	}
 	return FilesTable{
-		Table:     orm.NewTable(def),
+		Table:     orm.NewTable(&filesDef),
 		ID:        orm.NewStr[File, string]("files", "id"),
 		CreatedAt: orm.NewTime[File]("files", "created_at", orm.Millisecond),
 		UpdatedAt: orm.NewTime[File]("files", "updated_at", orm.Millisecond),
 		PackageID: orm.NewStr[File, string]("files", "package_id"),
 		Name:      orm.NewStr[File, string]("files", "name"),
 		Size:      orm.NewNum[File, int64]("files", "size"),
-		ByPlace: orm.NewUnique(def, "files_place_key", []string{"package_id", "name"},
+		ByPlace: orm.NewUnique(&filesDef, "files_place_key", []string{"package_id", "name"},
 			func(m *File) (FilePlaceKey, bool) { return FilePlaceKey{PackageID: m.PackageID, Name: m.Name}, true },
 			func(a *orm.Args, k FilePlaceKey) { orm.BindStr(a, k.PackageID); orm.BindStr(a, k.Name) }),
 	}
@@ -589,23 +591,24 @@ var importsSchema = schema.Table{
 	Triggers: []schema.Trigger{{Name: "_driftdb_imports_insert", SQL: importsOnInsert}, {Name: "_driftdb_imports_update", SQL: importsOnUpdate}, {Name: "_driftdb_imports_delete", SQL: importsOnDelete}},
 }
 
+var importsDef = orm.Def[Import, string]{
+	Version: orm.GenVersion1, Schema: &importsSchema,
+	Select: importsSelect, Insert: importsInsert,
+	Scan: scanImport, Bind: bindImport, Fill: fillImport,
+	Key:     func(m *Import) string { return m.ID },
+	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
+}
+
 func newImportsTable() ImportsTable {
-	def := &orm.Def[Import, string]{
-		Version: orm.GenVersion1, Schema: &importsSchema,
-		Select: importsSelect, Insert: importsInsert,
-		Scan: scanImport, Bind: bindImport, Fill: fillImport,
-		Key:     func(m *Import) string { return m.ID },
-		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
-		Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
-	}
 	return ImportsTable{
-		Table:     orm.NewTable(def),
+		Table:     orm.NewTable(&importsDef),
 		ID:        orm.NewStr[Import, string]("imports", "id"),
 		CreatedAt: orm.NewTime[Import]("imports", "created_at", orm.Millisecond),
 		UpdatedAt: orm.NewTime[Import]("imports", "updated_at", orm.Millisecond),
 		FromID:    orm.NewStr[Import, string]("imports", "from_id"),
 		ToID:      orm.NewStr[Import, string]("imports", "to_id"),
-		ByEdge: orm.NewUnique(def, "imports_edge_key", []string{"from_id", "to_id"},
+		ByEdge: orm.NewUnique(&importsDef, "imports_edge_key", []string{"from_id", "to_id"},
 			func(m *Import) (ImportEdgeKey, bool) { return ImportEdgeKey{FromID: m.FromID, ToID: m.ToID}, true },
 			func(a *orm.Args, k ImportEdgeKey) { orm.BindStr(a, k.FromID); orm.BindStr(a, k.ToID) }),
 	}

@@ -72,16 +72,17 @@ var accountsSchema = schema.Table{
 	Triggers: []schema.Trigger{{Name: "_driftdb_accounts_insert", SQL: accountsOnInsert}, {Name: "_driftdb_accounts_update", SQL: accountsOnUpdate}, {Name: "_driftdb_accounts_delete", SQL: accountsOnDelete}},
 }
 
+var accountsDef = orm.Def[Account, string]{
+	Version: orm.GenVersion1, Schema: &accountsSchema,
+	Select: accountsSelect, Insert: accountsInsert,
+	Scan: scanAccount, Bind: bindAccount,
+	Key:     func(m *Account) string { return m.Name },
+	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+}
+
 func newAccountsTable() AccountsTable {
-	def := &orm.Def[Account, string]{
-		Version: orm.GenVersion1, Schema: &accountsSchema,
-		Select: accountsSelect, Insert: accountsInsert,
-		Scan: scanAccount, Bind: bindAccount,
-		Key:     func(m *Account) string { return m.Name },
-		BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
-	}
 	return AccountsTable{
-		Table:   orm.NewTable(def),
+		Table:   orm.NewTable(&accountsDef),
 		Name:    orm.NewStr[Account, string]("accounts", "name"),
 		Balance: orm.NewNum[Account, int64]("accounts", "balance"),
 	}
@@ -255,16 +256,17 @@ var transfersSchema = schema.Table{
 	Triggers: []schema.Trigger{{Name: "_driftdb_transfers_insert", SQL: transfersOnInsert}, {Name: "_driftdb_transfers_update", SQL: transfersOnUpdate}, {Name: "_driftdb_transfers_delete", SQL: transfersOnDelete}},
 }
 
+var transfersDef = orm.Def[Transfer, int64]{
+	Version: orm.GenVersion1, Schema: &transfersSchema,
+	Select: transfersSelect, Insert: transfersInsert,
+	Scan: scanTransfer, Bind: bindTransfer,
+	Key:     func(m *Transfer) int64 { return m.N },
+	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+}
+
 func newTransfersTable() TransfersTable {
-	def := &orm.Def[Transfer, int64]{
-		Version: orm.GenVersion1, Schema: &transfersSchema,
-		Select: transfersSelect, Insert: transfersInsert,
-		Scan: scanTransfer, Bind: bindTransfer,
-		Key:     func(m *Transfer) int64 { return m.N },
-		BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
-	}
 	return TransfersTable{
-		Table:  orm.NewTable(def),
+		Table:  orm.NewTable(&transfersDef),
 		N:      orm.NewNum[Transfer, int64]("transfers", "n"),
 		From:   orm.NewStr[Transfer, string]("transfers", "from"),
 		To:     orm.NewStr[Transfer, string]("transfers", "to"),
@@ -424,16 +426,17 @@ var receiptsSchema = schema.Table{
 	Triggers:    []schema.Trigger{{Name: "_driftdb_receipts_insert", SQL: receiptsOnInsert}, {Name: "_driftdb_receipts_update", SQL: receiptsOnUpdate}, {Name: "_driftdb_receipts_delete", SQL: receiptsOnDelete}},
 }
 
+var receiptsDef = orm.Def[Receipt, int64]{
+	Version: orm.GenVersion1, Schema: &receiptsSchema,
+	Select: receiptsSelect, Insert: receiptsInsert,
+	Scan: scanReceipt, Bind: bindReceipt,
+	Key:     func(m *Receipt) int64 { return m.N },
+	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+}
+
 func newReceiptsTable() ReceiptsTable {
-	def := &orm.Def[Receipt, int64]{
-		Version: orm.GenVersion1, Schema: &receiptsSchema,
-		Select: receiptsSelect, Insert: receiptsInsert,
-		Scan: scanReceipt, Bind: bindReceipt,
-		Key:     func(m *Receipt) int64 { return m.N },
-		BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
-	}
 	return ReceiptsTable{
-		Table: orm.NewTable(def),
+		Table: orm.NewTable(&receiptsDef),
 		N:     orm.NewNum[Receipt, int64]("receipts", "n"),
 		Text:  orm.NewStr[Receipt, string]("receipts", "text"),
 	}
