@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// Teams is the table teams, one row per Team.
-var Teams = newTeamsTable()
-
 // TeamsTable has the columns, keys and verbs of the table teams.
 type TeamsTable struct {
 	orm.Table[Team, string]
@@ -85,15 +82,14 @@ var teamsDef = orm.Def[Team, string]{
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
-func newTeamsTable() TeamsTable {
-	return TeamsTable{
-		Table: orm.NewTable(&teamsDef),
-		ID:    orm.NewStr[Team, string]("teams", "id"),
-		Name:  orm.NewStr[Team, string]("teams", "name"),
-		ByName: orm.NewUnique(&teamsDef, "teams_name_key", []string{"name"},
-			func(m *Team) (string, bool) { return m.Name, true },
-			func(a *orm.Args, k string) { orm.BindStr(a, k) }),
-	}
+// Teams is the table teams, one row per Team.
+var Teams = TeamsTable{
+	Table: orm.NewTable(&teamsDef),
+	ID:    orm.NewStr[Team, string]("teams", "id"),
+	Name:  orm.NewStr[Team, string]("teams", "name"),
+	ByName: orm.NewUnique(&teamsDef, "teams_name_key", []string{"name"},
+		func(m *Team) (string, bool) { return m.Name, true },
+		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 }
 
 // scanTeam reads a row of teamsSelect into m.
@@ -181,9 +177,6 @@ func (t TeamsTable) Upsert(ctx context.Context, w orm.Writer, m *Team, opts ...o
 func (t TeamsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
-
-// Users is the table users, one row per User.
-var Users = newUsersTable()
 
 // UsersTable has the columns, keys and verbs of the table users.
 type UsersTable struct {
@@ -347,33 +340,32 @@ var usersDef = orm.Def[User, string]{
 	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 }
 
-func newUsersTable() UsersTable {
-	return UsersTable{
-		Table:     orm.NewTable(&usersDef),
-		ID:        orm.NewStr[User, string]("users", "id"),
-		CreatedAt: orm.NewTime[User]("users", "created_at", orm.Millisecond),
-		UpdatedAt: orm.NewTime[User]("users", "updated_at", orm.Millisecond),
-		Name:      orm.NewStr[User, string]("users", "name"),
-		Email:     orm.NewStr[User, string]("users", "email"),
-		Age:       orm.NewNullNum[User, int]("users", "age"),
-		Score:     orm.NewNum[User, float64]("users", "score"),
-		Active:    orm.NewBool[User]("users", "active"),
-		Avatar:    orm.NewBytes[User]("users", "avatar"),
-		Seen:      orm.NewNullTime[User]("users", "seen", orm.Millisecond),
-		TeamID:    orm.NewNullStr[User, string]("users", "team_id"),
-		Nick:      orm.NewStr[User, string]("users", "nick"),
-		ByEmail: orm.NewUnique(&usersDef, "users_email_key", []string{"email"},
-			func(m *User) (string, bool) { return m.Email, true },
-			func(a *orm.Args, k string) { orm.BindStr(a, k) }),
-		ByTeamNick: orm.NewUnique(&usersDef, "users_team_nick_key", []string{"team_id", "nick"},
-			func(m *User) (k UserTeamNickKey, ok bool) {
-				if m.TeamID == nil {
-					return k, false
-				}
-				return UserTeamNickKey{TeamID: *m.TeamID, Nick: m.Nick}, true
-			},
-			func(a *orm.Args, k UserTeamNickKey) { orm.BindStr(a, k.TeamID); orm.BindStr(a, k.Nick) }),
-	}
+// Users is the table users, one row per User.
+var Users = UsersTable{
+	Table:     orm.NewTable(&usersDef),
+	ID:        orm.NewStr[User, string]("users", "id"),
+	CreatedAt: orm.NewTime[User]("users", "created_at", orm.Millisecond),
+	UpdatedAt: orm.NewTime[User]("users", "updated_at", orm.Millisecond),
+	Name:      orm.NewStr[User, string]("users", "name"),
+	Email:     orm.NewStr[User, string]("users", "email"),
+	Age:       orm.NewNullNum[User, int]("users", "age"),
+	Score:     orm.NewNum[User, float64]("users", "score"),
+	Active:    orm.NewBool[User]("users", "active"),
+	Avatar:    orm.NewBytes[User]("users", "avatar"),
+	Seen:      orm.NewNullTime[User]("users", "seen", orm.Millisecond),
+	TeamID:    orm.NewNullStr[User, string]("users", "team_id"),
+	Nick:      orm.NewStr[User, string]("users", "nick"),
+	ByEmail: orm.NewUnique(&usersDef, "users_email_key", []string{"email"},
+		func(m *User) (string, bool) { return m.Email, true },
+		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+	ByTeamNick: orm.NewUnique(&usersDef, "users_team_nick_key", []string{"team_id", "nick"},
+		func(m *User) (k UserTeamNickKey, ok bool) {
+			if m.TeamID == nil {
+				return k, false
+			}
+			return UserTeamNickKey{TeamID: *m.TeamID, Nick: m.Nick}, true
+		},
+		func(a *orm.Args, k UserTeamNickKey) { orm.BindStr(a, k.TeamID); orm.BindStr(a, k.Nick) }),
 }
 
 // scanUser reads a row of usersSelect into m.
@@ -511,9 +503,6 @@ func (t UsersTable) Upsert(ctx context.Context, w orm.Writer, m *User, opts ...o
 func (t UsersTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
-
-// Posts is the table posts, one row per Post.
-var Posts = newPostsTable()
 
 // PostsTable has the columns, keys and verbs of the table posts.
 type PostsTable struct {
@@ -654,21 +643,20 @@ var postsDef = orm.Def[Post, int64]{
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 }
 
-func newPostsTable() PostsTable {
-	return PostsTable{
-		Table:    orm.NewTable(&postsDef),
-		Number:   orm.NewNum[Post, int64]("posts", "number"),
-		AuthorID: orm.NewStr[Post, string]("posts", "author_id"),
-		Title:    orm.NewStr[Post, string]("posts", "title"),
-		Year:     orm.NewNum[Post, int16]("posts", "year"),
-		Role:     orm.NewStr[Post, Role]("posts", "role"),
-		Draft:    orm.NewNullBool[Post]("posts", "draft"),
-		Rating:   orm.NewNullNum[Post, float32]("posts", "rating"),
-		Extra:    orm.NewNullBytes[Post]("posts", "extra"),
-		Subtitle: orm.NewNullStr[Post, string]("posts", "subtitle"),
-		Level:    orm.NewNum[Post, uint8]("posts", "level"),
-		At:       orm.NewTime[Post]("posts", "at", orm.Millisecond),
-	}
+// Posts is the table posts, one row per Post.
+var Posts = PostsTable{
+	Table:    orm.NewTable(&postsDef),
+	Number:   orm.NewNum[Post, int64]("posts", "number"),
+	AuthorID: orm.NewStr[Post, string]("posts", "author_id"),
+	Title:    orm.NewStr[Post, string]("posts", "title"),
+	Year:     orm.NewNum[Post, int16]("posts", "year"),
+	Role:     orm.NewStr[Post, Role]("posts", "role"),
+	Draft:    orm.NewNullBool[Post]("posts", "draft"),
+	Rating:   orm.NewNullNum[Post, float32]("posts", "rating"),
+	Extra:    orm.NewNullBytes[Post]("posts", "extra"),
+	Subtitle: orm.NewNullStr[Post, string]("posts", "subtitle"),
+	Level:    orm.NewNum[Post, uint8]("posts", "level"),
+	At:       orm.NewTime[Post]("posts", "at", orm.Millisecond),
 }
 
 // scanPost reads a row of postsSelect into m.

@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// Settings is the table settings, one row per Setting.
-var Settings = newSettingsTable()
-
 // SettingsTable has the columns, keys and verbs of the table settings.
 type SettingsTable struct {
 	orm.Table[Setting, string]
@@ -179,24 +176,23 @@ var settingsDef = orm.Def[Setting, string]{
 	Omit:    omitSetting, OmitCols: []int{2, 4, 5, 6, 7, 8, 9, 10, 12, 13},
 }
 
-func newSettingsTable() SettingsTable {
-	return SettingsTable{
-		Table:   orm.NewTable(&settingsDef),
-		ID:      orm.NewStr[Setting, string]("settings", "id"),
-		Retries: orm.NewNum[Setting, int64]("settings", "retries"),
-		Active:  orm.NewBool[Setting]("settings", "active"),
-		Visible: orm.NewBool[Setting]("settings", "visible"),
-		Limit:   orm.NewNullNum[Setting, int]("settings", "limit"),
-		Status:  orm.NewStr[Setting, Status]("settings", "status"),
-		Quote:   orm.NewStr[Setting, string]("settings", "quote"),
-		Ratio:   orm.NewNum[Setting, float64]("settings", "ratio"),
-		Offset:  orm.NewNum[Setting, int32]("settings", "offset"),
-		Token:   orm.NewStr[Setting, string]("settings", "token"),
-		Since:   orm.NewTime[Setting]("settings", "since", orm.Millisecond),
-		Note:    orm.NewNullStr[Setting, string]("settings", "note"),
-		Icon:    orm.NewBytes[Setting]("settings", "icon"),
-		Until:   orm.NewNullTime[Setting]("settings", "until", orm.Millisecond),
-	}
+// Settings is the table settings, one row per Setting.
+var Settings = SettingsTable{
+	Table:   orm.NewTable(&settingsDef),
+	ID:      orm.NewStr[Setting, string]("settings", "id"),
+	Retries: orm.NewNum[Setting, int64]("settings", "retries"),
+	Active:  orm.NewBool[Setting]("settings", "active"),
+	Visible: orm.NewBool[Setting]("settings", "visible"),
+	Limit:   orm.NewNullNum[Setting, int]("settings", "limit"),
+	Status:  orm.NewStr[Setting, Status]("settings", "status"),
+	Quote:   orm.NewStr[Setting, string]("settings", "quote"),
+	Ratio:   orm.NewNum[Setting, float64]("settings", "ratio"),
+	Offset:  orm.NewNum[Setting, int32]("settings", "offset"),
+	Token:   orm.NewStr[Setting, string]("settings", "token"),
+	Since:   orm.NewTime[Setting]("settings", "since", orm.Millisecond),
+	Note:    orm.NewNullStr[Setting, string]("settings", "note"),
+	Icon:    orm.NewBytes[Setting]("settings", "icon"),
+	Until:   orm.NewNullTime[Setting]("settings", "until", orm.Millisecond),
 }
 
 // scanSetting reads a row of settingsSelect into m.

@@ -10,9 +10,6 @@ import (
 	"iter"
 )
 
-// Shops is the table shops, one row per Shop.
-var Shops = newShopsTable()
-
 // ShopsTable has the columns, keys and verbs of the table shops.
 type ShopsTable struct {
 	orm.Table[Shop, string]
@@ -183,27 +180,26 @@ var shopsDef = orm.Def[Shop, string]{
 	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 }
 
-func newShopsTable() ShopsTable {
-	return ShopsTable{
-		Table:      orm.NewTable(&shopsDef),
-		ID:         orm.NewStr[Shop, string]("shops", "id"),
-		CreatedAt:  orm.NewTime[Shop]("shops", "created_at", orm.Millisecond),
-		UpdatedAt:  orm.NewTime[Shop]("shops", "updated_at", orm.Millisecond),
-		By:         orm.NewStr[Shop, string]("shops", "by"),
-		Reason:     orm.NewNullStr[Shop, string]("shops", "reason"),
-		Lat:        orm.NewNum[Shop, float64]("shops", "lat"),
-		Lon:        orm.NewNum[Shop, float64]("shops", "lon"),
-		Name:       orm.NewStr[Shop, string]("shops", "name"),
-		HomeStreet: orm.NewStr[Shop, string]("shops", "street"),
-		HomeCity:   orm.NewStr[Shop, string]("shops", "city"),
-		WorkStreet: orm.NewStr[Shop, string]("shops", "work_street"),
-		WorkCity:   orm.NewStr[Shop, string]("shops", "work_city"),
-		AreaWidth:  orm.NewNum[Shop, geo.Meters]("shops", "area_width"),
-		AreaHeight: orm.NewNullNum[Shop, geo.Meters]("shops", "area_height"),
-		ByName: orm.NewUnique(&shopsDef, "shops_name_key", []string{"name"},
-			func(m *Shop) (string, bool) { return m.Name, true },
-			func(a *orm.Args, k string) { orm.BindStr(a, k) }),
-	}
+// Shops is the table shops, one row per Shop.
+var Shops = ShopsTable{
+	Table:      orm.NewTable(&shopsDef),
+	ID:         orm.NewStr[Shop, string]("shops", "id"),
+	CreatedAt:  orm.NewTime[Shop]("shops", "created_at", orm.Millisecond),
+	UpdatedAt:  orm.NewTime[Shop]("shops", "updated_at", orm.Millisecond),
+	By:         orm.NewStr[Shop, string]("shops", "by"),
+	Reason:     orm.NewNullStr[Shop, string]("shops", "reason"),
+	Lat:        orm.NewNum[Shop, float64]("shops", "lat"),
+	Lon:        orm.NewNum[Shop, float64]("shops", "lon"),
+	Name:       orm.NewStr[Shop, string]("shops", "name"),
+	HomeStreet: orm.NewStr[Shop, string]("shops", "street"),
+	HomeCity:   orm.NewStr[Shop, string]("shops", "city"),
+	WorkStreet: orm.NewStr[Shop, string]("shops", "work_street"),
+	WorkCity:   orm.NewStr[Shop, string]("shops", "work_city"),
+	AreaWidth:  orm.NewNum[Shop, geo.Meters]("shops", "area_width"),
+	AreaHeight: orm.NewNullNum[Shop, geo.Meters]("shops", "area_height"),
+	ByName: orm.NewUnique(&shopsDef, "shops_name_key", []string{"name"},
+		func(m *Shop) (string, bool) { return m.Name, true },
+		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 }
 
 // scanShop reads a row of shopsSelect into m.

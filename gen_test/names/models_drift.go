@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// Orders is the table order, one row per Order.
-var Orders = newOrdersTable()
-
 // OrdersTable has the columns, keys and verbs of the table order.
 type OrdersTable struct {
 	driftorm.Table[Order, string]
@@ -69,19 +66,18 @@ var ordersDef = driftorm.Def[Order, string]{
 	BindKey: func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) },
 }
 
-func newOrdersTable() OrdersTable {
-	return OrdersTable{
-		Table:    driftorm.NewTable(&ordersDef),
-		Key:      driftorm.NewStr[Order, string]("order", "primary"),
-		CountCol: driftorm.NewNum[Order, int]("order", "count"),
-		Select:   driftorm.NewStr[Order, string]("order", "select"),
-		Odd:      driftorm.NewStr[Order, string]("order", "a`b\"c"),
-		Group:    driftorm.NewNum[Order, int]("order", "total (net), group"),
-		Now:      driftorm.NewTime[Order]("order", "now", driftorm.Millisecond),
-		BySelect: driftorm.NewUnique(&ordersDef, "order_select_key", []string{"select"},
-			func(m *Order) (string, bool) { return m.Select, true },
-			func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) }),
-	}
+// Orders is the table order, one row per Order.
+var Orders = OrdersTable{
+	Table:    driftorm.NewTable(&ordersDef),
+	Key:      driftorm.NewStr[Order, string]("order", "primary"),
+	CountCol: driftorm.NewNum[Order, int]("order", "count"),
+	Select:   driftorm.NewStr[Order, string]("order", "select"),
+	Odd:      driftorm.NewStr[Order, string]("order", "a`b\"c"),
+	Group:    driftorm.NewNum[Order, int]("order", "total (net), group"),
+	Now:      driftorm.NewTime[Order]("order", "now", driftorm.Millisecond),
+	BySelect: driftorm.NewUnique(&ordersDef, "order_select_key", []string{"select"},
+		func(m *Order) (string, bool) { return m.Select, true },
+		func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) }),
 }
 
 // scanOrder reads a row of ordersSelect into m.
@@ -182,9 +178,6 @@ func (t OrdersTable) Delete(ctx context.Context, w driftorm.Writer, key string) 
 	return t.Table.Delete(ctx, w, key)
 }
 
-// persons is the table people, one row per person.
-var persons = newPersonsTable()
-
 // personsTable has the columns, keys and verbs of the table people.
 type personsTable struct {
 	driftorm.Table[person, string]
@@ -253,12 +246,11 @@ var personsDef = driftorm.Def[person, string]{
 	BindKey: func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) },
 }
 
-func newPersonsTable() personsTable {
-	return personsTable{
-		Table:  driftorm.NewTable(&personsDef),
-		ID:     driftorm.NewStr[person, string]("people", "id"),
-		HTTPIp: driftorm.NewStr[person, string]("people", "http_ip"),
-	}
+// persons is the table people, one row per person.
+var persons = personsTable{
+	Table:  driftorm.NewTable(&personsDef),
+	ID:     driftorm.NewStr[person, string]("people", "id"),
+	HTTPIp: driftorm.NewStr[person, string]("people", "http_ip"),
 }
 
 // scanPerson reads a row of personsSelect into m.

@@ -9,9 +9,6 @@ import (
 	"iter"
 )
 
-// Owners is the table owners, one row per Owner.
-var Owners = newOwnersTable()
-
 // OwnersTable has the columns, keys and verbs of the table owners.
 type OwnersTable struct {
 	orm.Table[Owner, int64]
@@ -84,15 +81,14 @@ var ownersDef = orm.Def[Owner, int64]{
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 }
 
-func newOwnersTable() OwnersTable {
-	return OwnersTable{
-		Table: orm.NewTable(&ownersDef),
-		ID:    orm.NewNum[Owner, int64]("owners", "id"),
-		Slug:  orm.NewStr[Owner, string]("owners", "slug"),
-		BySlug: orm.NewUnique(&ownersDef, "owners_slug_key", []string{"slug"},
-			func(m *Owner) (string, bool) { return m.Slug, true },
-			func(a *orm.Args, k string) { orm.BindStr(a, k) }),
-	}
+// Owners is the table owners, one row per Owner.
+var Owners = OwnersTable{
+	Table: orm.NewTable(&ownersDef),
+	ID:    orm.NewNum[Owner, int64]("owners", "id"),
+	Slug:  orm.NewStr[Owner, string]("owners", "slug"),
+	BySlug: orm.NewUnique(&ownersDef, "owners_slug_key", []string{"slug"},
+		func(m *Owner) (string, bool) { return m.Slug, true },
+		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 }
 
 // scanOwner reads a row of ownersSelect into m.
@@ -177,9 +173,6 @@ func (t OwnersTable) Upsert(ctx context.Context, w orm.Writer, m *Owner, opts ..
 func (t OwnersTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
-
-// Pets is the table pets, one row per Pet.
-var Pets = newPetsTable()
 
 // PetsTable has the columns, keys and verbs of the table pets.
 type PetsTable struct {
@@ -306,17 +299,16 @@ var petsDef = orm.Def[Pet, string]{
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
-func newPetsTable() PetsTable {
-	return PetsTable{
-		Table:    orm.NewTable(&petsDef),
-		ID:       orm.NewStr[Pet, string]("pets", "id"),
-		OwnerID:  orm.NewNum[Pet, int64]("pets", "owner_id"),
-		FriendID: orm.NewNullNum[Pet, int64]("pets", "friend_id"),
-		VetID:    orm.NewNum[Pet, int64]("pets", "vet_id"),
-		Keeper:   orm.NewNullNum[Pet, int64]("pets", "keeper"),
-		Slug:     orm.NewNullStr[Pet, string]("pets", "slug"),
-		MotherID: orm.NewNullStr[Pet, string]("pets", "mother_id"),
-	}
+// Pets is the table pets, one row per Pet.
+var Pets = PetsTable{
+	Table:    orm.NewTable(&petsDef),
+	ID:       orm.NewStr[Pet, string]("pets", "id"),
+	OwnerID:  orm.NewNum[Pet, int64]("pets", "owner_id"),
+	FriendID: orm.NewNullNum[Pet, int64]("pets", "friend_id"),
+	VetID:    orm.NewNum[Pet, int64]("pets", "vet_id"),
+	Keeper:   orm.NewNullNum[Pet, int64]("pets", "keeper"),
+	Slug:     orm.NewNullStr[Pet, string]("pets", "slug"),
+	MotherID: orm.NewNullStr[Pet, string]("pets", "mother_id"),
 }
 
 // scanPet reads a row of petsSelect into m.
@@ -419,9 +411,6 @@ func (t PetsTable) Upsert(ctx context.Context, w orm.Writer, m *Pet, opts ...orm
 func (t PetsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
-
-// Visits is the table visits, one row per Visit.
-var Visits = newVisitsTable()
 
 // VisitsTable has the columns, keys and verbs of the table visits.
 type VisitsTable struct {
@@ -528,14 +517,13 @@ var visitsDef = orm.Def[Visit, VisitKey]{
 	BindKey: func(a *orm.Args, k VisitKey) { orm.BindStr(a, k.PetID); orm.BindNum(a, k.Number) },
 }
 
-func newVisitsTable() VisitsTable {
-	return VisitsTable{
-		Table:  orm.NewTable(&visitsDef),
-		PetID:  orm.NewStr[Visit, string]("visits", "pet_id"),
-		Number: orm.NewNum[Visit, int64]("visits", "number"),
-		Reason: orm.NewStr[Visit, string]("visits", "reason"),
-		Weight: orm.NewNum[Visit, int]("visits", "weight"),
-	}
+// Visits is the table visits, one row per Visit.
+var Visits = VisitsTable{
+	Table:  orm.NewTable(&visitsDef),
+	PetID:  orm.NewStr[Visit, string]("visits", "pet_id"),
+	Number: orm.NewNum[Visit, int64]("visits", "number"),
+	Reason: orm.NewStr[Visit, string]("visits", "reason"),
+	Weight: orm.NewNum[Visit, int]("visits", "weight"),
 }
 
 // scanVisit reads a row of visitsSelect into m.

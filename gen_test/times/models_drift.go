@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// Events is the table events, one row per Event.
-var Events = newEventsTable()
-
 // EventsTable has the columns, keys and verbs of the table events.
 type EventsTable struct {
 	orm.Table[Event, int64]
@@ -136,27 +133,26 @@ var eventsDef = orm.Def[Event, int64]{
 	Created: "made", Updated: "modified", UpdatedUnit: orm.Microsecond,
 }
 
-func newEventsTable() EventsTable {
-	return EventsTable{
-		Table:    orm.NewTable(&eventsDef),
-		ID:       orm.NewNum[Event, int64]("events", "id"),
-		Second:   orm.NewTime[Event]("events", "second", orm.Second),
-		Milli:    orm.NewTime[Event]("events", "milli", orm.Millisecond),
-		Micro:    orm.NewTime[Event]("events", "micro", orm.Microsecond),
-		Nano:     orm.NewTime[Event]("events", "nano", orm.Nanosecond),
-		MaybeS:   orm.NewNullTime[Event]("events", "maybe_s", orm.Second),
-		MaybeUS:  orm.NewNullTime[Event]("events", "maybe_us", orm.Microsecond),
-		Made:     orm.NewTime[Event]("events", "made", orm.Microsecond),
-		Modified: orm.NewTime[Event]("events", "modified", orm.Microsecond),
-		ByMaybeUS: orm.NewUnique(&eventsDef, "events_maybe_us_key", []string{"maybe_us"},
-			func(m *Event) (k time.Time, ok bool) {
-				if m.MaybeUS == nil {
-					return k, false
-				}
-				return *m.MaybeUS, true
-			},
-			func(a *orm.Args, k time.Time) { orm.BindTime(a, k, orm.Microsecond) }),
-	}
+// Events is the table events, one row per Event.
+var Events = EventsTable{
+	Table:    orm.NewTable(&eventsDef),
+	ID:       orm.NewNum[Event, int64]("events", "id"),
+	Second:   orm.NewTime[Event]("events", "second", orm.Second),
+	Milli:    orm.NewTime[Event]("events", "milli", orm.Millisecond),
+	Micro:    orm.NewTime[Event]("events", "micro", orm.Microsecond),
+	Nano:     orm.NewTime[Event]("events", "nano", orm.Nanosecond),
+	MaybeS:   orm.NewNullTime[Event]("events", "maybe_s", orm.Second),
+	MaybeUS:  orm.NewNullTime[Event]("events", "maybe_us", orm.Microsecond),
+	Made:     orm.NewTime[Event]("events", "made", orm.Microsecond),
+	Modified: orm.NewTime[Event]("events", "modified", orm.Microsecond),
+	ByMaybeUS: orm.NewUnique(&eventsDef, "events_maybe_us_key", []string{"maybe_us"},
+		func(m *Event) (k time.Time, ok bool) {
+			if m.MaybeUS == nil {
+				return k, false
+			}
+			return *m.MaybeUS, true
+		},
+		func(a *orm.Args, k time.Time) { orm.BindTime(a, k, orm.Microsecond) }),
 }
 
 // scanEvent reads a row of eventsSelect into m.

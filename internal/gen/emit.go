@@ -140,12 +140,9 @@ func (e emitter) withUnit(col *column, args ...jen.Code) []jen.Code {
 // field returns the field of col in the model that the variable m holds.
 func field(col *column) *jen.Statement { return jen.Id("m." + col.selector()) }
 
-// tableType writes the table value and its type.
+// tableType writes the type of the table value.
 func (e emitter) tableType() {
 	m := e.m
-	e.file.Line()
-	e.comment("%s is the table %s, one row per %s.", m.names.value, m.names.table, m.name)
-	e.file.Var().Id(m.names.value).Op("=").Id("new" + upperFirst(m.names.typ)).Call()
 	e.file.Line()
 	e.comment("%s has the columns, keys and verbs of the table %s.", m.names.typ, m.names.table)
 	fields := []jen.Code{e.orm("Table").Types(e.model(), e.keyType()), jen.Line()}

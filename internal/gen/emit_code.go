@@ -4,7 +4,7 @@ import (
 	"github.com/dave/jennifer/jen"
 )
 
-// constructor writes the function that makes the table value.
+// constructor writes what the runtime is told of the model, and the table value.
 func (e emitter) constructor() {
 	m := e.m
 	scan := []jen.Code{keyed("Scan", jen.Id("scan"+m.names.model)), keyed("Bind", jen.Id("bind"+m.names.model))}
@@ -51,9 +51,9 @@ func (e emitter) constructor() {
 	// tables that refer to each other would be an initialisation cycle.
 	e.file.Line()
 	e.file.Var().Id(m.names.lower + "Def").Op("=").Add(e.orm("Def").Types(e.model(), e.keyType())).Add(lines(def...))
-	e.file.Func().Id("new" + upperFirst(m.names.typ)).Params().Id(m.names.typ).Block(
-		jen.Return(jen.Id(m.names.typ).Add(lines(table...))),
-	)
+	e.file.Line()
+	e.comment("%s is the table %s, one row per %s.", m.names.value, m.names.table, m.name)
+	e.file.Var().Id(m.names.value).Op("=").Id(m.names.typ).Add(lines(table...))
 }
 
 func (e emitter) modelParam() *jen.Statement { return jen.Id("m").Op("*").Add(e.model()) }

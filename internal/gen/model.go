@@ -168,7 +168,7 @@ func newNames(name, table string) names {
 // declared returns every package-level name of the output for m.
 func (m *model) declared() []string {
 	n := m.names
-	out := []string{n.value, n.typ, "new" + upperFirst(n.typ), n.lower + "Schema", n.lower + "Def", "scan" + n.model, "bind" + n.model, "fill" + n.model, "omit" + n.model}
+	out := []string{n.value, n.typ, n.lower + "Schema", n.lower + "Def", "scan" + n.model, "bind" + n.model, "fill" + n.model, "omit" + n.model}
 	for _, s := range sqlConstants() {
 		out = append(out, n.lower+s)
 	}

@@ -9,9 +9,6 @@ import (
 	"iter"
 )
 
-// Packages is the table packages, one row per Package.
-var Packages = newPackagesTable()
-
 // PackagesTable has the columns, keys and verbs of the table packages.
 type PackagesTable struct {
 	orm.Table[Package, string]
@@ -134,21 +131,20 @@ var packagesDef = orm.Def[Package, string]{
 	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 }
 
-func newPackagesTable() PackagesTable {
-	return PackagesTable{
-		Table:      orm.NewTable(&packagesDef),
-		ID:         orm.NewStr[Package, string]("packages", "id"),
-		CreatedAt:  orm.NewTime[Package]("packages", "created_at", orm.Millisecond),
-		UpdatedAt:  orm.NewTime[Package]("packages", "updated_at", orm.Millisecond),
-		Path:       orm.NewStr[Package, string]("packages", "path"),
-		Name:       orm.NewStr[Package, string]("packages", "name"),
-		Synopsis:   orm.NewStr[Package, string]("packages", "synopsis"),
-		Internal:   orm.NewBool[Package]("packages", "internal"),
-		ImportedBy: orm.NewNum[Package, int64]("packages", "imported_by"),
-		ByPath: orm.NewUnique(&packagesDef, "packages_path_key", []string{"path"},
-			func(m *Package) (string, bool) { return m.Path, true },
-			func(a *orm.Args, k string) { orm.BindStr(a, k) }),
-	}
+// Packages is the table packages, one row per Package.
+var Packages = PackagesTable{
+	Table:      orm.NewTable(&packagesDef),
+	ID:         orm.NewStr[Package, string]("packages", "id"),
+	CreatedAt:  orm.NewTime[Package]("packages", "created_at", orm.Millisecond),
+	UpdatedAt:  orm.NewTime[Package]("packages", "updated_at", orm.Millisecond),
+	Path:       orm.NewStr[Package, string]("packages", "path"),
+	Name:       orm.NewStr[Package, string]("packages", "name"),
+	Synopsis:   orm.NewStr[Package, string]("packages", "synopsis"),
+	Internal:   orm.NewBool[Package]("packages", "internal"),
+	ImportedBy: orm.NewNum[Package, int64]("packages", "imported_by"),
+	ByPath: orm.NewUnique(&packagesDef, "packages_path_key", []string{"path"},
+		func(m *Package) (string, bool) { return m.Path, true },
+		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 }
 
 // scanPackage reads a row of packagesSelect into m.
@@ -257,9 +253,6 @@ func (t PackagesTable) Upsert(ctx context.Context, w orm.Writer, m *Package, opt
 func (t PackagesTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
-
-// Files is the table files, one row per File.
-var Files = newFilesTable()
 
 // FilesTable has the columns, keys and verbs of the table files.
 type FilesTable struct {
@@ -372,19 +365,18 @@ var filesDef = orm.Def[File, string]{
 	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 }
 
-func newFilesTable() FilesTable {
-	return FilesTable{
-		Table:     orm.NewTable(&filesDef),
-		ID:        orm.NewStr[File, string]("files", "id"),
-		CreatedAt: orm.NewTime[File]("files", "created_at", orm.Millisecond),
-		UpdatedAt: orm.NewTime[File]("files", "updated_at", orm.Millisecond),
-		PackageID: orm.NewStr[File, string]("files", "package_id"),
-		Name:      orm.NewStr[File, string]("files", "name"),
-		Size:      orm.NewNum[File, int64]("files", "size"),
-		ByPlace: orm.NewUnique(&filesDef, "files_place_key", []string{"package_id", "name"},
-			func(m *File) (FilePlaceKey, bool) { return FilePlaceKey{PackageID: m.PackageID, Name: m.Name}, true },
-			func(a *orm.Args, k FilePlaceKey) { orm.BindStr(a, k.PackageID); orm.BindStr(a, k.Name) }),
-	}
+// Files is the table files, one row per File.
+var Files = FilesTable{
+	Table:     orm.NewTable(&filesDef),
+	ID:        orm.NewStr[File, string]("files", "id"),
+	CreatedAt: orm.NewTime[File]("files", "created_at", orm.Millisecond),
+	UpdatedAt: orm.NewTime[File]("files", "updated_at", orm.Millisecond),
+	PackageID: orm.NewStr[File, string]("files", "package_id"),
+	Name:      orm.NewStr[File, string]("files", "name"),
+	Size:      orm.NewNum[File, int64]("files", "size"),
+	ByPlace: orm.NewUnique(&filesDef, "files_place_key", []string{"package_id", "name"},
+		func(m *File) (FilePlaceKey, bool) { return FilePlaceKey{PackageID: m.PackageID, Name: m.Name}, true },
+		func(a *orm.Args, k FilePlaceKey) { orm.BindStr(a, k.PackageID); orm.BindStr(a, k.Name) }),
 }
 
 // scanFile reads a row of filesSelect into m.
@@ -485,9 +477,6 @@ func (t FilesTable) Upsert(ctx context.Context, w orm.Writer, m *File, opts ...o
 func (t FilesTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
-
-// Imports is the table imports, one row per Import.
-var Imports = newImportsTable()
 
 // ImportsTable has the columns, keys and verbs of the table imports.
 type ImportsTable struct {
@@ -600,18 +589,17 @@ var importsDef = orm.Def[Import, string]{
 	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 }
 
-func newImportsTable() ImportsTable {
-	return ImportsTable{
-		Table:     orm.NewTable(&importsDef),
-		ID:        orm.NewStr[Import, string]("imports", "id"),
-		CreatedAt: orm.NewTime[Import]("imports", "created_at", orm.Millisecond),
-		UpdatedAt: orm.NewTime[Import]("imports", "updated_at", orm.Millisecond),
-		FromID:    orm.NewStr[Import, string]("imports", "from_id"),
-		ToID:      orm.NewStr[Import, string]("imports", "to_id"),
-		ByEdge: orm.NewUnique(&importsDef, "imports_edge_key", []string{"from_id", "to_id"},
-			func(m *Import) (ImportEdgeKey, bool) { return ImportEdgeKey{FromID: m.FromID, ToID: m.ToID}, true },
-			func(a *orm.Args, k ImportEdgeKey) { orm.BindStr(a, k.FromID); orm.BindStr(a, k.ToID) }),
-	}
+// Imports is the table imports, one row per Import.
+var Imports = ImportsTable{
+	Table:     orm.NewTable(&importsDef),
+	ID:        orm.NewStr[Import, string]("imports", "id"),
+	CreatedAt: orm.NewTime[Import]("imports", "created_at", orm.Millisecond),
+	UpdatedAt: orm.NewTime[Import]("imports", "updated_at", orm.Millisecond),
+	FromID:    orm.NewStr[Import, string]("imports", "from_id"),
+	ToID:      orm.NewStr[Import, string]("imports", "to_id"),
+	ByEdge: orm.NewUnique(&importsDef, "imports_edge_key", []string{"from_id", "to_id"},
+		func(m *Import) (ImportEdgeKey, bool) { return ImportEdgeKey{FromID: m.FromID, ToID: m.ToID}, true },
+		func(a *orm.Args, k ImportEdgeKey) { orm.BindStr(a, k.FromID); orm.BindStr(a, k.ToID) }),
 }
 
 // scanImport reads a row of importsSelect into m.

@@ -9,9 +9,6 @@ import (
 	"iter"
 )
 
-// Accounts is the table accounts, one row per Account.
-var Accounts = newAccountsTable()
-
 // AccountsTable has the columns, keys and verbs of the table accounts.
 type AccountsTable struct {
 	orm.Table[Account, string]
@@ -80,12 +77,11 @@ var accountsDef = orm.Def[Account, string]{
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
-func newAccountsTable() AccountsTable {
-	return AccountsTable{
-		Table:   orm.NewTable(&accountsDef),
-		Name:    orm.NewStr[Account, string]("accounts", "name"),
-		Balance: orm.NewNum[Account, int64]("accounts", "balance"),
-	}
+// Accounts is the table accounts, one row per Account.
+var Accounts = AccountsTable{
+	Table:   orm.NewTable(&accountsDef),
+	Name:    orm.NewStr[Account, string]("accounts", "name"),
+	Balance: orm.NewNum[Account, int64]("accounts", "balance"),
 }
 
 // scanAccount reads a row of accountsSelect into m.
@@ -168,9 +164,6 @@ func (t AccountsTable) Upsert(ctx context.Context, w orm.Writer, m *Account, opt
 func (t AccountsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
-
-// Transfers is the table transfers, one row per Transfer.
-var Transfers = newTransfersTable()
 
 // TransfersTable has the columns, keys and verbs of the table transfers.
 type TransfersTable struct {
@@ -264,14 +257,13 @@ var transfersDef = orm.Def[Transfer, int64]{
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 }
 
-func newTransfersTable() TransfersTable {
-	return TransfersTable{
-		Table:  orm.NewTable(&transfersDef),
-		N:      orm.NewNum[Transfer, int64]("transfers", "n"),
-		From:   orm.NewStr[Transfer, string]("transfers", "from"),
-		To:     orm.NewStr[Transfer, string]("transfers", "to"),
-		Amount: orm.NewNum[Transfer, int64]("transfers", "amount"),
-	}
+// Transfers is the table transfers, one row per Transfer.
+var Transfers = TransfersTable{
+	Table:  orm.NewTable(&transfersDef),
+	N:      orm.NewNum[Transfer, int64]("transfers", "n"),
+	From:   orm.NewStr[Transfer, string]("transfers", "from"),
+	To:     orm.NewStr[Transfer, string]("transfers", "to"),
+	Amount: orm.NewNum[Transfer, int64]("transfers", "amount"),
 }
 
 // scanTransfer reads a row of transfersSelect into m.
@@ -361,9 +353,6 @@ func (t TransfersTable) Delete(ctx context.Context, w orm.Writer, key int64) (bo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// Receipts is the table receipts, one row per Receipt.
-var Receipts = newReceiptsTable()
-
 // ReceiptsTable has the columns, keys and verbs of the table receipts.
 type ReceiptsTable struct {
 	orm.Table[Receipt, int64]
@@ -434,12 +423,11 @@ var receiptsDef = orm.Def[Receipt, int64]{
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 }
 
-func newReceiptsTable() ReceiptsTable {
-	return ReceiptsTable{
-		Table: orm.NewTable(&receiptsDef),
-		N:     orm.NewNum[Receipt, int64]("receipts", "n"),
-		Text:  orm.NewStr[Receipt, string]("receipts", "text"),
-	}
+// Receipts is the table receipts, one row per Receipt.
+var Receipts = ReceiptsTable{
+	Table: orm.NewTable(&receiptsDef),
+	N:     orm.NewNum[Receipt, int64]("receipts", "n"),
+	Text:  orm.NewStr[Receipt, string]("receipts", "text"),
 }
 
 // scanReceipt reads a row of receiptsSelect into m.
