@@ -12,16 +12,16 @@ import (
 )
 
 // encodeBatch makes the stored bytes of a batch from its canonical plaintext.
-func encodeBatch(key objectKey, canonical []byte) ([]byte, error) {
+func encodeBatch(store *bucket, key objectKey, canonical []byte) ([]byte, error) {
 	plain := changelog.AddIdentity(changelog.Identity{DBName: key.db, NodeID: key.node, Epoch: key.epoch, Part: key.part, Parts: key.parts}, canonical)
-	if !key.gzip {
+	if !key.gzip && !key.sealed {
 		return plain, nil
 	}
 	h := key.header()
 	h.Length = int64(len(plain))
 	var b bytes.Buffer
 	b.Grow(len(plain)/4 + envelope.MaxHeader)
-	w, err := envelope.NewWriter(&b, h)
+	w, err := envelope.NewWriter(&b, h, store.sealing(key))
 	if err != nil {
 		return nil, err
 	}
@@ -36,20 +36,17 @@ func encodeBatch(key objectKey, canonical []byte) ([]byte, error) {
 
 // readBatch reads the batch at key and checks that it is the one the key calls
 // for. n is the number of stored bytes.
-func readBatch(ctx context.Context, store Store, key objectKey) (d *changelog.Document, n int64, err error) {
+func readBatch(ctx context.Context, store *bucket, key objectKey) (d *changelog.Document, n int64, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("batch %s: %w", key, err)
 		}
 	}()
-	if key.sealed {
-		return nil, 0, fmt.Errorf("encrypted: %w", ErrNotSupported)
-	}
 	body, info, err := store.Get(ctx, key.String())
 	if err != nil {
 		return nil, 0, err
 	}
-	plain, n, err := readPlain(body, info, key)
+	plain, n, err := readPlain(store, body, info, key)
 	if err = errors.Join(err, body.Close()); err != nil {
 		return nil, n, err
 	}
@@ -64,13 +61,13 @@ func readBatch(ctx context.Context, store Store, key objectKey) (d *changelog.Do
 	return d, n, nil
 }
 
-func readPlain(body io.Reader, info Info, key objectKey) ([]byte, int64, error) {
+func readPlain(store *bucket, body io.Reader, info Info, key objectKey) ([]byte, int64, error) {
 	counted := newBodyReader(body, info)
-	if !key.gzip {
+	if !key.gzip && !key.sealed {
 		b, err := io.ReadAll(counted)
 		return b, counted.n, err
 	}
-	r, _, err := envelope.NewReader(counted, info.Size, key.header())
+	r, _, err := envelope.NewReader(counted, info.Size, key.header(), envelope.Ring(store.Keys))
 	if err != nil {
 		return nil, counted.n, err
 	}
@@ -83,7 +80,7 @@ var errBroken = errors.New("the batch does not follow the chain")
 
 // followLink reads the batch at key and returns the link that it makes of at.
 // Transient errors are the caller's to try again.
-func followLink(ctx context.Context, store Store, key objectKey, at link) (link, error) {
+func followLink(ctx context.Context, store *bucket, key objectKey, at link) (link, error) {
 	d, _, err := readBatch(ctx, store, key)
 	if errors.Is(err, ErrCorrupt) { // once more: it may have been the way here
 		d, _, err = readBatch(ctx, store, key)

@@ -138,9 +138,6 @@ func (b *build) fetch(ctx context.Context, s *snapshotEntry) error {
 	if err != nil {
 		return err
 	}
-	if key.sealed {
-		return fmt.Errorf("snapshot %s is encrypted: %w", s.Key, ErrNotSupported)
-	}
 	if err := b.r.retry.object(ctx, func() error { return b.fetchOnce(ctx, key, s) }); err != nil {
 		return fmt.Errorf("snapshot %s: %w", s.Key, err)
 	}
@@ -165,10 +162,10 @@ func (b *build) fetchOnce(ctx context.Context, key objectKey, s *snapshotEntry) 
 	stored, plain := sha256.New(), sha256.New()
 	src := io.TeeReader(counted, stored)
 	var content io.Reader = io.LimitReader(src, s.Length+1)
-	if key.gzip {
+	if key.gzip || key.sealed {
 		want := key.header()
 		want.Length = s.Length
-		if content, _, err = envelope.NewReader(src, info.Size, want); err != nil {
+		if content, _, err = envelope.NewReader(src, info.Size, want, envelope.Ring(b.r.store.Keys)); err != nil {
 			return err
 		}
 	}

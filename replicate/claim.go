@@ -140,7 +140,7 @@ func (e *engine) firstClaim(ctx context.Context) (*manifest, error) {
 }
 
 // lastEpoch returns the highest epoch under which node has stored anything.
-func lastEpoch(ctx context.Context, store Store, db, node string) (uint32, error) {
+func lastEpoch(ctx context.Context, store *bucket, db, node string) (uint32, error) {
 	var last uint32
 	after := ""
 	for {
@@ -220,7 +220,7 @@ func (e *engine) lacksHead(ctx context.Context, m *versioned) error {
 
 // isAncestor follows the batches from at to the head of m and says whether the
 // chain leads there.
-func isAncestor(ctx context.Context, store Store, m *versioned, at link) (bool, error) {
+func isAncestor(ctx context.Context, store *bucket, m *versioned, at link) (bool, error) {
 	for _, s := range m.Snapshots {
 		if s.link().is(at) {
 			return true, nil

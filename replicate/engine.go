@@ -13,7 +13,7 @@ import (
 // goroutine of their own that run owns and waits for.
 type engine struct {
 	name  string
-	store Store
+	store *bucket
 	o     Options
 	side  *sidecar
 	local *local

@@ -53,6 +53,13 @@ var (
 	ErrForeignManifest = errors.New("the manifest was replaced or removed by something else; " +
 		"stop the other program that uses this name, then restart this one")
 
+	// ErrNoKey: an object is sealed with a key that was not given. The text
+	// says which.
+	ErrNoKey = envelope.ErrNoKey
+
+	// ErrNotSealed: the manifest is in the clear although encryption is on.
+	ErrNotSealed = fmt.Errorf("%w: set Encryption.AcceptPlain once if this backup is to be encrypted from now on", envelope.ErrNotSealed)
+
 	// ErrVersion: the manifest or an object was written by a newer version.
 	ErrVersion = envelope.ErrVersion
 

@@ -23,7 +23,7 @@ type ManifestView struct {
 
 // ReadManifestView reads the manifest, nil for none.
 func ReadManifestView(ctx context.Context, s Store, db string) (*ManifestView, error) {
-	m, err := readManifest(ctx, s, db)
+	m, err := readManifest(ctx, &bucket{Store: s}, db)
 	if err != nil || m == nil {
 		return nil, err
 	}

@@ -89,10 +89,14 @@ func (k objectKey) String() string {
 // header is what the header of the object at k must say. Length is not in a
 // key.
 func (k objectKey) header() envelope.Header {
-	return envelope.Header{
+	h := envelope.Header{
 		Kind: k.kind, Gzip: k.gzip, Epoch: k.epoch, From: k.from, To: k.to,
 		Part: uint16(k.part), Parts: uint16(k.parts), Length: -1, DB: k.db, Node: k.node,
 	}
+	if k.sealed {
+		h.Seal = &envelope.Seal{}
+	}
+	return h
 }
 
 // parseKey accepts exactly the keys that String builds.

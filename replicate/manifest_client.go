@@ -19,7 +19,7 @@ type versioned struct {
 // readManifest returns nil when a successful look-up found none. Every other
 // outcome but a valid manifest is an error: a manifest that cannot be read is
 // never taken for a missing one.
-func readManifest(ctx context.Context, store Store, db string) (*versioned, error) {
+func readManifest(ctx context.Context, store *bucket, db string) (*versioned, error) {
 	body, info, err := store.Get(ctx, manifestKey(db))
 	if errors.Is(err, ErrNotExist) {
 		return nil, nil
@@ -37,7 +37,7 @@ func readManifest(ctx context.Context, store Store, db string) (*versioned, erro
 	if len(b) > maxManifest {
 		return nil, fmt.Errorf("manifest of %q is larger than %d bytes: %w", db, maxManifest, ErrCorrupt)
 	}
-	m, err := parseManifest(b, db)
+	m, err := store.openManifest(b, db)
 	if err != nil {
 		return nil, fmt.Errorf("database %q: %w", db, err)
 	}
@@ -51,7 +51,7 @@ var errConflict = errors.New("the manifest has changed")
 // swap writes next in place of prev (nil: of none) and returns it with its new
 // entity tag. A reply that was lost is recognised by the nonce: it is new in
 // every write, so the same nonce is the same write.
-func swap(ctx context.Context, store Store, prev *versioned, next *manifest, now time.Time) (*versioned, error) {
+func swap(ctx context.Context, store *bucket, prev *versioned, next *manifest, now time.Time) (*versioned, error) {
 	next.Revision = 1
 	cond := Condition{IfAbsent: true}
 	if prev != nil {
@@ -61,7 +61,7 @@ func swap(ctx context.Context, store Store, prev *versioned, next *manifest, now
 	next.Nonce = newToken()
 	next.UpdatedAt = now.UnixMilli()
 	next.trim()
-	b, err := next.encode()
+	b, err := store.sealManifest(next)
 	if err != nil {
 		return nil, err
 	}

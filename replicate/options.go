@@ -28,6 +28,8 @@ type Options struct {
 	Snapshot SnapshotRule // when the whole database is stored
 	Retry    Retry        // how a failed request is tried again
 
+	Encryption Encryption // with which keys what is stored is sealed
+
 	// LogTail is how many acknowledged entries stay in the local log. Defaults
 	// to 10,000; a negative number keeps only the newest entry.
 	LogTail int64
@@ -151,6 +153,7 @@ func (o Options) validate() error {
 			errs = append(errs, fmt.Errorf("option %s must be positive", name))
 		}
 	}
+	errs = append(errs, o.Encryption.validate())
 	positive("Sync.Interval", o.Sync.Interval > 0)
 	positive("Sync.Debounce", o.Sync.Debounce > 0)
 	positive("Sync.ManifestInterval", o.Sync.ManifestInterval > 0)

@@ -44,7 +44,7 @@ func (m *manifest) startingPoints() []plan {
 
 // fill lists the batches that lead from p.start to the head of m, and beyond if
 // wanted.
-func (p *plan) fill(ctx context.Context, store Store, m *versioned, beyond bool) error {
+func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond bool) error {
 	p.m = m
 	next := map[int64][]objectKey{}
 	for _, l := range m.Lineage {
@@ -70,7 +70,7 @@ func (p *plan) fill(ctx context.Context, store Store, m *versioned, beyond bool)
 		if err := listBatches(ctx, store, m.DBName, m.NodeID, m.Epoch, p.start.Sequence, func(k objectKey) bool {
 			if k.to <= m.Head.Sequence {
 				next[k.from] = append(next[k.from], k)
-			} else if k.from > m.Head.Sequence && beyond {
+			} else if k.from > m.Head.Sequence && beyond && store.trusts(k) {
 				p.tail[k.from] = k
 			}
 			return beyond || k.from <= m.Head.Sequence
@@ -91,7 +91,7 @@ func (p *plan) fill(ctx context.Context, store Store, m *versioned, beyond bool)
 // listBatches calls each for the batches of one epoch that begin above after,
 // in order of their keys, until each returns false. Keys that are not of this
 // format are passed over.
-func listBatches(ctx context.Context, store Store, db, node string, epoch uint32, after int64, each func(objectKey) bool) error {
+func listBatches(ctx context.Context, store *bucket, db, node string, epoch uint32, after int64, each func(objectKey) bool) error {
 	for info, err := range store.List(ctx, logsPrefix(db, node, epoch), logsAfter(db, node, epoch, after)) {
 		if err != nil {
 			return fmt.Errorf("list the batches of node %s, epoch %d: %w", node, epoch, err)

@@ -15,7 +15,7 @@ import (
 // beside the file lets the next start go on.
 type taker struct {
 	name  string
-	store Store
+	store *bucket
 	o     Options
 	side  *sidecar
 	token token
@@ -206,10 +206,12 @@ func (t *taker) freeze(ctx context.Context, m *versioned) (*versioned, error) {
 
 // chainedTail follows the batches of the open epoch from head as long as they
 // chain.
-func chainedTail(ctx context.Context, store Store, m *versioned, open lineageEntry) (link, error) {
+func chainedTail(ctx context.Context, store *bucket, m *versioned, open lineageEntry) (link, error) {
 	stored := map[int64]objectKey{}
 	if err := listBatches(ctx, store, m.DBName, open.Node, open.Epoch, m.Head.Sequence, func(k objectKey) bool {
-		stored[k.from] = k
+		if store.trusts(k) {
+			stored[k.from] = k
+		}
 		return true
 	}); err != nil {
 		return link{}, err

@@ -14,7 +14,7 @@ import (
 // called from any goroutine.
 type Replica struct {
 	name  string
-	store Store
+	store *bucket
 	o     Options
 	board *board
 	hook  func(point string) error // tests: see at
@@ -47,7 +47,7 @@ func New(name string, store Store, o Options) (*Replica, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("replicate: %w", err)
 	}
-	r := &Replica{name: name, store: store, o: o, board: &board{}}
+	r := &Replica{name: name, store: &bucket{store, o.Encryption}, o: o, board: &board{}}
 	r.board.status = Status{State: StateStopped, Name: name, NodeID: o.NodeID}
 	r.run.nodeID, r.run.manual = o.NodeID, o.Sync.Manual
 	return r, nil
@@ -69,6 +69,9 @@ func (r *Replica) prepare(ctx context.Context, path string) error {
 		return errors.New("replicate: the replica is in use already")
 	}
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := r.store.unlock(ctx); err != nil {
 		return err
 	}
 	side, err := openSidecar(path)

@@ -16,9 +16,10 @@ type Position = changelog.Position
 
 // RestoreOptions of Restore. The zero value restores to the newest state.
 type RestoreOptions struct {
-	Retry    Retry                 // as in Options
-	Logger   *slog.Logger          // defaults to none
-	Progress func(RestoreProgress) // called after every object; defaults to none
+	Retry      Retry                 // as in Options
+	Encryption Encryption            // as in Options
+	Logger     *slog.Logger          // defaults to none
+	Progress   func(RestoreProgress) // called after every object; defaults to none
 }
 
 // RestoreProgress is how far a restore has come.
@@ -55,8 +56,12 @@ func Restore(ctx context.Context, name string, store Store, path string, o Resto
 }
 
 func restore(ctx context.Context, name string, store Store, path string, o RestoreOptions) (_ RestoreResult, err error) {
-	filled := Options{Retry: o.Retry, Logger: o.Logger}.withDefaults()
+	filled := Options{Retry: o.Retry, Logger: o.Logger, Encryption: o.Encryption}.withDefaults()
 	if err := errors.Join(checkName("database name", name), filled.validate()); err != nil {
+		return RestoreResult{}, err
+	}
+	from := &bucket{store, o.Encryption}
+	if err := from.unlock(ctx); err != nil {
 		return RestoreResult{}, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -75,10 +80,10 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 	if err := side.clean(); err != nil {
 		return RestoreResult{}, err
 	}
-	r := &restorer{name: name, store: store, side: side, retry: filled.Retry, logger: filled.Logger, now: filled.Now, progress: o.Progress}
+	r := &restorer{name: name, store: from, side: side, retry: filled.Retry, logger: filled.Logger, now: filled.Now, progress: o.Progress}
 	var m *versioned
 	if err := r.retry.do(ctx, func() error {
-		m, err = readManifest(ctx, store, name)
+		m, err = readManifest(ctx, from, name)
 		return err
 	}); err != nil {
 		return RestoreResult{}, err
@@ -92,7 +97,7 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 // restorer rebuilds one file: plan, execute, place.
 type restorer struct {
 	name     string
-	store    Store
+	store    *bucket
 	side     *sidecar
 	retry    Retry
 	logger   *slog.Logger

@@ -52,9 +52,9 @@ func (e *engine) upload(ctx context.Context, s changelog.Seal) error {
 	}
 	key := objectKey{
 		kind: envelope.Batch, db: e.name, node: e.claim.NodeID, epoch: e.claim.Epoch,
-		from: s.From, to: s.To, part: 1, parts: 1, gzip: !e.o.DisableCompression,
+		from: s.From, to: s.To, part: 1, parts: 1, gzip: !e.o.DisableCompression, sealed: e.store.sealed(),
 	}
-	stored, err := encodeBatch(key, plain)
+	stored, err := encodeBatch(e.store, key, plain)
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func (e *engine) beginSnapshot(ctx context.Context) error {
 	job := &snapshotJob{sequence: sequence, shipped: make(chan link, 1), done: make(chan struct{}), cancel: cancel}
 	key := objectKey{
 		kind: envelope.Snapshot, db: e.name, node: e.claim.NodeID, epoch: e.claim.Epoch,
-		to: sequence, millis: e.o.Now().UnixMilli(), part: 1, parts: 1, gzip: !e.o.DisableCompression,
+		to: sequence, millis: e.o.Now().UnixMilli(), part: 1, parts: 1, gzip: !e.o.DisableCompression, sealed: e.store.sealed(),
 	}
 	e.snap = job
 	go func() {
@@ -132,7 +132,7 @@ func (e *engine) takeSnapshot(ctx context.Context, job *snapshotJob, held *heldR
 	if err := finishCopy(ctx, path, key, at); err != nil {
 		return entry, fmt.Errorf("snapshot at %d: %w", job.sequence, err)
 	}
-	f, err := newSnapshotFile(path, key)
+	f, err := newSnapshotFile(path, key, e.store.sealing(key))
 	if err != nil {
 		return entry, err
 	}

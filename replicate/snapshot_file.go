@@ -3,6 +3,7 @@ package replicate
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
@@ -21,6 +22,8 @@ import (
 type snapshotFile struct {
 	path   string
 	key    objectKey
+	seal   Key // the zero Key: in the clear
+	salt   [32]byte
 	length int64
 	last   *snapshotReader // of the newest Open
 }
@@ -31,17 +34,21 @@ type sums struct {
 	storedSize    int64
 }
 
-func newSnapshotFile(path string, key objectKey) (*snapshotFile, error) {
+func newSnapshotFile(path string, key objectKey, seal Key) (*snapshotFile, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	return &snapshotFile{path: path, key: key, length: info.Size()}, nil
+	f := &snapshotFile{path: path, key: key, seal: seal, length: info.Size()}
+	// One salt for all attempts: the file does not change, so each stores the
+	// same bytes, and one that was stored without our hearing of it is known.
+	_, err = rand.Read(f.salt[:])
+	return f, err
 }
 
 func (f *snapshotFile) body() Body {
 	size := int64(-1)
-	if !f.key.gzip {
+	if !f.key.gzip && !f.key.sealed {
 		size = f.length
 	}
 	return Body{Size: size, Open: func() (io.ReadCloser, error) {
@@ -70,7 +77,7 @@ func (f *snapshotFile) sums() (sums, error) {
 
 // recognise compares the object that is there under our key with what was to be
 // stored.
-func (f *snapshotFile) recognise(ctx context.Context, store Store) error {
+func (f *snapshotFile) recognise(ctx context.Context, store *bucket) error {
 	want, err := f.sums()
 	if err != nil {
 		return err
@@ -112,10 +119,13 @@ func (f *snapshotFile) open() (*snapshotReader, error) {
 	}
 	r := &snapshotReader{file: file, plain: sha256.New(), stored: sha256.New(), chunk: make([]byte, 256<<10)}
 	r.src = io.TeeReader(file, r.plain)
-	if f.key.gzip {
+	if f.key.gzip || f.key.sealed {
 		h := f.key.header()
 		h.Length = f.length
-		if r.zip, err = envelope.NewWriter(&r.out, h); err != nil {
+		if h.Seal != nil {
+			h.Seal.Salt = f.salt
+		}
+		if r.zip, err = envelope.NewWriter(&r.out, h, f.seal); err != nil {
 			return nil, errors.Join(err, file.Close())
 		}
 	}

@@ -6,7 +6,8 @@
 // announced number of bytes or an error, and never more: a swapped, truncated,
 // extended or inflated object is [ErrCorrupt].
 //
-// The layout is section 4.2 of docs/format.md. Sealed (encrypted) objects have
-// their place in it; this version neither writes nor reads them and says which
-// key they want.
+// A sealed object begins with its header, which is the associated data of every
+// chunk that follows: moving, swapping, cutting or changing anything is seen.
+//
+// The layout is section 4.2 of docs/format.md.
 package envelope

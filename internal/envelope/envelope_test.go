@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -120,7 +119,7 @@ func TestHeaderMatch(t *testing.T) {
 func write(t testing.TB, h Header, plain []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	w, err := NewWriter(&b, h)
+	w, err := NewWriter(&b, h, Key{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +152,7 @@ func TestGzipRoundTrip(t *testing.T) {
 		h.Length = int64(n)
 		plain := noise(n)
 		stored := write(t, h, plain)
-		r, back, err := NewReader(bytes.NewReader(stored), int64(len(stored)), h)
+		r, back, err := NewReader(bytes.NewReader(stored), int64(len(stored)), h, nil)
 		is.NoErr(err)
 		is.Equal(back.Length, int64(n))
 		got, err := io.ReadAll(r)
@@ -165,7 +164,7 @@ func TestGzipRoundTrip(t *testing.T) {
 func TestWriterRefusesWrongLength(t *testing.T) {
 	is := is.New(t)
 	h := sample()
-	w, err := NewWriter(io.Discard, h)
+	w, err := NewWriter(io.Discard, h, Key{})
 	is.NoErr(err)
 	_, err = w.Write([]byte("1234"))
 	is.NoErr(err)
@@ -181,7 +180,7 @@ func TestDamageIsSeen(t *testing.T) {
 	h.Length = int64(len(plain))
 	stored := write(t, h, plain)
 	try := func(b []byte) error {
-		r, _, err := NewReader(bytes.NewReader(b), int64(len(b)), h)
+		r, _, err := NewReader(bytes.NewReader(b), int64(len(b)), h, nil)
 		if err != nil {
 			return err
 		}
@@ -214,13 +213,13 @@ func TestBombIsCapped(t *testing.T) {
 	h := sample()
 	h.Length = 100
 	var b bytes.Buffer
-	w, err := NewWriter(&b, h)
+	w, err := NewWriter(&b, h, Key{})
 	is.NoErr(err)
 	_, err = w.Write(make([]byte, 8*MemberSize))
 	is.NoErr(err)
 	w.h.Length = w.total // the writer lies
 	is.NoErr(w.Close())
-	r, _, err := NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()), h)
+	r, _, err := NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()), h, nil)
 	is.NoErr(err)
 	got, err := io.ReadAll(r)
 	is.True(errors.Is(err, ErrCorrupt))
@@ -231,31 +230,12 @@ func TestBombIsCapped(t *testing.T) {
 	lie, err := extra(&h)
 	is.NoErr(err)
 	b.Reset()
-	w, err = NewWriter(&b, h)
+	w, err = NewWriter(&b, h, Key{})
 	is.NoErr(err)
 	w.zip.Extra = lie
 	is.NoErr(w.zip.Close())
-	_, _, err = NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()), h)
+	_, _, err = NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()), h, nil)
 	is.True(errors.Is(err, ErrCorrupt))
-}
-
-func TestSealedIsNotSupported(t *testing.T) {
-	is := is.New(t)
-	h := sample()
-	h.Seal = &Seal{KeyID: [8]byte{0xab, 0xcd}}
-	_, err := NewWriter(io.Discard, h)
-	is.True(errors.Is(err, ErrNotSupported))
-
-	field, err := extra(&h)
-	is.NoErr(err)
-	var b bytes.Buffer
-	w, err := NewWriter(&b, sample())
-	is.NoErr(err)
-	w.zip.Extra = field
-	is.NoErr(w.zip.Close())
-	_, _, err = NewReader(&b, -1, sample())
-	is.True(errors.Is(err, ErrNotSupported))
-	is.True(strings.Contains(err.Error(), "abcd")) // says which key
 }
 
 // An error of the source is not corruption.
@@ -268,7 +248,7 @@ func TestSourceErrorPasses(t *testing.T) {
 	stored := write(t, h, plain)
 	for _, at := range []int{0, 5, 100, len(stored) / 2, len(stored) - 1} {
 		src := io.MultiReader(bytes.NewReader(stored[:at]), failing{reset})
-		r, _, err := NewReader(src, int64(len(stored)), h)
+		r, _, err := NewReader(src, int64(len(stored)), h, nil)
 		if err == nil {
 			_, err = io.ReadAll(r)
 		}
@@ -314,7 +294,7 @@ func FuzzNewReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		want := h
 		want.Length = -1
-		r, have, err := NewReader(bytes.NewReader(in), int64(len(in)), want)
+		r, have, err := NewReader(bytes.NewReader(in), int64(len(in)), want, nil)
 		if err != nil {
 			return
 		}

@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -36,46 +37,64 @@ func fromExtra(b []byte) (Header, error) {
 	return ParseHeader(b[4:])
 }
 
-// Writer writes one gzip object in independent members of MemberSize bytes
-// each, the header in the first. Its memory does not grow.
+// Writer writes one object: compressed in independent gzip members of
+// MemberSize bytes each, or sealed, or both. Its memory does not grow.
 type Writer struct {
 	dst   io.Writer
 	h     Header
+	seal  *sealWriter // nil: in the clear
 	zip   *gzip.Writer
 	room  int   // plaintext bytes left in the open member
 	total int64 // plaintext bytes taken
 	err   error
 }
 
-// NewWriter makes a Writer of the object that h announces. Exactly h.Length
-// bytes must be written before Close.
-func NewWriter(dst io.Writer, h Header) (*Writer, error) {
-	if h.Seal != nil {
-		return nil, fmt.Errorf("write a sealed object: %w", ErrNotSupported)
+// NewWriter makes a Writer of the object that h announces, sealed with key
+// unless that is the zero Key. Exactly h.Length bytes must be written before
+// Close.
+func NewWriter(dst io.Writer, h Header, key Key) (*Writer, error) {
+	w := &Writer{dst: dst, h: h, room: MemberSize}
+	if !key.IsZero() {
+		seal, err := newSealWriter(dst, &w.h, key)
+		if err != nil {
+			return nil, err
+		}
+		w.seal, w.dst = seal, seal
+	} else if h.Seal != nil || !h.Gzip {
+		return nil, fmt.Errorf("write a %v in the clear: it has no place for a header", h.Kind)
 	}
-	h.Gzip = true
-	field, err := extra(&h)
-	if err != nil {
-		return nil, err
+	if h.Gzip {
+		w.zip = gzip.NewWriter(w.dst)
 	}
-	w := &Writer{dst: dst, h: h, zip: gzip.NewWriter(dst), room: MemberSize}
-	w.zip.Extra = field
+	if w.seal == nil {
+		field, err := extra(&w.h)
+		if err != nil {
+			return nil, err
+		}
+		w.zip.Extra = field
+	}
 	return w, nil
 }
 
-// Write compresses p.
+// Write compresses and seals p.
 func (w *Writer) Write(p []byte) (int, error) {
 	n := 0
 	for len(p) > 0 && w.err == nil {
-		if w.room == 0 {
+		if w.room == 0 && w.zip != nil {
 			if w.err = w.zip.Close(); w.err != nil {
 				break
 			}
 			w.zip.Reset(w.dst)
 			w.room = MemberSize
 		}
-		k := min(len(p), w.room)
-		if _, w.err = w.zip.Write(p[:k]); w.err != nil {
+		k := len(p)
+		if w.zip != nil {
+			k = min(k, w.room)
+			_, w.err = w.zip.Write(p[:k])
+		} else {
+			_, w.err = w.dst.Write(p[:k])
+		}
+		if w.err != nil {
 			break
 		}
 		p, n = p[k:], n+k
@@ -93,15 +112,41 @@ func (w *Writer) Close() error {
 	if w.total != w.h.Length {
 		return fmt.Errorf("%v of %d bytes announced, %d written", w.h.Kind, w.h.Length, w.total)
 	}
-	return w.zip.Close()
+	if w.zip != nil {
+		if err := w.zip.Close(); err != nil {
+			return err
+		}
+	}
+	if w.seal != nil {
+		return w.seal.Close()
+	}
+	return nil
 }
 
-// NewReader opens a gzip object of stored bytes and checks that it is the
-// wanted one; want.Length below 0 means any. The reader yields exactly the
+// NewReader opens an object of stored bytes, which is compressed if want.Gzip
+// and sealed with a key of ring if want.Seal is not nil, and checks that it is
+// the wanted one; want.Length below 0 means any. The reader yields exactly the
 // announced plaintext and then io.EOF, or ErrCorrupt. stored is the number of
 // stored bytes, or below 0 if not known.
-func NewReader(src io.Reader, stored int64, want Header) (io.Reader, Header, error) {
-	want.Gzip = true
+func NewReader(src io.Reader, stored int64, want Header, ring Ring) (io.Reader, Header, error) {
+	if want.Seal != nil {
+		seal, h, err := openSeal(bufio.NewReaderSize(src, ChunkSize+tagSize), ring)
+		if err != nil {
+			return nil, h, err
+		}
+		content := io.Reader(seal)
+		if h.Gzip {
+			zip, err := gzip.NewReader(bufio.NewReaderSize(seal, ChunkSize))
+			if err != nil {
+				return nil, h, readError(err)
+			}
+			content = zip
+		}
+		return exactly(content, stored, h, want)
+	}
+	if !want.Gzip {
+		return nil, Header{}, errors.New("an object in the clear has no header to read")
+	}
 	zip, err := gzip.NewReader(bufio.NewReaderSize(src, 64<<10))
 	if err != nil {
 		return nil, Header{}, readError(err)
@@ -110,16 +155,33 @@ func NewReader(src io.Reader, stored int64, want Header) (io.Reader, Header, err
 	if err != nil {
 		return nil, h, err
 	}
-	if h.Seal != nil {
-		return nil, h, fmt.Errorf("encrypted with key %x: %w", h.Seal.KeyID, ErrNotSupported)
+	return exactly(zip, stored, h, want)
+}
+
+// IsSealed says whether stored bytes begin as a sealed object does.
+func IsSealed(stored []byte) bool { return bytes.HasPrefix(stored, []byte(magic)) }
+
+// Open opens a sealed object, whatever it says it is: the caller compares the
+// header with the content.
+func Open(src io.Reader, stored int64, ring Ring) (io.Reader, Header, error) {
+	seal, h, err := openSeal(src, ring)
+	if err != nil {
+		return nil, h, err
 	}
+	if h.Gzip {
+		return nil, h, fmt.Errorf("a %v is not compressed: %w", h.Kind, ErrCorrupt)
+	}
+	return exactly(seal, stored, h, h)
+}
+
+func exactly(content io.Reader, stored int64, h, want Header) (io.Reader, Header, error) {
 	if err := h.Match(want); err != nil {
 		return nil, h, err
 	}
 	if stored >= 0 && h.Length/maxRatio > stored {
 		return nil, h, fmt.Errorf("%d stored bytes cannot hold %d: %w", stored, h.Length, ErrCorrupt)
 	}
-	return &exactReader{src: zip, left: h.Length}, h, nil
+	return &exactReader{src: content, left: h.Length}, h, nil
 }
 
 // exactReader yields exactly left bytes and insists that src ends there.

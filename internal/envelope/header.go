@@ -66,9 +66,9 @@ type Header struct {
 	Seal        *Seal // nil: not encrypted
 }
 
-// Seal is what the header of an encrypted object says about its key. Reserved.
+// Seal is what the header of an encrypted object says about its key.
 type Seal struct {
-	KeyID      [8]byte
+	KeyID      KeyID
 	Salt       [32]byte
 	Commitment [32]byte
 }
@@ -199,6 +199,8 @@ func (h *Header) Match(want Header) error {
 		return fmt.Errorf("header says %s %v where %v belongs: %w", field, have, want, ErrCorrupt)
 	}
 	switch {
+	case (h.Seal != nil) != (want.Seal != nil):
+		return differ("sealed", h.Seal != nil, want.Seal != nil)
 	case h.Kind != want.Kind:
 		return differ("kind", h.Kind, want.Kind)
 	case h.Gzip != want.Gzip:
