@@ -24,11 +24,22 @@ type Col[M, T any] struct {
 	_      [0]func(M)
 	c      ref
 	encode func(T) (driver.Value, error)
+	decode func(*Row, int, *T)
 }
 
 func (Col[M, T]) columnOf(M) {}
 
+func (Col[M, T]) exprOf(M) {}
+
 func (c Col[M, T]) ref() ref { return c.c }
+
+func (c Col[M, T]) expr() expr { return expr{col: c.c} }
+
+func (c Col[M, T]) scan(r *Row, i int, dst *T) {
+	if c.decode != nil { // without it nothing was selected
+		c.decode(r, i, dst)
+	}
+}
 
 // value is v as it is bound; an error names the column.
 func (c Col[M, T]) value(v T) (driver.Value, error) {
@@ -76,10 +87,10 @@ func (c Col[M, T]) list(op opKind, v []T) Cond[M] {
 }
 
 // Asc orders by the column, smallest first; NULL comes before every value.
-func (c Col[M, T]) Asc() Order[M] { return Order[M]{col: c.c} }
+func (c Col[M, T]) Asc() Order[M] { return Order[M]{e: c.expr()} }
 
 // Desc orders by the column, largest first; NULL comes after every value.
-func (c Col[M, T]) Desc() Order[M] { return Order[M]{col: c.c, desc: true} }
+func (c Col[M, T]) Desc() Order[M] { return Order[M]{e: c.expr(), desc: true} }
 
 // Set gives the column the value v.
 func (c Col[M, T]) Set(v T) Set[M] {
@@ -117,7 +128,7 @@ type Num[M any, T Number] struct{ ordered[M, T] }
 
 // NewNum is called by generated code.
 func NewNum[M any, T Number](table, name string) Num[M, T] {
-	return Num[M, T]{ordered[M, T]{Col[M, T]{c: ref{table, name}, encode: number[T]}}}
+	return Num[M, T]{ordered[M, T]{Col[M, T]{c: ref{table, name}, encode: number[T], decode: ScanNum[T]}}}
 }
 
 // Add adds v to the column's value in the statement itself.
@@ -132,7 +143,7 @@ type Str[M any, T ~string] struct{ ordered[M, T] }
 
 // NewStr is called by generated code.
 func NewStr[M any, T ~string](table, name string) Str[M, T] {
-	return Str[M, T]{ordered[M, T]{Col[M, T]{c: ref{table, name}, encode: func(v T) (driver.Value, error) { return string(v), nil }}}}
+	return Str[M, T]{ordered[M, T]{Col[M, T]{c: ref{table, name}, encode: func(v T) (driver.Value, error) { return string(v), nil }, decode: ScanStr[T]}}}
 }
 
 // Like matches SQL's pattern: % any text, _ any character, ASCII letters in
@@ -166,7 +177,7 @@ type Bool[M any] struct{ Col[M, bool] }
 
 // NewBool is called by generated code.
 func NewBool[M any](table, name string) Bool[M] {
-	return Bool[M]{Col[M, bool]{c: ref{table, name}, encode: func(v bool) (driver.Value, error) { return boolean(v), nil }}}
+	return Bool[M]{Col[M, bool]{c: ref{table, name}, encode: func(v bool) (driver.Value, error) { return boolean(v), nil }, decode: ScanBool[bool]}}
 }
 
 // IsTrue matches rows whose column is true.
@@ -185,7 +196,7 @@ func NewTime[M any](table, name string, u Unit) Time[M] {
 			return nil, errTimeRange
 		}
 		return u.encode(v), nil
-	}}}}
+	}, decode: func(r *Row, i int, dst *time.Time) { ScanTime(r, i, dst, u) }}}}
 }
 
 // Bytes is a column of bytes.
@@ -193,5 +204,5 @@ type Bytes[M any] struct{ Col[M, []byte] }
 
 // NewBytes is called by generated code.
 func NewBytes[M any](table, name string) Bytes[M] {
-	return Bytes[M]{Col[M, []byte]{c: ref{table, name}, encode: func(v []byte) (driver.Value, error) { return append([]byte{}, v...), nil }}}
+	return Bytes[M]{Col[M, []byte]{c: ref{table, name}, encode: func(v []byte) (driver.Value, error) { return append([]byte{}, v...), nil }, decode: ScanBytes[[]byte]}}
 }

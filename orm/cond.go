@@ -24,7 +24,7 @@ type Cond[M any] struct {
 // Order is one term of an ORDER BY over M.
 type Order[M any] struct {
 	_    [0]func(M)
-	col  ref
+	e    expr
 	desc bool
 }
 
@@ -51,12 +51,18 @@ const (
 	opNull
 	opInstr
 	opSQL
+	opExpr // an expression compared with a value
+	opSub  // a column or expression in what a query returns
+	opEqual
 )
 
 // node is a condition without its model's type.
 type node struct {
 	op     opKind
 	col    ref
+	left   *expr // instead of col
+	right  *expr // of opEqual
+	sub    func(*text)
 	sql    string
 	suffix string
 	args   []driver.Value
@@ -246,6 +252,21 @@ func (t *text) node(n *node) {
 		t.WriteString(", ?)")
 		t.WriteString(n.sql)
 		t.bind(n.args...)
+	case opExpr:
+		t.expr(*n.left)
+		t.WriteString(n.sql)
+		t.WriteByte('?')
+		t.bind(n.args...)
+	case opEqual:
+		t.column(n.col)
+		t.WriteString(" = ")
+		t.expr(*n.right)
+	case opSub:
+		t.column(n.col)
+		t.WriteString(n.sql)
+		t.WriteByte('(')
+		n.sub(t)
+		t.WriteByte(')')
 	case opSQL:
 		if strings.TrimSpace(n.sql) == "" {
 			t.WriteByte('1')

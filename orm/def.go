@@ -154,3 +154,21 @@ func (m *model[M]) read(values []driver.Value, into *M) error {
 	m.scan(&r, into)
 	return r.err
 }
+
+// spread returns a function that puts the values of some columns where Scan
+// looks for them. columns are their indexes, nil for all of them.
+func (t *info) spread(columns []int) func([]driver.Value) []driver.Value {
+	if columns == nil {
+		return func(v []driver.Value) []driver.Value { return v }
+	}
+	all := make([]driver.Value, len(t.schema.Columns))
+	for i := range all {
+		all[i] = absent{}
+	}
+	return func(v []driver.Value) []driver.Value {
+		for i, c := range columns {
+			all[c] = v[i]
+		}
+		return all
+	}
+}

@@ -28,7 +28,7 @@ func (k keyed[M, K]) find(ctx context.Context, r Reader, key K) (*M, error) {
 		return nil, k.m.wrap("find", err)
 	}
 	var found *M
-	err = k.m.each(ctx, r, false, q.q.selectText(k.m.selects), func(m *M) bool {
+	err = k.m.each(ctx, r, false, q.q.rowsText(&k.m.info), nil, func(m *M) bool {
 		found = m
 		return false
 	})
@@ -54,7 +54,7 @@ func (k keyed[M, K]) update(ctx context.Context, w Writer, key K, sets []Set[M])
 	if err != nil {
 		return k.m.wrap("update", err)
 	}
-	n, err := k.m.update(ctx, w, q.q.where, sets)
+	n, err := k.m.update(ctx, w, q.q.conds(&k.m.info), sets)
 	if err == nil && n == 0 {
 		err = ErrNotFound
 	}
@@ -68,7 +68,7 @@ func (k keyed[M, K]) delete(ctx context.Context, w Writer, key K) (bool, error) 
 	}
 	t := new(text)
 	t.WriteString("DELETE FROM " + schema.QuoteIdent(k.m.schema.Name))
-	t.where(q.q.where)
+	t.where(q.q.conds(&k.m.info))
 	n, err := k.m.run(ctx, w, t)
 	return n > 0, k.m.wrap("delete", err)
 }

@@ -1,6 +1,7 @@
 package orm
 
 import (
+	"database/sql"
 	"database/sql/driver"
 	"time"
 )
@@ -10,10 +11,11 @@ type nullable[M, T any] struct {
 	_      [0]func(M)
 	c      ref
 	encode func(T) (driver.Value, error)
+	decode func(*Row, int, *T)
 }
 
 func nullableOf[M, T any](c Col[M, T]) nullable[M, T] {
-	return nullable[M, T]{c: c.c, encode: c.encode}
+	return nullable[M, T]{c: c.c, encode: c.encode, decode: c.decode}
 }
 
 // IsNull matches rows whose column is NULL.
@@ -32,6 +34,12 @@ func (c nullable[M, T]) EqPtr(v *T) Cond[M] {
 		return c.IsNull()
 	}
 	return Col[M, T]{c: c.c, encode: c.encode}.Eq(*v)
+}
+
+// Null is the column for Pluck, Select2 and their like, where NULL is not an
+// error but no value.
+func (c nullable[M, T]) Null() Expr[M, sql.Null[T]] {
+	return Agg[M, sql.Null[T]]{e: expr{col: c.c}, decode: scanOptional(c.decode), encode: encodeOptional(c.encode)}
 }
 
 // SetNull makes the column NULL.

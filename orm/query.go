@@ -20,16 +20,42 @@ type Query[M any] struct {
 
 // query is a Query without its model's type.
 type query struct {
-	where  []*node
-	order  []orderTerm
-	limit  limit
-	offset limit
-	all    bool
+	where   []*node
+	order   []orderTerm
+	group   []ref
+	having  []*node
+	only    []ref // the columns to read, nil for all
+	limit   limit
+	offset  limit
+	all     bool
+	deleted deletedRows
 }
 
 type orderTerm struct {
-	col  ref
+	e    expr
 	desc bool
+}
+
+// deletedRows says what a query does with rows that were soft deleted.
+type deletedRows int
+
+const (
+	deletedHidden deletedRows = iota
+	deletedToo
+	deletedOnly
+)
+
+// conds returns the conditions of the query, with the one on soft deleted rows
+// in front.
+func (q *query) conds(m *info) []*node {
+	live := m.live()
+	if live == nil || q.deleted == deletedToo {
+		return q.where
+	}
+	if q.deleted == deletedOnly {
+		live.sql = " IS NOT NULL"
+	}
+	return append([]*node{live}, q.where...)
 }
 
 type limit struct {
@@ -48,7 +74,7 @@ func (q Query[M]) Where(c ...Cond[M]) Query[M] {
 func (q Query[M]) OrderBy(o ...Order[M]) Query[M] {
 	q.q.order = slices.Clip(q.q.order)
 	for _, t := range o {
-		q.q.order = append(q.q.order, orderTerm{t.col, t.desc})
+		q.q.order = append(q.q.order, orderTerm{t.e, t.desc})
 	}
 	return q
 }
@@ -71,19 +97,111 @@ func (q Query[M]) AllRows() Query[M] {
 	return q
 }
 
+// Only reads these columns and the primary key, and leaves the fields of all
+// others as they are in a new value: for large columns that are not needed.
+func (q Query[M]) Only(cols ...Column[M]) Query[M] {
+	q.q.only = append(slices.Clip(q.q.only), refs(cols)...)
+	return q
+}
+
+// GroupBy makes one row of all rows that have the same values in the columns,
+// for Select2, Pluck and their like.
+func (q Query[M]) GroupBy(cols ...Column[M]) Query[M] {
+	q.q.group = append(slices.Clip(q.q.group), refs(cols)...)
+	return q
+}
+
+// Having adds conditions on the groups: they must match all of them.
+func (q Query[M]) Having(c ...Cond[M]) Query[M] {
+	q.q.having = append(slices.Clip(q.q.having), nodes(c)...)
+	return q
+}
+
+// WithDeleted takes rows that were soft deleted for rows like all others.
+func (q Query[M]) WithDeleted() Query[M] {
+	q.q.deleted = deletedToo
+	return q
+}
+
+// OnlyDeleted leaves out all rows but those that were soft deleted.
+func (q Query[M]) OnlyDeleted() Query[M] {
+	q.q.deleted = deletedOnly
+	return q
+}
+
+func refs[M any](cols []Column[M]) []ref {
+	all := make([]ref, len(cols))
+	for i, c := range cols {
+		if c != nil { // an empty one is an error where it is written
+			all[i] = c.ref()
+		}
+	}
+	return all
+}
+
 // selectText writes the statement that reads what.
-func (q *query) selectText(what string) *text {
+func (q *query) selectText(m *info, what string) *text {
 	t := new(text)
 	t.WriteString(what)
-	q.tail(t)
+	q.tail(t, m)
 	return t
 }
 
-func (q *query) tail(t *text) {
-	t.where(q.where)
+var errGrouped = errors.New("GroupBy and Having are for Select2, Pluck and their like: a group is no whole row")
+
+// rowsText writes the statement that reads whole rows.
+func (q *query) rowsText(m *info) *text {
+	t := new(text)
+	if len(q.group) > 0 || len(q.having) > 0 {
+		t.fail(errGrouped)
+	}
+	if q.only == nil {
+		t.WriteString(m.selects)
+	} else {
+		t.WriteString("SELECT ")
+		for i, c := range q.columns(m) {
+			if i > 0 {
+				t.WriteString(", ")
+			}
+			t.column(ref{m.schema.Name, m.schema.Columns[c].Name})
+		}
+		for _, c := range q.only {
+			if c.name == "" {
+				t.fail(errNoCol)
+			}
+		}
+		t.WriteString(" FROM " + schema.QuoteIdent(m.schema.Name))
+	}
+	q.tail(t, m)
+	return t
+}
+
+// columns returns the indexes of the columns that are read, nil for all.
+func (q *query) columns(m *info) (at []int) {
+	if q.only == nil {
+		return nil
+	}
+	for i, c := range m.schema.Columns {
+		if slices.Contains(m.schema.Key, c.Name) || slices.ContainsFunc(q.only, func(r ref) bool { return r.name == c.Name }) {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+func (q *query) tail(t *text, m *info) {
+	t.where(q.conds(m))
+	for i, c := range q.group {
+		t.WriteString([]string{" GROUP BY ", ", "}[min(i, 1)])
+		t.column(c)
+	}
+	if len(q.having) > 0 {
+		t.WriteString(" HAVING ")
+		t.node(&node{op: opAnd, kids: q.having})
+	}
 	for i, o := range q.order {
 		t.WriteString([]string{" ORDER BY ", ", "}[min(i, 1)])
-		t.column(o.col)
+		t.expr(o.e)
 		if o.desc {
 			t.WriteString(" DESC")
 		}
@@ -109,7 +227,7 @@ func (q Query[M]) ToSQL() (string, []any) {
 	if q.m == nil {
 		return "", nil
 	}
-	t := q.q.selectText(q.m.selects)
+	t := q.q.rowsText(&q.m.info)
 	args := make([]any, len(t.args))
 	for i, a := range t.args {
 		args[i] = a.Value
@@ -124,7 +242,7 @@ func (q Query[M]) Each(ctx context.Context, r Reader) iter.Seq2[*M, error] {
 	return func(yield func(*M, error) bool) {
 		err := q.m.ready(r)
 		if err == nil {
-			err = q.m.each(ctx, r, true, q.q.selectText(q.m.selects), func(m *M) bool { return yield(m, nil) })
+			err = q.m.each(ctx, r, true, q.q.rowsText(&q.m.info), q.q.columns(&q.m.info), func(m *M) bool { return yield(m, nil) })
 		}
 		if err != nil {
 			yield(nil, q.m.wrap("read", err))
@@ -137,10 +255,12 @@ var errBreak = errors.New("break")
 
 // each runs a SELECT of all columns and calls fn for every row until it
 // returns false. loop says that fn is the caller's.
-func (m *model[M]) each(ctx context.Context, r Reader, loop bool, t *text, fn func(*M) bool) error {
+// columns are what t selects, nil for every column.
+func (m *model[M]) each(ctx context.Context, r Reader, loop bool, t *text, columns []int, fn func(*M) bool) error {
+	spread := m.spread(columns)
 	err := runRows(ctx, r, loop, t, func(rs *rows) error {
 		row := new(M)
-		if err := m.read(rs.dest, row); err != nil {
+		if err := m.read(spread(rs.dest), row); err != nil {
 			return err
 		}
 		if !fn(row) {
@@ -200,12 +320,13 @@ func (q Query[M]) All(ctx context.Context, r Reader) ([]M, error) {
 	if err := q.m.ready(r); err != nil {
 		return nil, q.m.wrap("read", err)
 	}
-	t := q.q.selectText(q.m.selects)
+	t := q.q.rowsText(&q.m.info)
+	spread := q.m.spread(q.q.columns(&q.m.info))
 	all := []M{}
 	err := runRows(ctx, r, false, t, func(rs *rows) error {
 		var zero M
 		all = append(all, zero)
-		return q.m.read(rs.dest, &all[len(all)-1])
+		return q.m.read(spread(rs.dest), &all[len(all)-1])
 	})
 	if err != nil {
 		return nil, q.m.wrap("read", err)
@@ -243,15 +364,15 @@ func (q Query[M]) only(ctx context.Context, r Reader) (*M, error) {
 	return &all[0], nil
 }
 
-// Count returns how many rows the query has.
+// Count returns how many rows the query has, or how many groups.
 func (q Query[M]) Count(ctx context.Context, r Reader) (int64, error) {
 	if err := q.m.ready(r); err != nil {
 		return 0, q.m.wrap("count", err)
 	}
 	q.q.order = nil
-	t := q.q.selectText("SELECT count(*) FROM " + schema.QuoteIdent(q.m.schema.Name))
-	if q.q.limit.set || q.q.offset.set {
-		t = q.q.selectText("SELECT count(*) FROM (SELECT 1 FROM " + schema.QuoteIdent(q.m.schema.Name))
+	t := q.q.selectText(&q.m.info, "SELECT count(*) FROM "+schema.QuoteIdent(q.m.schema.Name))
+	if q.q.limit.set || q.q.offset.set || len(q.q.group) > 0 || len(q.q.having) > 0 {
+		t = q.q.selectText(&q.m.info, "SELECT count(*) FROM (SELECT 1 FROM "+schema.QuoteIdent(q.m.schema.Name))
 		t.WriteByte(')')
 	}
 	return q.m.number(ctx, r, "count", t)
@@ -263,7 +384,7 @@ func (q Query[M]) Exists(ctx context.Context, r Reader) (bool, error) {
 		return false, q.m.wrap("look up", err)
 	}
 	q.q.order = nil
-	t := q.q.selectText("SELECT EXISTS (SELECT 1 FROM " + schema.QuoteIdent(q.m.schema.Name))
+	t := q.q.selectText(&q.m.info, "SELECT EXISTS (SELECT 1 FROM "+schema.QuoteIdent(q.m.schema.Name))
 	t.WriteByte(')')
 	n, err := q.m.number(ctx, r, "look up", t)
 	return n != 0, err
@@ -289,6 +410,9 @@ func (q *query) writable() error {
 	if len(q.order) > 0 || q.limit.set || q.offset.set {
 		return errOrdered
 	}
+	if len(q.group) > 0 || len(q.having) > 0 {
+		return errGrouped
+	}
 	if !q.all && !(&node{op: opAnd, kids: q.where}).effective() {
 		return ErrNoCondition
 	}
@@ -305,7 +429,7 @@ func (q Query[M]) Update(ctx context.Context, w Writer, sets ...Set[M]) (int64, 
 	if err := q.q.writable(); err != nil {
 		return 0, q.m.wrap("update", err)
 	}
-	n, err := q.m.update(ctx, w, q.q.where, sets)
+	n, err := q.m.update(ctx, w, q.q.conds(&q.m.info), sets)
 	return n, q.m.wrap("update", err)
 }
 
@@ -321,7 +445,7 @@ func (q Query[M]) Delete(ctx context.Context, w Writer) (int64, error) {
 	}
 	t := new(text)
 	t.WriteString("DELETE FROM " + schema.QuoteIdent(q.m.schema.Name))
-	t.where(q.q.where)
+	t.where(q.q.conds(&q.m.info))
 	n, err := q.m.run(ctx, w, t)
 	return n, q.m.wrap("delete", err)
 }

@@ -15,18 +15,42 @@ import (
 type Row struct {
 	values []driver.Value
 	table  *schema.Table
+	exprs  []expr // what was selected, nil for every column of table
 	err    error
 }
 
 func (r *Row) fail(i int, err error) {
-	if r.err == nil {
-		r.err = fmt.Errorf("read %s.%s: %w", r.table.Name, r.table.Columns[i].Name, err)
+	if r.err != nil {
+		return
 	}
+	switch {
+	case r.exprs == nil:
+		err = fmt.Errorf("read %s.%s: %w", r.table.Name, r.table.Columns[i].Name, err)
+	case r.exprs[i].col.name != "":
+		c := r.exprs[i].col
+		err = fmt.Errorf("read %s%s.%s%s: %w", r.exprs[i].open, c.table, c.name, r.exprs[i].close, err)
+	default:
+		err = fmt.Errorf("read value %d: %w", i+1, err)
+	}
+	r.err = err
+}
+
+// absent stands where a column was not selected: its field stays as it is.
+type absent struct{}
+
+// skip says whether column i was not selected. Every Scan function asks it
+// before it takes NULL or a value of another type for an error.
+func (r *Row) skip(i int) bool {
+	_, ok := r.values[i].(absent)
+	return ok
 }
 
 var errNull = errors.New("NULL in a column whose field cannot hold it")
 
 func (r *Row) wrong(i int, want string) {
+	if r.skip(i) {
+		return
+	}
 	if r.values[i] == nil {
 		r.fail(i, errNull)
 		return
@@ -191,6 +215,9 @@ func ScanNullTime(r *Row, i int, dst **time.Time, u Unit) {
 }
 
 func scanNull[T any](r *Row, i int, dst **T, scan func(*Row, int, *T)) {
+	if r.skip(i) {
+		return
+	}
 	if r.values[i] == nil {
 		*dst = nil
 		return

@@ -1,0 +1,204 @@
+package orm
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+)
+
+// Cursor is where a page ended. It is opaque and safe to hand out: it holds the
+// values of the order's columns, encoded and not encrypted, and may be kept for
+// as long as the order of the query stays the same. "" is the beginning.
+type Cursor string
+
+// Page is a part of a query's rows.
+type Page[M any] struct {
+	Items []M
+	Next  Cursor // where the next page begins; "" after the last row
+}
+
+// Page returns at most n rows of the query that follow the cursor. It looks
+// them up by the values of the order's columns, so that the last page costs
+// what the first one does, and rows that come and go meanwhile shift nothing.
+// The primary key is added to the order, which makes it one of its own. A
+// cursor of another order, or one that was changed, is ErrBadCursor.
+func (q Query[M]) Page(ctx context.Context, r Reader, after Cursor, n int) (Page[M], error) {
+	if err := q.m.ready(r); err != nil {
+		return Page[M]{}, q.m.wrap("read a page", err)
+	}
+	p, err := q.page(ctx, r, after, n)
+	return p, q.m.wrap("read a page", err)
+}
+
+var (
+	errPageSize    = errors.New("a page has at least one row")
+	errPageLimited = errors.New("Limit and Offset have no meaning beside a page's own size")
+	errPageOrder   = errors.New("a page is ordered by columns: order by a relation's count or an aggregate has no cursor")
+)
+
+func (q Query[M]) page(ctx context.Context, r Reader, after Cursor, n int) (p Page[M], err error) {
+	switch {
+	case n < 1:
+		return p, errPageSize
+	case q.q.limit.set || q.q.offset.set:
+		return p, errPageLimited
+	}
+	order, err := q.q.total(&q.m.info)
+	if err != nil {
+		return p, err
+	}
+	if after != "" {
+		values, err := after.decode(order)
+		if err != nil {
+			return p, err
+		}
+		q.q.where = append(slices.Clip(q.q.where), following(order, values))
+	}
+	q.q.order = order
+	q = q.Limit(n + 1)
+	if q.q.only != nil { // the order's columns make the cursor
+		for _, o := range order {
+			q.q.only = append(q.q.only, o.e.col)
+		}
+	}
+	at := q.q.places(&q.m.info)
+	spread := q.m.spread(q.q.columns(&q.m.info))
+	p.Items = []M{}
+	last := make([]driver.Value, len(order))
+	err = runRows(ctx, r, false, q.q.rowsText(&q.m.info), func(rs *rows) error {
+		if len(p.Items) == n {
+			p.Next = encodeCursor(order, last)
+			return errBreak
+		}
+		values := spread(rs.dest)
+		for i, c := range at {
+			last[i] = values[c]
+			if b, ok := values[c].([]byte); ok {
+				last[i] = slices.Clone(b)
+			}
+		}
+		var zero M
+		p.Items = append(p.Items, zero)
+		return q.m.read(values, &p.Items[len(p.Items)-1])
+	})
+	if err != nil && !errors.Is(err, errBreak) {
+		return Page[M]{}, err
+	}
+	return p, nil
+}
+
+// total returns the order with the columns of the primary key at its end, so
+// that no two rows are equal in it.
+func (q *query) total(m *info) ([]orderTerm, error) {
+	order := slices.Clone(q.order)
+	var have []string
+	for _, o := range order {
+		if !o.e.isColumn() {
+			return nil, errPageOrder
+		}
+		if o.e.col.name == "" {
+			return nil, errNoCol
+		}
+		have = append(have, o.e.col.name)
+	}
+	for _, k := range m.schema.Key {
+		if !slices.Contains(have, k) {
+			order = append(order, orderTerm{e: expr{col: ref{m.schema.Name, k}}})
+		}
+	}
+	return order, nil
+}
+
+// places returns the index in the table of each column of the order.
+func (q *query) places(m *info) []int {
+	at := make([]int, len(q.order))
+	for i, o := range q.order {
+		for j, c := range m.schema.Columns {
+			if c.Name == o.e.col.name {
+				at[i] = j
+			}
+		}
+	}
+	return at
+}
+
+// following is the condition on rows that stand after the one with the values:
+// equal in the first columns of the order and beyond it in the next.
+func following(order []orderTerm, values []driver.Value) *node {
+	any := &node{op: opOr}
+	for i, o := range order {
+		beyond := o.beyond(values[i])
+		if beyond == nil {
+			continue
+		}
+		all := &node{op: opAnd}
+		for j := range i {
+			all.kids = append(all.kids, &node{op: opCompare, col: order[j].e.col, sql: " IS ", args: []driver.Value{values[j]}})
+		}
+		any.kids = append(any.kids, &node{op: opAnd, kids: append(all.kids, beyond)})
+	}
+	return any
+}
+
+// beyond is the condition on rows that the term orders after v, nil if there
+// are none. NULL is smaller than every value.
+func (o orderTerm) beyond(v driver.Value) *node {
+	col := o.e.col
+	null := func(sql string) *node { return &node{op: opNull, col: col, sql: sql} }
+	switch {
+	case v == nil && o.desc:
+		return nil
+	case v == nil:
+		return null(" IS NOT NULL")
+	case o.desc:
+		less := &node{op: opCompare, col: col, sql: " < ", args: []driver.Value{v}}
+		return &node{op: opOr, kids: []*node{less, null(" IS NULL")}}
+	}
+	return &node{op: opCompare, col: col, sql: " > ", args: []driver.Value{v}}
+}
+
+// Batches yields the rows of the query n at a time, in its order and then by
+// primary key. Each batch is a page of its own: no transaction is open while the
+// loop's body runs, which may write to the same table. An error is yielded once,
+// with nil, and ends the loop.
+func (q Query[M]) Batches(ctx context.Context, r Reader, n int) iter.Seq2[[]M, error] {
+	return func(yield func([]M, error) bool) {
+		var next Cursor
+		for {
+			p, err := q.Page(ctx, r, next, n)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if len(p.Items) > 0 && !yield(p.Items, nil) || p.Next == "" {
+				return
+			}
+			next = p.Next
+		}
+	}
+}
+
+// Explain returns how SQLite will find the rows of the query, one step a line:
+// SCAN reads a whole table, SEARCH uses the index that it names.
+func (q Query[M]) Explain(ctx context.Context, r Reader) (string, error) {
+	if err := q.m.ready(r); err != nil {
+		return "", q.m.wrap("explain", err)
+	}
+	plain := q.q.rowsText(&q.m.info)
+	t := &text{args: plain.args, err: plain.err}
+	t.WriteString("EXPLAIN QUERY PLAN ")
+	t.WriteString(plain.String())
+	depth := map[int64]int{0: -1}
+	out := ""
+	err := runRows(ctx, r, false, t, func(rs *rows) error {
+		id, _ := rs.dest[0].(int64)
+		parent, _ := rs.dest[1].(int64)
+		depth[id] = depth[parent] + 1
+		out += fmt.Sprintf("%*s%s\n", 2*depth[id], "", textOf(rs.dest[3]))
+		return nil
+	})
+	return out, q.m.wrap("explain", err)
+}
