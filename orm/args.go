@@ -16,6 +16,7 @@ import (
 type Args struct {
 	values []driver.NamedValue
 	table  *schema.Table // of a row; nil for a key
+	bound  []int         // the columns of a row, in order
 	first  int           // index of the first value of the row
 	err    error
 }
@@ -29,8 +30,8 @@ func (a *Args) fail(err error) {
 		return
 	}
 	i := len(a.values) - a.first
-	if a.table != nil && i < len(a.table.Columns) {
-		err = fmt.Errorf("%s.%s: %w", a.table.Name, a.table.Columns[i].Name, err)
+	if a.table != nil && a.bound != nil && i < len(a.bound) {
+		err = fmt.Errorf("%s.%s: %w", a.table.Name, a.table.Columns[a.bound[i]].Name, err)
 	}
 	a.err = err
 }

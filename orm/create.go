@@ -13,6 +13,34 @@ import (
 // CreateOption configures Create and CreateMany. There are none yet.
 type CreateOption[M any] interface{ createOption(M) }
 
+// createRow is create with the model's hooks around it.
+func (m *model[M]) createRow(ctx context.Context, w Writer, row *M) error {
+	if !m.hooks.any(hookBeforeCreate | hookAfterCreate | hookAfterCommit) {
+		return m.create(ctx, w, row)
+	}
+	var stored M
+	err := inTx(ctx, w, func(ctx context.Context, tx *Tx) (err error) {
+		if stored, _, err = m.fillRow(tx, row); err != nil {
+			return err
+		}
+		if err := m.hooks.run(ctx, tx, hookBeforeCreate, &stored); err != nil {
+			return err
+		}
+		if err := m.create(ctx, tx, &stored); err != nil {
+			return err
+		}
+		if err := m.hooks.run(ctx, tx, hookAfterCreate, &stored); err != nil {
+			return err
+		}
+		m.hooks.afterCommit(ctx, tx, &stored)
+		return nil
+	})
+	if err == nil {
+		*row = stored
+	}
+	return err
+}
+
 // create inserts m. What it chooses is written to m only when the insert
 // succeeds.
 func (m *model[M]) create(ctx context.Context, w Writer, row *M) error {
@@ -20,8 +48,8 @@ func (m *model[M]) create(ctx context.Context, w Writer, row *M) error {
 	if err != nil {
 		return err
 	}
-	a := &Args{table: m.schema, values: make([]driver.NamedValue, 0, len(m.schema.Columns))}
-	if mask == 0 {
+	a := &Args{table: m.schema, bound: m.bound, values: make([]driver.NamedValue, 0, len(m.schema.Columns))}
+	if mask == 0 && len(m.bound) == len(m.schema.Columns) {
 		m.bind(a, &filled)
 		if a.err != nil {
 			return a.err
@@ -63,6 +91,11 @@ func (m *model[M]) fillRow(w Writer, row *M) (filled M, mask uint64, err error) 
 		f := &Fill{now: w.base().o.Now()}
 		if m.fill(f, &filled); f.err != nil {
 			return filled, 0, f.err
+		}
+	}
+	if m.lock != nil {
+		if v := m.lock(&filled); *v == 0 {
+			*v = 1
 		}
 	}
 	if m.omit != nil {
@@ -109,9 +142,9 @@ func (m *model[M]) insertText(all []M, at []int, mask uint64) *text {
 		skip[col] = mask&(1<<bit) != 0
 	}
 	var names []string
-	for i, c := range m.schema.Columns {
+	for _, i := range m.bound {
 		if !skip[i] {
-			names = append(names, schema.QuoteIdent(c.Name))
+			names = append(names, schema.QuoteIdent(m.schema.Columns[i].Name))
 		}
 	}
 	t := new(text)
@@ -123,7 +156,7 @@ func (m *model[M]) insertText(all []M, at []int, mask uint64) *text {
 	one := "(?" + strings.Repeat(", ?", len(names)-1) + ")"
 	t.WriteString(" (" + strings.Join(names, ", ") + ") VALUES " + one)
 	t.WriteString(strings.Repeat(", "+one, len(all)-1))
-	a := &Args{table: m.schema}
+	a := &Args{table: m.schema, bound: m.bound}
 	for i := range all {
 		a.values = a.values[:0]
 		m.bind(a, &all[i])
@@ -135,7 +168,7 @@ func (m *model[M]) insertText(all []M, at []int, mask uint64) *text {
 			return t
 		}
 		for j, v := range a.values {
-			if !skip[j] {
+			if !skip[m.bound[j]] {
 				t.bind(v.Value)
 			}
 		}
@@ -154,6 +187,13 @@ func (m *model[M]) createMany(ctx context.Context, w Writer, all []M) error {
 	if len(all) == 0 {
 		return nil
 	}
+	if m.hooks.any(hookBeforeCreate | hookAfterCreate | hookAfterCommit) {
+		return m.createManyHooked(ctx, w, all)
+	}
+	return m.insertMany(ctx, w, all)
+}
+
+func (m *model[M]) insertMany(ctx context.Context, w Writer, all []M) error {
 	filled := make([]M, len(all))
 	groups := make(map[uint64][]int)
 	var masks []uint64
@@ -198,7 +238,7 @@ func (m *model[M]) insertSome(ctx context.Context, db *DB, c *conn, filled []M, 
 	if s.err != nil {
 		return s.err
 	}
-	if mask == 0 {
+	if mask == 0 && len(m.bound) == len(m.schema.Columns) {
 		res, err := c.exec(ctx, s.String(), s.args)
 		if err != nil {
 			return db.explain(&m.info, err)

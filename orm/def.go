@@ -3,6 +3,7 @@ package orm
 import (
 	"database/sql/driver"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,10 @@ type Def[M, K any] struct {
 	Schema  *schema.Table
 
 	Select string // SELECT every column FROM the table, in the order of Scan
-	Insert string // INSERT of every column, in the order of Bind
+	Insert string // INSERT of every column that Create writes, in the order of Bind
+
+	ReadOnly   []string // columns that Create does not write, besides generated ones
+	CreateOnly []string // columns that only Create writes, besides Created
 
 	Scan    func(*Row, *M)
 	Bind    func(*Args, *M)
@@ -73,6 +77,8 @@ type info struct {
 	schema   *schema.Table
 	selects  string
 	insert   string
+	bound    []int    // columns that Bind binds
+	fixed    []string // columns that no write of a whole row changes: key, created, create-only
 	omitCols []int
 	created  string
 	updated  string
@@ -101,6 +107,7 @@ type model[M any] struct {
 	omit  func(*M) uint64
 	clone func(*M) M
 	lock  func(*M) *int64
+	hooks hookSet
 }
 
 // model is the same for a table and its unique keys. Package variables are
@@ -115,7 +122,16 @@ func (d *Def[M, K]) model() *model[M] {
 			created: d.Created, updated: d.Updated, unit: d.UpdatedUnit, columns: columnList(d.Schema),
 			lockCol: d.LockCol, deleted: d.Deleted, delUnit: d.DeletedUnit,
 		},
-		scan: d.Scan, bind: d.Bind, fill: d.Fill, omit: d.Omit, clone: d.Clone, lock: d.Lock,
+		scan: d.Scan, bind: d.Bind, fill: d.Fill, omit: d.Omit, clone: d.Clone, lock: d.Lock, hooks: hooksOf[M](),
+	}
+	for i, c := range d.Schema.Columns {
+		if c.Generated == "" && !slices.Contains(d.ReadOnly, c.Name) {
+			d.m.bound = append(d.m.bound, i)
+		}
+	}
+	d.m.fixed = slices.Concat(d.Schema.Key, d.CreateOnly)
+	if d.Created != "" {
+		d.m.fixed = append(d.m.fixed, d.Created)
 	}
 	return d.m
 }
@@ -146,6 +162,14 @@ func (m *model[M]) wrap(what string, err error) error {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return fmt.Errorf("%s %s: %w", what, m.schema.Name, err)
+}
+
+// copyOf returns a deep copy of row.
+func (m *model[M]) copyOf(row *M) M {
+	if m.clone != nil {
+		return m.clone(row)
+	}
+	return *row
 }
 
 // read makes a M of the current row.

@@ -30,6 +30,10 @@ var (
 	// trigger with RAISE(ROLLBACK)), or its own SQL did.
 	ErrTxLost = errors.New("the transaction was ended by an error or by SQL of its own, and does nothing more: return the error of the statement that failed")
 
+	// ErrStale says that a row has changed since it was read: its version is
+	// another one. Read it again and decide anew.
+	ErrStale = errors.New("the row has changed since it was read")
+
 	// ErrNoCondition says that an update or delete of many rows has no
 	// condition that leaves any row out.
 	ErrNoCondition = errors.New("no condition leaves any row out: add one, or call AllRows to mean every row")

@@ -2,8 +2,6 @@ package orm
 
 import (
 	"context"
-
-	"github.com/driftdb/driftdb/schema"
 )
 
 // keyed are the verbs by one key, the primary one or another unique one.
@@ -54,7 +52,15 @@ func (k keyed[M, K]) update(ctx context.Context, w Writer, key K, sets []Set[M])
 	if err != nil {
 		return k.m.wrap("update", err)
 	}
-	n, err := k.m.update(ctx, w, q.q.conds(&k.m.info), sets)
+	where := q.q.conds(&k.m.info)
+	if k.m.hooks.any(hookBeforeUpdate | hookAfterUpdate | hookAfterCommit) {
+		found, err := k.m.updateKeyed(ctx, w, where, sets, new(M))
+		if err == nil && !found {
+			err = ErrNotFound
+		}
+		return k.m.wrap("update", err)
+	}
+	n, err := k.m.update(ctx, w, where, sets)
 	if err == nil && n == 0 {
 		err = ErrNotFound
 	}
@@ -66,10 +72,11 @@ func (k keyed[M, K]) delete(ctx context.Context, w Writer, key K) (bool, error) 
 	if err != nil {
 		return false, k.m.wrap("delete", err)
 	}
-	t := new(text)
-	t.WriteString("DELETE FROM " + schema.QuoteIdent(k.m.schema.Name))
-	t.where(q.q.conds(&k.m.info))
-	n, err := k.m.run(ctx, w, t)
+	if k.m.hooks.any(hookBeforeDelete | hookAfterDelete | hookAfterCommit) {
+		found, err := k.m.deleteHooked(ctx, w, q.q)
+		return found, k.m.wrap("delete", err)
+	}
+	n, err := k.m.remove(ctx, w, q.q.conds(&k.m.info))
 	return n > 0, k.m.wrap("delete", err)
 }
 
@@ -118,7 +125,7 @@ func (u Unique[M, K]) Upsert(ctx context.Context, w Writer, m *M, opts ...Upsert
 	if _, ok := u.of(m); !ok {
 		return u.k.m.wrap("upsert", errNullKey(u.index))
 	}
-	return u.k.m.wrap("upsert", u.k.m.upsert(ctx, w, m, u.k.columns, opts))
+	return u.k.m.wrap("upsert", u.k.m.upsertRow(ctx, w, m, u.target(), opts))
 }
 
 // Violated says whether err is the violation of this key.

@@ -443,9 +443,6 @@ func (q Query[M]) Delete(ctx context.Context, w Writer) (int64, error) {
 	if err := q.q.writable(); err != nil {
 		return 0, q.m.wrap("delete", err)
 	}
-	t := new(text)
-	t.WriteString("DELETE FROM " + schema.QuoteIdent(q.m.schema.Name))
-	t.where(q.q.conds(&q.m.info))
-	n, err := q.m.run(ctx, w, t)
+	n, err := q.m.remove(ctx, w, q.q.conds(&q.m.info))
 	return n, q.m.wrap("delete", err)
 }

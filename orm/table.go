@@ -19,7 +19,7 @@ func (t Table[M, K]) keyed() keyed[M, K] {
 func (t Table[M, K]) Create(ctx context.Context, w Writer, m *M, _ ...CreateOption[M]) error {
 	err := t.m.writableRow(w, m)
 	if err == nil {
-		err = t.m.create(ctx, w, m)
+		err = t.m.createRow(ctx, w, m)
 	}
 	return t.m.wrap("create", err)
 }
@@ -80,7 +80,7 @@ func (t Table[M, K]) Update(ctx context.Context, w Writer, key K, sets ...Set[M]
 func (t Table[M, K]) Upsert(ctx context.Context, w Writer, m *M, opts ...UpsertOption[M]) error {
 	err := t.m.writableRow(w, m)
 	if err == nil {
-		err = t.m.upsert(ctx, w, m, t.m.schema.Key, opts)
+		err = t.m.upsertRow(ctx, w, m, target{columns: t.m.schema.Key}, opts)
 	}
 	return t.m.wrap("upsert", err)
 }

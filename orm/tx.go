@@ -24,6 +24,8 @@ type Tx struct {
 type txState struct {
 	pos  atomic.Pointer[Position] // once it has been committed
 	lost bool                     // it has ended before its function did
+
+	after []func() // called once it has been committed
 }
 
 // TxOption configures a transaction. There are none yet.
@@ -37,11 +39,21 @@ type TxOption interface{ txOption() }
 // The context that fn is given belongs to the transaction: using db with it is
 // ErrInTx, because db would wait for itself.
 func (db *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error, _ ...TxOption) error {
-	return db.transaction(ctx, func(c *conn, state *txState) error {
+	var after []func()
+	err := db.transaction(ctx, func(c *conn, state *txState) error {
 		tx := &Tx{db: db, c: c, done: new(atomic.Bool), state: state}
 		defer tx.done.Store(true)
-		return fn(changelog.WithTx(ctx, db.generation), tx)
+		err := fn(changelog.WithTx(ctx, db.generation), tx)
+		after = state.after
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	for _, f := range after {
+		f()
+	}
+	return nil
 }
 
 func (db *DB) writing(ctx context.Context, _ bool, fn func(c *conn) error) error {
@@ -278,6 +290,7 @@ func (tx *Tx) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error
 
 func (tx *Tx) savepoint(ctx context.Context, fn func() error) (err error) {
 	name := fmt.Sprintf("drift%d", tx.depth)
+	after := len(tx.state.after)
 	tx.depth++
 	defer func() { tx.depth-- }()
 	if _, err := tx.c.exec(quiet(ctx), "SAVEPOINT "+name, nil); err != nil {
@@ -288,6 +301,7 @@ func (tx *Tx) savepoint(ctx context.Context, fn func() error) (err error) {
 		if kept {
 			return
 		}
+		tx.state.after = tx.state.after[:min(after, len(tx.state.after))]
 		if tx.look(ctx, err); tx.state.lost {
 			return // with all its savepoints
 		}

@@ -35,26 +35,33 @@ func (m *model[M]) update(ctx context.Context, w Writer, where []*node, sets []S
 	if len(sets) == 0 {
 		return 0, errNoSets
 	}
+	return m.run(ctx, w, m.updateText(w, where, sets))
+}
+
+func (m *model[M]) updateText(w Writer, where []*node, sets []Set[M]) *text {
 	t := new(text)
 	t.WriteString("UPDATE " + schema.QuoteIdent(m.schema.Name) + " SET ")
 	writeSets(t, m.withUpdated(w, sets))
 	t.where(where)
-	return m.run(ctx, w, t)
+	return t
 }
 
-// withUpdated adds the column that every update sets, unless sets has it.
+// withUpdated adds the columns that every update sets, unless sets has them:
+// when the row was changed, and its version.
 func (m *model[M]) withUpdated(w Writer, sets []Set[M]) []Set[M] {
-	if m.updated == "" {
-		return sets
+	has := func(column string) bool {
+		return slices.ContainsFunc(sets, func(s Set[M]) bool { return s.col.name == column })
 	}
-	for _, s := range sets {
-		if s.col.name == m.updated {
-			return sets
-		}
+	sets = slices.Clip(sets)
+	if m.updated != "" && !has(m.updated) {
+		now := Set[M]{col: ref{m.schema.Name, m.updated}, sql: "?"}
+		now.args = append(now.args, m.unit.encode(w.base().o.Now()))
+		sets = append(sets, now)
 	}
-	now := Set[M]{col: ref{m.schema.Name, m.updated}, sql: "?"}
-	now.args = append(now.args, m.unit.encode(w.base().o.Now()))
-	return append(slices.Clip(sets), now)
+	if m.lockCol != "" && !has(m.lockCol) {
+		sets = append(sets, Set[M]{col: ref{m.schema.Name, m.lockCol}, sql: "1 + ", self: true})
+	}
+	return sets
 }
 
 func writeSets[M any](t *text, sets []Set[M]) {

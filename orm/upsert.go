@@ -21,6 +21,7 @@ type conflict[M any] struct {
 	chosen  bool // what is updated was said, if nothing
 	only    []ref
 	sets    []Set[M]
+	when    []*node // on the row that is there
 }
 
 type upsertOption[M any] func(*conflict[M])
@@ -54,6 +55,12 @@ func UpdateSet[M any](sets ...Set[M]) UpsertOption[M] {
 	return upsertOption[M](func(c *conflict[M]) { c.chosen, c.sets = true, append(c.sets, sets...) })
 }
 
+// UpdateIf updates a row that is there only if it matches c. Otherwise it stays
+// as it is, and so does the row that was given.
+func UpdateIf[M any](c Cond[M]) UpsertOption[M] {
+	return upsertOption[M](func(f *conflict[M]) { f.when = append(f.when, c.n) })
+}
+
 var errNoOption = errors.New("an option is nil")
 
 func errNullKey(index string) error {
@@ -65,9 +72,56 @@ func asUnique(err error) (*UniqueError, bool) {
 	return e, errors.As(err, &e)
 }
 
+// upsertRow is upsert with the model's hooks around it: those of an update if
+// there is a row with the key, those of an insert if not.
+func (m *model[M]) upsertRow(ctx context.Context, w Writer, row *M, key target, opts []UpsertOption[M]) error {
+	if !m.hooks.any(hookBeforeCreate | hookAfterCreate | hookBeforeUpdate | hookAfterUpdate | hookAfterCommit) {
+		return m.upsert(ctx, w, row, key, opts)
+	}
+	stored := m.copyOf(row)
+	err := inTx(ctx, w, func(ctx context.Context, tx *Tx) error {
+		filled, _, err := m.fillRow(tx, &stored)
+		if err != nil {
+			return err
+		}
+		stored = filled
+		values, err := m.values(&stored)
+		if err != nil {
+			return err
+		}
+		q := query{where: m.valuesIn(key.columns, values), deleted: deletedToo}
+		if key.where != "" {
+			q.where = append(q.where, &node{op: opSQL, sql: key.where})
+		}
+		n, err := m.number(ctx, tx, "look up", q.selectText(&m.info, "SELECT count(*) FROM "+schema.QuoteIdent(m.schema.Name)))
+		if err != nil {
+			return err
+		}
+		before, after := hookBeforeCreate, hookAfterCreate
+		if n > 0 {
+			before, after = hookBeforeUpdate, hookAfterUpdate
+		}
+		if err := m.hooks.run(ctx, tx, before, &stored); err != nil {
+			return err
+		}
+		if err := m.upsert(ctx, tx, &stored, key, opts); err != nil {
+			return err
+		}
+		if err := m.hooks.run(ctx, tx, after, &stored); err != nil {
+			return err
+		}
+		m.hooks.afterCommit(ctx, tx, &stored)
+		return nil
+	})
+	if err == nil {
+		*row = stored
+	}
+	return err
+}
+
 // upsert inserts row, or updates the row that has the same key, and reads back
 // the row as it stands then.
-func (m *model[M]) upsert(ctx context.Context, w Writer, row *M, key []string, opts []UpsertOption[M]) error {
+func (m *model[M]) upsert(ctx context.Context, w Writer, row *M, key target, opts []UpsertOption[M]) error {
 	filled, mask, err := m.fillRow(w, row)
 	if err != nil {
 		return err
@@ -80,14 +134,8 @@ func (m *model[M]) upsert(ctx context.Context, w Writer, row *M, key []string, o
 		o.apply(&c)
 	}
 	s := m.insertText([]M{filled}, nil, mask)
-	s.WriteString(" ON CONFLICT (")
-	for i, k := range key {
-		if i > 0 {
-			s.WriteString(", ")
-		}
-		s.WriteString(schema.QuoteIdent(k))
-	}
-	s.WriteString(") DO ")
+	key.write(s)
+	s.WriteString(" DO ")
 	if c.nothing {
 		s.WriteString("NOTHING RETURNING " + m.columns)
 		err := m.returning(ctx, w, s, &filled)
@@ -100,9 +148,14 @@ func (m *model[M]) upsert(ctx context.Context, w Writer, row *M, key []string, o
 		return err
 	}
 	s.WriteString("UPDATE SET ")
-	m.conflictSets(s, w, key, &c)
+	m.conflictSets(s, w, key.columns, &c)
+	s.where(c.when)
 	s.WriteString(" RETURNING " + m.columns)
-	if err := m.returning(ctx, w, s, &filled); err != nil {
+	err = m.returning(ctx, w, s, &filled)
+	if errors.Is(err, errNothing) && len(c.when) > 0 {
+		return nil // the row that is there did not match: it stays, and so does m
+	}
+	if err != nil {
 		return err
 	}
 	*row = filled
@@ -115,8 +168,9 @@ func (m *model[M]) upsert(ctx context.Context, w Writer, row *M, key []string, o
 func (m *model[M]) conflictSets(s *text, w Writer, key []string, c *conflict[M]) {
 	columns := c.only
 	if !c.chosen {
-		for _, col := range m.schema.Columns {
-			if !slices.Contains(key, col.Name) && !slices.Contains(m.schema.Key, col.Name) && col.Name != m.created {
+		for _, i := range m.bound {
+			col := m.schema.Columns[i]
+			if !slices.Contains(key, col.Name) && !slices.Contains(m.fixed, col.Name) && col.Name != m.lockCol {
 				columns = append(columns, ref{m.schema.Name, col.Name})
 			}
 		}

@@ -15,5 +15,11 @@ func WithTx(ctx context.Context, generation string) context.Context {
 // InTx says whether ctx is marked so. Whoever needs the file's write lock would
 // wait for its own caller.
 func InTx(ctx context.Context, generation string) bool {
-	return ctx.Value(inTx{generation}) != nil
+	marked, _ := ctx.Value(inTx{generation}).(bool)
+	return marked
+}
+
+// WithoutTx takes the mark of WithTx off: the transaction has ended.
+func WithoutTx(ctx context.Context, generation string) context.Context {
+	return context.WithValue(ctx, inTx{generation}, false)
 }

@@ -1,0 +1,357 @@
+package orm
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"slices"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// Save writes every column of m to the row with m's primary key; ErrNotFound if
+// there is none. What only Create writes stays. A model with a version column
+// is written only over the version that m has: ErrStale if the row has changed
+// since. m holds the row as it stands then; on an error it is as it was.
+func (t Table[M, K]) Save(ctx context.Context, w Writer, m *M) error {
+	err := t.m.writableRow(w, m)
+	if err == nil {
+		err = t.m.save(ctx, w, m)
+	}
+	return t.m.wrap("save", err)
+}
+
+// Reload reads the row with m's primary key into m again, soft deleted or not;
+// ErrNotFound if it is gone. Fields that are not columns stay.
+func (t Table[M, K]) Reload(ctx context.Context, r Reader, m *M) error {
+	err := t.m.ready(r)
+	if err == nil && m == nil {
+		err = errNoRow
+	}
+	if err == nil {
+		err = t.m.reload(ctx, r, m)
+	}
+	return t.m.wrap("reload", err)
+}
+
+// Edit reads the row with the primary key, calls fn with a copy of it and
+// writes the columns that fn changed, and only those; it returns the row as it
+// stands then. No transaction is open while fn runs, and nothing is overwritten:
+// when the row changes meanwhile, fn is called again with the new one (within a
+// Tx that cannot happen). An error of fn ends it without a write. ErrNotFound if
+// there is no such row.
+func (t Table[M, K]) Edit(ctx context.Context, w Writer, key K, fn func(*M) error) (*M, error) {
+	q, err := t.keyed().query(w, key)
+	if err != nil {
+		return nil, t.m.wrap("edit", err)
+	}
+	row, err := t.m.edit(ctx, w, q.q, fn)
+	return row, t.m.wrap("edit", err)
+}
+
+// Clone returns a deep copy of m: nothing that one of them changes in its
+// columns shows in the other.
+func (t Table[M, K]) Clone(m *M) *M {
+	if t.m == nil || m == nil {
+		return nil
+	}
+	c := t.m.copyOf(m)
+	return &c
+}
+
+// Diff returns the setters that make the columns of before those of after. The
+// primary key and columns that only Create writes are not among them.
+func (t Table[M, K]) Diff(before, after *M) []Set[M] {
+	if t.m == nil || before == nil || after == nil {
+		return nil
+	}
+	b, err := t.m.values(before)
+	if err != nil {
+		return []Set[M]{{err: err}}
+	}
+	sets, err := t.m.changed(b, after, false)
+	if err != nil {
+		return []Set[M]{{err: err}}
+	}
+	return sets
+}
+
+// values returns what a row's columns hold, in the order of bound.
+func (m *model[M]) values(row *M) ([]driver.Value, error) {
+	a := Args{table: m.schema, bound: m.bound}
+	m.bind(&a, row)
+	if a.err != nil {
+		return nil, a.err
+	}
+	v := make([]driver.Value, len(a.values))
+	for i := range a.values {
+		v[i] = a.values[i].Value
+	}
+	return v, nil
+}
+
+// column returns the name of a bound column.
+func (t *info) column(i int) schema.Column { return t.schema.Columns[t.bound[i]] }
+
+// keyIn is the condition on the row whose bound columns hold values.
+func (t *info) keyIn(values []driver.Value) []*node { return t.valuesIn(t.schema.Key, values) }
+
+// valuesIn is the condition on rows that hold values in these columns.
+func (t *info) valuesIn(columns []string, values []driver.Value) (all []*node) {
+	for _, k := range columns {
+		for i := range t.bound {
+			if c := t.column(i); c.Name == k {
+				all = append(all, &node{op: opCompare, col: ref{t.schema.Name, k}, sql: " = ", args: values[i : i+1]})
+			}
+		}
+	}
+	return all
+}
+
+// unchanged is the condition on the row with these values and no others: its
+// version tells, or every column does.
+func (t *info) unchanged(values []driver.Value) []*node {
+	all := t.keyIn(values)
+	for i, v := range values {
+		c := t.column(i)
+		if t.lockCol != "" && c.Name != t.lockCol || t.lockCol == "" && slices.Contains(t.schema.Key, c.Name) {
+			continue
+		}
+		n := &node{op: opCompare, col: ref{t.schema.Name, c.Name}, sql: " IS ", args: []driver.Value{v}}
+		if c.Type == schema.Text {
+			n.suffix = " COLLATE BINARY"
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+// rowSets gives every column its value but those that only Create writes, and
+// those that every update sets.
+func (m *model[M]) rowSets(values []driver.Value) (sets []Set[M]) {
+	for i, v := range values {
+		name := m.column(i).Name
+		if !slices.Contains(m.fixed, name) && name != m.lockCol && name != m.updated {
+			sets = append(sets, m.setter(i, v))
+		}
+	}
+	if len(sets) == 0 && m.updated == "" && m.lockCol == "" { // a table of keys: say whether the row is there
+		sets = append(sets, Set[M]{col: ref{m.schema.Name, m.schema.Key[0]}, self: true})
+	}
+	return sets
+}
+
+func (m *model[M]) setter(i int, v driver.Value) Set[M] {
+	return Set[M]{col: ref{m.schema.Name, m.column(i).Name}, sql: "?", args: []driver.Value{v}}
+}
+
+// changed returns the setters of the columns that differ from before. Columns
+// that every update sets do not count. With keys a changed key is a change and
+// a change of what only Create writes is an error.
+func (m *model[M]) changed(before []driver.Value, row *M, keys bool) (sets []Set[M], err error) {
+	after, err := m.values(row)
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range after {
+		name := m.column(i).Name
+		if sameValue(before[i], v) || name == m.lockCol || name == m.updated {
+			continue
+		}
+		if slices.Contains(m.fixed, name) {
+			if !keys {
+				continue
+			}
+			if !slices.Contains(m.schema.Key, name) {
+				return nil, fmt.Errorf("%s.%s is written by Create only", m.schema.Name, name)
+			}
+		}
+		sets = append(sets, m.setter(i, v))
+	}
+	return sets, nil
+}
+
+func sameValue(a, b driver.Value) bool {
+	x, ok := a.([]byte)
+	y, ok2 := b.([]byte)
+	if ok || ok2 {
+		return ok == ok2 && string(x) == string(y)
+	}
+	return a == b
+}
+
+// updateOne changes the one row that where names and reads it into row as it
+// stands then. It says whether there was one.
+func (m *model[M]) updateOne(ctx context.Context, w Writer, where []*node, sets []Set[M], row *M) (found bool, err error) {
+	t := m.updateText(w, where, sets)
+	t.WriteString(" RETURNING " + m.columns)
+	if t.err != nil {
+		return false, t.err
+	}
+	err = w.writing(ctx, false, func(c *conn) error {
+		values, err := c.one(quiet(ctx), t.String(), t.args)
+		if err != nil {
+			return w.base().explain(&m.info, err)
+		}
+		if found = values != nil; !found {
+			return nil
+		}
+		return m.read(values, row)
+	})
+	return found && err == nil, err
+}
+
+func (m *model[M]) save(ctx context.Context, w Writer, row *M) error {
+	saved := m.copyOf(row)
+	write := func(ctx context.Context, w Writer) error {
+		filled, _, err := m.fillRow(w, &saved)
+		if err != nil {
+			return err
+		}
+		values, err := m.values(&filled)
+		if err != nil {
+			return err
+		}
+		where := m.keyIn(values)
+		if m.lock != nil {
+			where = append(where, m.version(*m.lock(row)))
+		}
+		saved = filled
+		found, err := m.updateOne(ctx, w, where, m.rowSets(values), &saved)
+		if err == nil && !found {
+			err = m.missing(ctx, w, m.keyIn(values))
+		}
+		return err
+	}
+	if err := m.aroundUpdate(ctx, w, &saved, write); err != nil {
+		return err
+	}
+	*row = saved
+	return nil
+}
+
+// aroundUpdate runs write between the hooks of row.
+func (m *model[M]) aroundUpdate(ctx context.Context, w Writer, row *M, write func(context.Context, Writer) error) error {
+	if !m.hooks.any(hookBeforeUpdate | hookAfterUpdate | hookAfterCommit) {
+		return write(ctx, w)
+	}
+	return inTx(ctx, w, func(ctx context.Context, tx *Tx) error {
+		if err := m.hooks.run(ctx, tx, hookBeforeUpdate, row); err != nil {
+			return err
+		}
+		if err := write(ctx, tx); err != nil {
+			return err
+		}
+		if err := m.hooks.run(ctx, tx, hookAfterUpdate, row); err != nil {
+			return err
+		}
+		m.hooks.afterCommit(ctx, tx, row)
+		return nil
+	})
+}
+
+// version is the condition on a row's version.
+func (t *info) version(v int64) *node {
+	return &node{op: opCompare, col: ref{t.schema.Name, t.lockCol}, sql: " = ", args: []driver.Value{v}}
+}
+
+// missing tells a row that is not there from one of another version.
+func (m *model[M]) missing(ctx context.Context, r Reader, key []*node) error {
+	return m.missingAmong(ctx, r, query{where: key, deleted: deletedToo})
+}
+
+func (m *model[M]) missingAmong(ctx context.Context, r Reader, q query) error {
+	t := q.selectText(&m.info, "SELECT count(*) FROM "+schema.QuoteIdent(m.schema.Name))
+	n, err := m.number(ctx, r, "look up", t)
+	switch {
+	case err != nil:
+		return err
+	case n > 0 && m.lock != nil:
+		return ErrStale
+	}
+	return ErrNotFound
+}
+
+func (m *model[M]) reload(ctx context.Context, r Reader, row *M) error {
+	values, err := m.values(row)
+	if err != nil {
+		return err
+	}
+	q := query{where: m.keyIn(values), deleted: deletedToo}
+	found, fresh := false, *row
+	err = runRows(ctx, r, false, q.rowsText(&m.info), func(rs *rows) error {
+		found = true
+		return m.read(rs.dest, &fresh)
+	})
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	if err == nil {
+		*row = fresh
+	}
+	return err
+}
+
+// editTries is how often Edit begins again when others change the row.
+const editTries = 20
+
+func (m *model[M]) edit(ctx context.Context, w Writer, q query, fn func(*M) error) (*M, error) {
+	for range editTries {
+		var row *M
+		err := m.each(ctx, w, false, q.rowsText(&m.info), nil, func(r *M) bool { row = r; return false })
+		if err != nil {
+			return nil, err
+		}
+		if row == nil {
+			return nil, ErrNotFound
+		}
+		before, err := m.values(row)
+		if err != nil {
+			return nil, err
+		}
+		if err := fn(row); err != nil { // nobody else has row: it is the copy
+			return nil, err
+		}
+		done, err := m.editOnce(ctx, w, before, row)
+		if done || err != nil {
+			return row, err
+		}
+	}
+	return nil, fmt.Errorf("%w again and again: %d times", ErrStale, editTries)
+}
+
+// editOnce writes what row has changed. It says whether the row was still the
+// one with the values before.
+func (m *model[M]) editOnce(ctx context.Context, w Writer, before []driver.Value, row *M) (done bool, err error) {
+	filled, _, err := m.fillRow(w, row) // times as they are stored
+	if err != nil {
+		return false, err
+	}
+	if sets, err := m.changed(before, &filled, true); err != nil || len(sets) == 0 {
+		return true, err
+	}
+	*row = filled
+	err = m.aroundUpdate(ctx, w, row, func(ctx context.Context, w Writer) error {
+		filled, _, err := m.fillRow(w, row)
+		if err != nil {
+			return err
+		}
+		sets, err := m.changed(before, &filled, true)
+		if err != nil {
+			return err
+		}
+		if len(sets) == 0 { // a hook took it back
+			done = true
+			return nil
+		}
+		done, err = m.updateOne(ctx, w, m.unchanged(before), sets, row)
+		if err == nil && !done {
+			err = errAgain
+		}
+		return err
+	})
+	if err == errAgain { //nolint:errorlint // our own, never wrapped
+		return false, nil
+	}
+	return done, err
+}
