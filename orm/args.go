@@ -58,14 +58,14 @@ func boolean(v bool) int64 {
 	return 0
 }
 
-var errTimeRange = errors.New("the time is out of the range of the column's unit: nanoseconds reach from 1678 to 2261")
+var errTimeRange = errors.New("the time is out of the range of the column's unit: nanoseconds reach from 1678 to 2261, RFC 3339 from year 0 to 9999")
 
 // BindTime binds a time as an integer of the unit.
 func BindTime(a *Args, v time.Time, u Unit) {
 	if !u.fits(v) {
 		a.fail(errTimeRange)
 	}
-	a.add(u.encode(v))
+	a.add(u.store(v))
 }
 
 // BindBytes binds a BLOB that is never NULL: nil is stored as empty.
@@ -142,7 +142,7 @@ func FillTime(f *Fill, t *time.Time, u Unit) {
 // CutTime cuts a time to what a column of the unit holds, in UTC.
 func CutTime(t *time.Time, u Unit) {
 	if u.fits(*t) {
-		*t = u.decode(u.encode(*t))
+		*t = u.cut(*t)
 	}
 }
 

@@ -19,7 +19,9 @@ type Column[M any] interface {
 // ref names a column.
 type ref struct{ table, name string }
 
-// Col is a column of M that holds a T. Columns are made by generated code.
+// Col is a column of M that holds a T. Columns are made by generated code. What
+// the types of this package whose names end in Col lack, is setters: generated
+// columns, and those with the items readonly and createonly are of such types.
 type Col[M, T any] struct {
 	_      [0]func(M)
 	c      ref
@@ -92,15 +94,26 @@ func (c Col[M, T]) Asc() Order[M] { return Order[M]{e: c.expr()} }
 // Desc orders by the column, largest first; NULL comes after every value.
 func (c Col[M, T]) Desc() Order[M] { return Order[M]{e: c.expr(), desc: true} }
 
+// settable adds the setters to a column.
+type settable[M, T any] struct {
+	_      [0]func(M)
+	c      ref
+	encode func(T) (driver.Value, error)
+}
+
+func settableOf[M, T any](c Col[M, T]) settable[M, T] {
+	return settable[M, T]{c: c.c, encode: c.encode}
+}
+
 // Set gives the column the value v.
-func (c Col[M, T]) Set(v T) Set[M] {
-	x, err := c.value(v)
+func (c settable[M, T]) Set(v T) Set[M] {
+	x, err := Col[M, T]{c: c.c, encode: c.encode}.value(v)
 	return Set[M]{col: c.c, sql: "?", args: []driver.Value{x}, err: err}
 }
 
 // SetSQL gives the column the value of an SQL expression, in which ? stands
 // for args in turn. The expression is not checked; never build it from input.
-func (c Col[M, T]) SetSQL(expr string, args ...any) Set[M] {
+func (c settable[M, T]) SetSQL(expr string, args ...any) Set[M] {
 	values, err := encodeAny(args)
 	return Set[M]{col: c.c, sql: "(" + expr + ")", args: values, err: errorAt(c.c, err)}
 }
@@ -123,13 +136,23 @@ func (c ordered[M, T]) Lte(v T) Cond[M] { return c.compare(" <= ", v) }
 // Between matches rows whose column is neither less than a nor greater than b.
 func (c ordered[M, T]) Between(a, b T) Cond[M] { return And(c.Gte(a), c.Lte(b)) }
 
+// NumCol is a column of numbers without setters.
+type NumCol[M any, T Number] struct{ ordered[M, T] }
+
 // Num is a column of numbers.
-type Num[M any, T Number] struct{ ordered[M, T] }
+type Num[M any, T Number] struct {
+	NumCol[M, T]
+	settable[M, T]
+}
 
 // NewNum is called by generated code.
 func NewNum[M any, T Number](table, name string) Num[M, T] {
-	return Num[M, T]{ordered[M, T]{Col[M, T]{c: ref{table, name}, encode: number[T], decode: ScanNum[T]}}}
+	c := Col[M, T]{c: ref{table, name}, encode: number[T], decode: ScanNum[T]}
+	return Num[M, T]{NumCol[M, T]{ordered[M, T]{c}}, settableOf(c)}
 }
+
+// Fixed is the column without setters. Generated code calls it.
+func (c Num[M, T]) Fixed() NumCol[M, T] { return c.NumCol }
 
 // Add adds v to the column's value in the statement itself.
 func (c Num[M, T]) Add(v T) Set[M] {
@@ -138,71 +161,112 @@ func (c Num[M, T]) Add(v T) Set[M] {
 	return s
 }
 
+// StrCol is a column of text without setters.
+type StrCol[M any, T ~string] struct{ ordered[M, T] }
+
 // Str is a column of text.
-type Str[M any, T ~string] struct{ ordered[M, T] }
+type Str[M any, T ~string] struct {
+	StrCol[M, T]
+	settable[M, T]
+}
 
 // NewStr is called by generated code.
 func NewStr[M any, T ~string](table, name string) Str[M, T] {
-	return Str[M, T]{ordered[M, T]{Col[M, T]{c: ref{table, name}, encode: func(v T) (driver.Value, error) { return string(v), nil }, decode: ScanStr[T]}}}
+	c := Col[M, T]{c: ref{table, name}, encode: func(v T) (driver.Value, error) { return string(v), nil }, decode: ScanStr[T]}
+	return Str[M, T]{StrCol[M, T]{ordered[M, T]{c}}, settableOf(c)}
 }
+
+// Fixed is the column without setters. Generated code calls it.
+func (c Str[M, T]) Fixed() StrCol[M, T] { return c.StrCol }
 
 // Like matches SQL's pattern: % any text, _ any character, ASCII letters in
 // either case.
-func (c Str[M, T]) Like(pattern string) Cond[M] { return c.text(" LIKE ", pattern, "") }
+func (c StrCol[M, T]) Like(pattern string) Cond[M] { return c.text(" LIKE ", pattern, "") }
 
 // Glob matches a file-name pattern: * any text, ? any character, [a-z] a
 // range; case counts.
-func (c Str[M, T]) Glob(pattern string) Cond[M] { return c.text(" GLOB ", pattern, "") }
+func (c StrCol[M, T]) Glob(pattern string) Cond[M] { return c.text(" GLOB ", pattern, "") }
 
 // EqualFold matches s whatever the case of its ASCII letters.
-func (c Str[M, T]) EqualFold(s string) Cond[M] { return c.text(" = ", s, " COLLATE NOCASE") }
+func (c StrCol[M, T]) EqualFold(s string) Cond[M] { return c.text(" = ", s, " COLLATE NOCASE") }
 
 // HasPrefix matches text that begins with s; case counts, nothing in s is
 // special.
-func (c Str[M, T]) HasPrefix(s string) Cond[M] {
+func (c StrCol[M, T]) HasPrefix(s string) Cond[M] {
 	return cond[M](&node{op: opInstr, col: c.c, sql: " = 1", args: []driver.Value{s}})
 }
 
 // Contains matches text that holds s; case counts, nothing in s is special.
-func (c Str[M, T]) Contains(s string) Cond[M] {
+func (c StrCol[M, T]) Contains(s string) Cond[M] {
 	return cond[M](&node{op: opInstr, col: c.c, sql: " > 0", args: []driver.Value{s}})
 }
 
-func (c Str[M, T]) text(op, s, suffix string) Cond[M] {
+func (c StrCol[M, T]) text(op, s, suffix string) Cond[M] {
 	return cond[M](&node{op: opCompare, col: c.c, sql: op, suffix: suffix, args: []driver.Value{s}})
 }
 
+// BoolCol is a column of booleans without setters.
+type BoolCol[M any] struct{ Col[M, bool] }
+
 // Bool is a column of booleans, stored as 0 and 1.
-type Bool[M any] struct{ Col[M, bool] }
+type Bool[M any] struct {
+	BoolCol[M]
+	settable[M, bool]
+}
 
 // NewBool is called by generated code.
 func NewBool[M any](table, name string) Bool[M] {
-	return Bool[M]{Col[M, bool]{c: ref{table, name}, encode: func(v bool) (driver.Value, error) { return boolean(v), nil }, decode: ScanBool[bool]}}
+	c := Col[M, bool]{c: ref{table, name}, encode: func(v bool) (driver.Value, error) { return boolean(v), nil }, decode: ScanBool[bool]}
+	return Bool[M]{BoolCol[M]{c}, settableOf(c)}
 }
 
+// Fixed is the column without setters. Generated code calls it.
+func (c Bool[M]) Fixed() BoolCol[M] { return c.BoolCol }
+
 // IsTrue matches rows whose column is true.
-func (c Bool[M]) IsTrue() Cond[M] { return c.Eq(true) }
+func (c BoolCol[M]) IsTrue() Cond[M] { return c.Eq(true) }
 
 // IsFalse matches rows whose column is false; NULL is not.
-func (c Bool[M]) IsFalse() Cond[M] { return c.Eq(false) }
+func (c BoolCol[M]) IsFalse() Cond[M] { return c.Eq(false) }
 
-// Time is a column of times, stored as integers of its unit.
-type Time[M any] struct{ ordered[M, time.Time] }
+// TimeCol is a column of times without setters.
+type TimeCol[M any] struct{ ordered[M, time.Time] }
+
+// Time is a column of times, stored as integers of its unit, or as text with
+// time=rfc3339.
+type Time[M any] struct {
+	TimeCol[M]
+	settable[M, time.Time]
+}
 
 // NewTime is called by generated code.
 func NewTime[M any](table, name string, u Unit) Time[M] {
-	return Time[M]{ordered[M, time.Time]{Col[M, time.Time]{c: ref{table, name}, encode: func(v time.Time) (driver.Value, error) {
+	c := Col[M, time.Time]{c: ref{table, name}, encode: func(v time.Time) (driver.Value, error) {
 		if !u.fits(v) {
 			return nil, errTimeRange
 		}
-		return u.encode(v), nil
-	}, decode: func(r *Row, i int, dst *time.Time) { ScanTime(r, i, dst, u) }}}}
+		return u.store(v), nil
+	}, decode: func(r *Row, i int, dst *time.Time) { ScanTime(r, i, dst, u) }}
+	return Time[M]{TimeCol[M]{ordered[M, time.Time]{c}}, settableOf(c)}
 }
 
+// Fixed is the column without setters. Generated code calls it.
+func (c Time[M]) Fixed() TimeCol[M] { return c.TimeCol }
+
+// BytesCol is a column of bytes without setters.
+type BytesCol[M any] struct{ Col[M, []byte] }
+
 // Bytes is a column of bytes.
-type Bytes[M any] struct{ Col[M, []byte] }
+type Bytes[M any] struct {
+	BytesCol[M]
+	settable[M, []byte]
+}
 
 // NewBytes is called by generated code.
 func NewBytes[M any](table, name string) Bytes[M] {
-	return Bytes[M]{Col[M, []byte]{c: ref{table, name}, encode: func(v []byte) (driver.Value, error) { return append([]byte{}, v...), nil }, decode: ScanBytes[[]byte]}}
+	c := Col[M, []byte]{c: ref{table, name}, encode: func(v []byte) (driver.Value, error) { return append([]byte{}, v...), nil }, decode: ScanBytes[[]byte]}
+	return Bytes[M]{BytesCol[M]{c}, settableOf(c)}
 }
+
+// Fixed is the column without setters. Generated code calls it.
+func (c Bytes[M]) Fixed() BytesCol[M] { return c.BytesCol }

@@ -34,6 +34,7 @@ type Set[M any] struct {
 	col  ref
 	sql  string // SQL of the value
 	self bool   // sql is followed by the column itself
+	tail string // and that by tail
 	args []driver.Value
 	err  error
 }
@@ -54,6 +55,7 @@ const (
 	opExpr // an expression compared with a value
 	opSub  // a column or expression in what a query returns
 	opEqual
+	opOn // sql, in which %s stands for the column
 )
 
 // node is a condition without its model's type.
@@ -256,6 +258,13 @@ func (t *text) node(n *node) {
 		t.expr(*n.left)
 		t.WriteString(n.sql)
 		t.WriteByte('?')
+		t.bind(n.args...)
+	case opOn:
+		if n.col.name == "" {
+			t.fail(errNoCol)
+		}
+		col := schema.QuoteIdent(n.col.table) + "." + schema.QuoteIdent(n.col.name)
+		t.WriteString("(" + strings.ReplaceAll(n.sql, "%s", col) + ")")
 		t.bind(n.args...)
 	case opEqual:
 		t.column(n.col)

@@ -97,7 +97,7 @@ func (m *model[M]) removeText(w Writer, where []*node) *text {
 		return m.deleteText(where)
 	}
 	now := Set[M]{col: ref{m.schema.Name, m.deleted}, sql: "?"}
-	now.args = append(now.args, m.delUnit.encode(w.base().o.Now()))
+	now.args = append(now.args, m.delUnit.store(w.base().o.Now()))
 	return m.updateText(w, where, []Set[M]{now})
 }
 

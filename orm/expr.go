@@ -121,13 +121,13 @@ func (c Col[M, T]) CountDistinct() Agg[M, int64] {
 
 // Sum is the sum of the column, 0 where there is no row. A sum that does not
 // fit the column's Go type is an error when it is read.
-func (c Num[M, T]) Sum() Agg[M, T] {
+func (c NumCol[M, T]) Sum() Agg[M, T] {
 	return Agg[M, T]{e: expr{col: c.c, open: "coalesce(sum(", close: "), 0)"}, decode: ScanNum[T], encode: number[T]}
 }
 
 // Avg is the mean of the column's values, NULL left out; no value where there
 // is none.
-func (c Num[M, T]) Avg() Agg[M, sql.Null[float64]] {
+func (c NumCol[M, T]) Avg() Agg[M, sql.Null[float64]] {
 	return Agg[M, sql.Null[float64]]{
 		e: expr{col: c.c, open: "avg(", close: ")"}, decode: scanOptional(ScanNum[float64]), encode: encodeOptional(number[float64]),
 	}

@@ -6,30 +6,33 @@ import (
 	"time"
 )
 
-// nullable adds what a column that may be NULL can do besides.
-type nullable[M, T any] struct {
+// nullCol adds what a column that may be NULL can be asked.
+type nullCol[M, T any] struct {
 	_      [0]func(M)
 	c      ref
 	encode func(T) (driver.Value, error)
 	decode func(*Row, int, *T)
 }
 
+// nullable adds what a column that may be NULL can do besides.
+type nullable[M, T any] struct{ nullCol[M, T] }
+
 func nullableOf[M, T any](c Col[M, T]) nullable[M, T] {
-	return nullable[M, T]{c: c.c, encode: c.encode, decode: c.decode}
+	return nullable[M, T]{nullCol[M, T]{c: c.c, encode: c.encode, decode: c.decode}}
 }
 
 // IsNull matches rows whose column is NULL.
-func (c nullable[M, T]) IsNull() Cond[M] {
+func (c nullCol[M, T]) IsNull() Cond[M] {
 	return cond[M](&node{op: opNull, col: c.c, sql: " IS NULL"})
 }
 
 // NotNull matches rows whose column has a value.
-func (c nullable[M, T]) NotNull() Cond[M] {
+func (c nullCol[M, T]) NotNull() Cond[M] {
 	return cond[M](&node{op: opNull, col: c.c, sql: " IS NOT NULL"})
 }
 
 // EqPtr matches rows whose column equals *v, or is NULL when v is nil.
-func (c nullable[M, T]) EqPtr(v *T) Cond[M] {
+func (c nullCol[M, T]) EqPtr(v *T) Cond[M] {
 	if v == nil {
 		return c.IsNull()
 	}
@@ -38,7 +41,7 @@ func (c nullable[M, T]) EqPtr(v *T) Cond[M] {
 
 // Null is the column for Pluck, Select2 and their like, where NULL is not an
 // error but no value.
-func (c nullable[M, T]) Null() Expr[M, sql.Null[T]] {
+func (c nullCol[M, T]) Null() Expr[M, sql.Null[T]] {
 	return Agg[M, sql.Null[T]]{e: expr{col: c.c}, decode: scanOptional(c.decode), encode: encodeOptional(c.encode)}
 }
 
@@ -52,7 +55,13 @@ func (c nullable[M, T]) SetPtr(v *T) Set[M] {
 	if v == nil {
 		return c.SetNull()
 	}
-	return Col[M, T]{c: c.c, encode: c.encode}.Set(*v)
+	return settable[M, T]{c: c.c, encode: c.encode}.Set(*v)
+}
+
+// NullNumCol is a column of numbers that may be NULL, without setters.
+type NullNumCol[M any, T Number] struct {
+	NumCol[M, T]
+	nullCol[M, T]
 }
 
 // NullNum is a column of numbers that may be NULL.
@@ -67,6 +76,15 @@ func NewNullNum[M any, T Number](table, name string) NullNum[M, T] {
 	return NullNum[M, T]{c, nullableOf(c.Col)}
 }
 
+// Fixed is the column without setters. Generated code calls it.
+func (c NullNum[M, T]) Fixed() NullNumCol[M, T] { return NullNumCol[M, T]{c.NumCol, c.nullCol} }
+
+// NullStrCol is a column of text that may be NULL, without setters.
+type NullStrCol[M any, T ~string] struct {
+	StrCol[M, T]
+	nullCol[M, T]
+}
+
 // NullStr is a column of text that may be NULL.
 type NullStr[M any, T ~string] struct {
 	Str[M, T]
@@ -77,6 +95,15 @@ type NullStr[M any, T ~string] struct {
 func NewNullStr[M any, T ~string](table, name string) NullStr[M, T] {
 	c := NewStr[M, T](table, name)
 	return NullStr[M, T]{c, nullableOf(c.Col)}
+}
+
+// Fixed is the column without setters. Generated code calls it.
+func (c NullStr[M, T]) Fixed() NullStrCol[M, T] { return NullStrCol[M, T]{c.StrCol, c.nullCol} }
+
+// NullBoolCol is a column of booleans that may be NULL, without setters.
+type NullBoolCol[M any] struct {
+	BoolCol[M]
+	nullCol[M, bool]
 }
 
 // NullBool is a column of booleans that may be NULL.
@@ -91,6 +118,15 @@ func NewNullBool[M any](table, name string) NullBool[M] {
 	return NullBool[M]{c, nullableOf(c.Col)}
 }
 
+// Fixed is the column without setters. Generated code calls it.
+func (c NullBool[M]) Fixed() NullBoolCol[M] { return NullBoolCol[M]{c.BoolCol, c.nullCol} }
+
+// NullTimeCol is a column of times that may be NULL, without setters.
+type NullTimeCol[M any] struct {
+	TimeCol[M]
+	nullCol[M, time.Time]
+}
+
 // NullTime is a column of times that may be NULL.
 type NullTime[M any] struct {
 	Time[M]
@@ -101,6 +137,15 @@ type NullTime[M any] struct {
 func NewNullTime[M any](table, name string, u Unit) NullTime[M] {
 	c := NewTime[M](table, name, u)
 	return NullTime[M]{c, nullableOf(c.Col)}
+}
+
+// Fixed is the column without setters. Generated code calls it.
+func (c NullTime[M]) Fixed() NullTimeCol[M] { return NullTimeCol[M]{c.TimeCol, c.nullCol} }
+
+// NullBytesCol is a column of bytes that may be NULL, without setters.
+type NullBytesCol[M any] struct {
+	BytesCol[M]
+	nullCol[M, []byte]
 }
 
 // NullBytes is a column of bytes that may be NULL.
@@ -114,3 +159,6 @@ func NewNullBytes[M any](table, name string) NullBytes[M] {
 	c := NewBytes[M](table, name)
 	return NullBytes[M]{c, nullableOf(c.Col)}
 }
+
+// Fixed is the column without setters. Generated code calls it.
+func (c NullBytes[M]) Fixed() NullBytesCol[M] { return NullBytesCol[M]{c.BytesCol, c.nullCol} }

@@ -67,7 +67,27 @@ const (
 	Second
 	Microsecond
 	Nanosecond
+	RFC3339 // no integer: text in UTC with nine digits of a second, which sorts as times do
 )
+
+// rfc3339 has all digits of a nanosecond, so that text compares as time does.
+const rfc3339 = "2006-01-02T15:04:05.000000000Z"
+
+// store returns t as the column holds it.
+func (u Unit) store(t time.Time) driver.Value {
+	if u == RFC3339 {
+		return t.UTC().Format(rfc3339)
+	}
+	return u.encode(t)
+}
+
+// cut returns t as a column of the unit gives it back.
+func (u Unit) cut(t time.Time) time.Time {
+	if u == RFC3339 {
+		return t.UTC().Round(0)
+	}
+	return u.decode(u.encode(t))
+}
 
 func (u Unit) encode(t time.Time) int64 {
 	switch u {
@@ -97,6 +117,10 @@ func (u Unit) decode(n int64) time.Time {
 // fits says whether 64 bits of the unit can hold t: nanoseconds reach from 1677
 // to 2262, microseconds 292,000 years and milliseconds 292 million.
 func (u Unit) fits(t time.Time) bool {
+	if u == RFC3339 {
+		y := t.UTC().Year()
+		return 0 <= y && y <= 9999
+	}
 	perSecond := int64(1)
 	switch u {
 	case Millisecond:
@@ -171,12 +195,24 @@ func ScanBool[T ~bool](r *Row, i int, dst *T) {
 
 // ScanTime reads a time column; the result is in UTC.
 func ScanTime(r *Row, i int, dst *time.Time, u Unit) {
-	v, ok := r.values[i].(int64)
-	if !ok {
-		r.wrong(i, "an integer")
+	switch v := r.values[i].(type) {
+	case int64:
+		if u != RFC3339 {
+			*dst = u.decode(v)
+			return
+		}
+	case string:
+		t, err := time.Parse(time.RFC3339Nano, v)
+		if u == RFC3339 && err == nil {
+			*dst = t.UTC()
+			return
+		}
+	}
+	if u == RFC3339 {
+		r.wrong(i, "a time as RFC 3339 has it")
 		return
 	}
-	*dst = u.decode(v)
+	r.wrong(i, "an integer")
 }
 
 // ScanBytes reads a BLOB column that is never NULL; empty is not nil.

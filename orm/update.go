@@ -55,7 +55,7 @@ func (m *model[M]) withUpdated(w Writer, sets []Set[M]) []Set[M] {
 	sets = slices.Clip(sets)
 	if m.updated != "" && !has(m.updated) {
 		now := Set[M]{col: ref{m.schema.Name, m.updated}, sql: "?"}
-		now.args = append(now.args, m.unit.encode(w.base().o.Now()))
+		now.args = append(now.args, m.unit.store(w.base().o.Now()))
 		sets = append(sets, now)
 	}
 	if m.lockCol != "" && !has(m.lockCol) {
@@ -83,7 +83,7 @@ func writeSets[M any](t *text, sets []Set[M]) {
 		}
 		t.WriteString(name + " = " + s.sql)
 		if s.self {
-			t.WriteString(schema.QuoteIdent(s.col.table) + "." + name)
+			t.WriteString(schema.QuoteIdent(s.col.table) + "." + name + s.tail)
 		}
 		t.bind(s.args...)
 	}

@@ -1,0 +1,305 @@
+package orm
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"encoding"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+)
+
+// CustomCol is a column of a type of the application, without setters.
+type CustomCol[M, T any] struct{ ordered[M, T] }
+
+// Custom is a column of a type of the application: one with Scan and Value, one
+// with MarshalText and UnmarshalText, a UUID, 16 bytes, or a uint64. Comparisons
+// are those of what is stored.
+type Custom[M, T any] struct {
+	CustomCol[M, T]
+	settable[M, T]
+}
+
+// NullCustomCol is a Custom column that may be NULL, without setters.
+type NullCustomCol[M, T any] struct {
+	CustomCol[M, T]
+	nullCol[M, T]
+}
+
+// NullCustom is a Custom column that may be NULL.
+type NullCustom[M, T any] struct {
+	Custom[M, T]
+	nullable[M, T]
+}
+
+func custom[M, T any](table, name string, encode func(T) (driver.Value, error), decode func(*Row, int, *T)) Custom[M, T] {
+	c := Col[M, T]{c: ref{table, name}, encode: encode, decode: decode}
+	return Custom[M, T]{CustomCol[M, T]{ordered[M, T]{c}}, settableOf(c)}
+}
+
+func nullCustom[M, T any](c Custom[M, T]) NullCustom[M, T] {
+	return NullCustom[M, T]{c, nullableOf(c.Col)}
+}
+
+// Fixed is the column without setters. Generated code calls it.
+func (c Custom[M, T]) Fixed() CustomCol[M, T] { return c.CustomCol }
+
+// Fixed is the column without setters. Generated code calls it.
+func (c NullCustom[M, T]) Fixed() NullCustomCol[M, T] {
+	return NullCustomCol[M, T]{c.CustomCol, c.nullCol}
+}
+
+// NewValue makes the column of a type with Scan and Value. Generated code calls
+// it.
+func NewValue[M, T any](table, name string) Custom[M, T] {
+	return custom[M](table, name, encodeValue[T], ScanValue[T])
+}
+
+// NewNullValue is NewValue for a column that may be NULL.
+func NewNullValue[M, T any](table, name string) NullCustom[M, T] {
+	return nullCustom(NewValue[M, T](table, name))
+}
+
+// NewText makes the column of a type with MarshalText and UnmarshalText.
+// Generated code calls it.
+func NewText[M, T any](table, name string) Custom[M, T] {
+	return custom[M](table, name, encodeText[T], ScanText[T])
+}
+
+// NewNullText is NewText for a column that may be NULL.
+func NewNullText[M, T any](table, name string) NullCustom[M, T] {
+	return nullCustom(NewText[M, T](table, name))
+}
+
+// NewID makes the column of 16 bytes. Generated code calls it.
+func NewID[M any, T ~[16]byte](table, name string) Custom[M, T] {
+	return custom[M](table, name, func(v T) (driver.Value, error) { return bytes16(v), nil }, ScanID[T])
+}
+
+// NewNullID is NewID for a column that may be NULL.
+func NewNullID[M any, T ~[16]byte](table, name string) NullCustom[M, T] {
+	return nullCustom(NewID[M, T](table, name))
+}
+
+// NewUint makes the column of a uint64, stored as 20 digits, which sort as the
+// numbers do. Generated code calls it.
+func NewUint[M any, T ~uint | ~uint64](table, name string) Custom[M, T] {
+	return custom[M](table, name, func(v T) (driver.Value, error) { return digits(uint64(v)), nil }, ScanUint[T])
+}
+
+// NewNullUint is NewUint for a column that may be NULL.
+func NewNullUint[M any, T ~uint | ~uint64](table, name string) NullCustom[M, T] {
+	return nullCustom(NewUint[M, T](table, name))
+}
+
+func bytes16[T ~[16]byte](v T) []byte {
+	b := [16]byte(v)
+	return b[:]
+}
+
+func digits(v uint64) string { return fmt.Sprintf("%020d", v) }
+
+// encodeValue asks v, or a pointer to it, for its driver.Value.
+func encodeValue[T any](v T) (driver.Value, error) {
+	valuer, ok := any(v).(driver.Valuer)
+	if !ok {
+		valuer, ok = any(&v).(driver.Valuer)
+	}
+	if !ok {
+		return nil, fmt.Errorf("%T has no method Value", v)
+	}
+	x, err := valuer.Value()
+	if err != nil {
+		return nil, err
+	}
+	return encodeOne(x)
+}
+
+func encodeText[T any](v T) (driver.Value, error) {
+	m, ok := any(v).(encoding.TextMarshaler)
+	if !ok {
+		m, ok = any(&v).(encoding.TextMarshaler)
+	}
+	if !ok {
+		return nil, fmt.Errorf("%T has no method MarshalText", v)
+	}
+	b, err := m.MarshalText()
+	if err != nil {
+		return nil, err
+	}
+	return string(b), nil
+}
+
+// ScanValue reads a column with the field's own Scan. NULL is an error unless
+// the column may be NULL.
+func ScanValue[T any](r *Row, i int, dst *T) {
+	if r.values[i] == nil {
+		r.wrong(i, "")
+		return
+	}
+	ScanNilValue(r, i, dst)
+}
+
+// ScanNilValue reads a column with the field's own Scan, which takes NULL too.
+func ScanNilValue[T any](r *Row, i int, dst *T) {
+	if r.skip(i) {
+		return
+	}
+	s, ok := any(dst).(sql.Scanner)
+	if !ok {
+		r.fail(i, fmt.Errorf("%T has no method Scan", dst))
+		return
+	}
+	v := r.values[i]
+	if b, ok := v.([]byte); ok {
+		v = append([]byte{}, b...) // Scan may keep it
+	}
+	if err := s.Scan(v); err != nil {
+		r.fail(i, err)
+	}
+}
+
+// ScanNullValue reads a column with the field's own Scan; NULL is nil.
+func ScanNullValue[T any](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanValue[T]) }
+
+// ScanText reads a TEXT column with the field's own UnmarshalText.
+func ScanText[T any](r *Row, i int, dst *T) {
+	s, ok := r.values[i].(string)
+	if !ok {
+		r.wrong(i, "text")
+		return
+	}
+	u, ok := any(dst).(encoding.TextUnmarshaler)
+	if !ok {
+		r.fail(i, fmt.Errorf("%T has no method UnmarshalText", dst))
+		return
+	}
+	if err := u.UnmarshalText([]byte(s)); err != nil {
+		r.fail(i, err)
+	}
+}
+
+// ScanNullText reads a TEXT column with the field's own UnmarshalText; NULL is
+// nil.
+func ScanNullText[T any](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanText[T]) }
+
+// ScanID reads a BLOB of 16 bytes.
+func ScanID[T ~[16]byte](r *Row, i int, dst *T) {
+	b, ok := r.values[i].([]byte)
+	if !ok || len(b) != 16 {
+		r.wrong(i, "16 bytes")
+		return
+	}
+	*dst = T([16]byte(b))
+}
+
+// ScanNullID reads a BLOB of 16 bytes; NULL is nil.
+func ScanNullID[T ~[16]byte](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanID[T]) }
+
+// ScanUint reads a number stored as digits.
+func ScanUint[T ~uint | ~uint64](r *Row, i int, dst *T) {
+	s, ok := r.values[i].(string)
+	if !ok {
+		r.wrong(i, "digits")
+		return
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || uint64(T(n)) != n {
+		r.fail(i, errors.New("the stored text is not a number that fits the field"))
+		return
+	}
+	*dst = T(n)
+}
+
+// ScanNullUint reads a number stored as digits; NULL is nil.
+func ScanNullUint[T ~uint | ~uint64](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanUint[T]) }
+
+// ScanValid reads a column into the value and the flag of a sql.Null or one of
+// its older kin.
+func ScanValid[T any](r *Row, i int, dst *T, valid *bool, scan func(*Row, int, *T)) {
+	if r.skip(i) {
+		return
+	}
+	var zero T
+	*dst, *valid = zero, r.values[i] != nil
+	if *valid {
+		scan(r, i, dst)
+	}
+}
+
+func bindEncoded[T any](a *Args, v T, encode func(T) (driver.Value, error)) {
+	x, err := encode(v)
+	if err != nil {
+		a.fail(err)
+	}
+	a.add(x)
+}
+
+var errNullFromValue = errors.New("Value returned nil for a column that is NOT NULL: make the field a pointer, or add the item null")
+
+// BindValue binds what the field's own Value returns, which is not nil.
+func BindValue[T any](a *Args, v T) {
+	x, err := encodeValue(v)
+	if err == nil && x == nil {
+		err = errNullFromValue
+	}
+	if err != nil {
+		a.fail(err)
+	}
+	a.add(x)
+}
+
+// BindNilValue binds what the field's own Value returns; nil is NULL.
+func BindNilValue[T any](a *Args, v T) { bindEncoded(a, v, encodeValue[T]) }
+
+// BindNullValue binds what the field's own Value returns: a nil field is NULL.
+func BindNullValue[T any](a *Args, v *T) { bindNull(a, v, BindValue[T]) }
+
+// BindText binds what the field's own MarshalText returns.
+func BindText[T any](a *Args, v T) { bindEncoded(a, v, encodeText[T]) }
+
+// BindNullText binds what the field's own MarshalText returns: nil is NULL.
+func BindNullText[T any](a *Args, v *T) { bindNull(a, v, BindText[T]) }
+
+// BindID binds 16 bytes.
+func BindID[T ~[16]byte](a *Args, v T) { a.add(bytes16(v)) }
+
+// BindNullID binds 16 bytes: nil is NULL.
+func BindNullID[T ~[16]byte](a *Args, v *T) { bindNull(a, v, BindID[T]) }
+
+// BindUint binds a number as digits.
+func BindUint[T ~uint | ~uint64](a *Args, v T) { a.add(digits(uint64(v))) }
+
+// BindNullUint binds a number as digits: nil is NULL.
+func BindNullUint[T ~uint | ~uint64](a *Args, v *T) { bindNull(a, v, BindUint[T]) }
+
+// BindValid binds the value of a sql.Null or one of its older kin; NULL if it is
+// not valid.
+func BindValid[T any](a *Args, v T, valid bool, bind func(*Args, T)) {
+	if !valid {
+		a.add(nil)
+		return
+	}
+	bind(a, v)
+}
+
+// FillID7 gives a zero id of 16 bytes a new UUIDv7.
+func FillID7[T ~[16]byte](f *Fill, id *T) { fillID(f, id, uuid.NewV7) }
+
+// FillID4 gives a zero id of 16 bytes a new random UUID.
+func FillID4[T ~[16]byte](f *Fill, id *T) { fillID(f, id, uuid.NewRandom) }
+
+func fillID[T ~[16]byte](f *Fill, id *T, fresh func() (uuid.UUID, error)) {
+	var zero T
+	if *id != zero {
+		return
+	}
+	u, err := fresh()
+	if err != nil {
+		f.err = errors.Join(f.err, fmt.Errorf("make an id: %w", err))
+		return
+	}
+	*id = T(u)
+}
