@@ -82,3 +82,6 @@ func ClonePtr[T any](p *T) *T {
 	}
 	return new(*p)
 }
+
+// IsZero says whether *v is the zero value of its type. Generated code calls it.
+func IsZero[T any](v *T) bool { return reflect.ValueOf(v).Elem().IsZero() }

@@ -40,7 +40,28 @@ func (c Column) definition() string {
 	if c.Collate != "" {
 		s += " COLLATE " + c.Collate
 	}
+	if c.Generated != "" {
+		s += " GENERATED ALWAYS AS (" + c.Generated + ")"
+		if c.Stored {
+			s += " STORED"
+		}
+	}
 	return s
+}
+
+// Logged says whether the change log has the column's values: not those of a
+// generated column, which follow from others.
+func (c Column) Logged() bool { return c.Generated == "" && !c.NoLog }
+
+// logged returns the columns whose values the change log has.
+func (t *Table) logged() []Column {
+	var out []Column
+	for _, c := range t.Columns {
+		if c.Logged() {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 func (c Check) definition() string {
@@ -59,6 +80,9 @@ func (f ForeignKey) references() string {
 	if f.OnUpdate != "" {
 		s += " ON UPDATE " + string(f.OnUpdate)
 	}
+	if f.Deferred {
+		s += " DEFERRABLE INITIALLY DEFERRED"
+	}
 	return s
 }
 
@@ -68,7 +92,15 @@ func (ix Index) SQL(table string) string {
 	if ix.Unique {
 		kind = "UNIQUE INDEX"
 	}
-	return "CREATE " + kind + " " + QuoteIdent(ix.Name) + " ON " + QuoteIdent(table) + " (" + quoteIdents(ix.Columns) + ")"
+	terms := quoteIdents(ix.Columns)
+	if ix.Columns == nil {
+		terms = strings.Join(ix.Terms, ", ")
+	}
+	s := "CREATE " + kind + " " + QuoteIdent(ix.Name) + " ON " + QuoteIdent(table) + " (" + terms + ")"
+	if ix.Where != "" {
+		s += " WHERE " + ix.Where
+	}
+	return s
 }
 
 // AddColumnSQL returns the ALTER TABLE statement that adds c, a column of t
@@ -104,6 +136,10 @@ func (t *Table) cannotAdd(c Column) string {
 		}
 	}
 	switch {
+	case c.Generated != "" && c.Stored:
+		return "it is generated and stored; leave stored out, so that it is computed when it is read"
+	case c.Generated != "":
+		return ""
 	case slices.Contains(t.Key, c.Name):
 		return "it is part of the primary key"
 	case c.NotNull && null:

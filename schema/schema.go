@@ -4,7 +4,7 @@ package schema
 // it as the package variable Schema.
 type Schema struct {
 	// Tables stand in creation order: a table that is referred to comes before
-	// the table that refers to it (self references aside).
+	// the table that refers to it, unless they refer to each other.
 	Tables []Table
 }
 
@@ -46,6 +46,7 @@ type Column struct {
 
 	Generated string // SQL expression without its outer parentheses, "" for a stored value
 	Stored    bool   // a generated column is computed on write, not on read
+	Auto      bool   // an INTEGER primary key that SQLite chooses
 	NoLog     bool   // the change log and so a restore leave it out
 	Was       string // the column's former name, for migrations; "" for none
 }

@@ -54,10 +54,15 @@ func ParseTag(tag string) ([]Item, error) {
 		if err != nil {
 			return nil, err
 		}
-		if seen[item.Key] {
+		id := item.Key
+		switch id { // a column can be part of several groups and have several checks
+		case "unique", "uniquelive", "index", "check":
+			id += "=" + item.Value
+		}
+		if seen[id] {
 			return nil, &TagError{Offset: item.Offset, Msg: "option \"" + item.Key + "\" is given twice"}
 		}
-		seen[item.Key] = true
+		seen[id] = true
 		items = append(items, item)
 		if p.at == len(tag) {
 			return items, nil

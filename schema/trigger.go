@@ -26,13 +26,13 @@ func (t *Table) TriggerSQL() []Trigger {
 		return Trigger{Name: name(op), SQL: "CREATE TRIGGER " + QuoteIdent(name(op)) + " AFTER " + on + " BEGIN\n" + body + ";\nEND"}
 	}
 	insert := "\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, data) VALUES (\n\t\t" +
-		nowSQL + ",\n\t\t" + QuoteText(t.Name) + ", 'insert',\n\t\t" + object("NEW", t.Columns) + "\n\t)"
+		nowSQL + ",\n\t\t" + QuoteText(t.Name) + ", 'insert',\n\t\t" + object("NEW", t.logged()) + "\n\t)"
 	update := "\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, data, before) VALUES (\n\t\t" +
 		nowSQL + ",\n\t\t" + QuoteText(t.Name) + ", 'update',\n\t\t" + object("OLD", t.keyColumns()) + ",\n\t\t" +
 		t.changes("NEW") + ",\n\t\t" + t.changes("OLD") + "\n\t)"
 	remove := "\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, before) VALUES (\n\t\t" +
 		nowSQL + ",\n\t\t" + QuoteText(t.Name) + ", 'delete',\n\t\t" + object("OLD", t.keyColumns()) + ",\n\t\t" +
-		object("OLD", t.Columns) + "\n\t)"
+		object("OLD", t.logged()) + "\n\t)"
 	return []Trigger{
 		create("insert", "INSERT ON "+table, insert),
 		create("update", "UPDATE ON "+table+" WHEN\n\t"+chain(t.changed(), "\n\tOR ")+"\n", update),
@@ -54,9 +54,9 @@ func (t *Table) keyColumns() []Column {
 
 // changed returns one condition a column, true when its stored value differs.
 func (t *Table) changed() []string {
-	conditions := make([]string, len(t.Columns))
-	for i, c := range t.Columns {
-		conditions[i] = c.changed()
+	var conditions []string
+	for _, c := range t.logged() {
+		conditions = append(conditions, c.changed())
 	}
 	return conditions
 }
@@ -92,8 +92,9 @@ func object(row string, columns []Column) string {
 // changes is SQL for the JSON object of the changed columns of NEW or OLD: the
 // comma before the first member is cut off.
 func (t *Table) changes(row string) string {
-	parts := make([]string, len(t.Columns))
-	for i, c := range t.Columns {
+	columns := t.logged()
+	parts := make([]string, len(columns))
+	for i, c := range columns {
 		parts[i] = "CASE WHEN " + c.changed() + " THEN " + QuoteText(","+jsonKey(c.Name)) + "||" + c.value(row) + " ELSE '' END"
 	}
 	return "'{'||substr(\n\t\t\t" + chain(parts, "||\n\t\t\t") + ", 2)||'}'"

@@ -57,12 +57,38 @@ func (f *faults) checkColumns() {
 		if !slices.Contains([]string{"", "BINARY", "NOCASE", "RTRIM"}, strings.ToUpper(c.Collate)) {
 			f.add("column %q has collation %q; SQLite itself knows BINARY, NOCASE and RTRIM, and every program that writes must know it", c.Name, c.Collate)
 		}
+		if why := c.contradicts(f.table.Key); why != "" {
+			f.add("column %q %s", c.Name, why)
+		}
+		if c.Generated != "" {
+			if why := badExpr("(" + c.Generated + ")"); why != "" {
+				f.add("the expression of the generated column %q %s", c.Name, why)
+			}
+		}
 		if c.Default != "" {
 			if why := badDefault(c.Default); why != "" {
 				f.add("the default of column %q %s", c.Name, why)
 			}
 		}
 	}
+}
+
+// contradicts says which properties of the column exclude each other.
+func (c Column) contradicts(key []string) string {
+	inKey := slices.Contains(key, c.Name)
+	switch {
+	case c.Generated != "" && c.Default != "":
+		return "is generated and has a default"
+	case c.Generated != "" && inKey:
+		return "is generated and part of the primary key; the change log could not name the row"
+	case c.Stored && c.Generated == "":
+		return "is stored but not generated"
+	case c.NoLog && inKey:
+		return "is left out of the change log and part of the primary key, by which the log names rows"
+	case c.NoLog && c.Generated == "" && c.NotNull && c.Default == "":
+		return "is left out of the change log, so a restored row has no value for it: let it be NULL or give it a default"
+	}
+	return ""
 }
 
 func (f *faults) checkKey() {
@@ -83,7 +109,21 @@ func (f *faults) checkConstraints() {
 		if why := badName(ix.Name); why != "" {
 			f.add("the name of index %q %s", ix.Name, why)
 		}
-		f.checkNames(fmt.Sprintf("index %q", ix.Name), ix.Columns)
+		if ix.Terms == nil {
+			f.checkNames(fmt.Sprintf("index %q", ix.Name), ix.Columns)
+		} else if ix.Columns != nil {
+			f.add("index %q has both columns and terms", ix.Name)
+		}
+		for _, term := range ix.Terms {
+			if why := badExpr("(" + term + ")"); why != "" {
+				f.add("term %q of index %q %s", term, ix.Name, why)
+			}
+		}
+		if ix.Where != "" {
+			if why := badExpr("(" + ix.Where + ")"); why != "" {
+				f.add("the condition of index %q %s", ix.Name, why)
+			}
+		}
 	}
 	names := make(map[string]bool)
 	for _, c := range f.table.Checks {
@@ -157,7 +197,7 @@ func badName(name string) string {
 }
 
 // Validate checks every table, that names are unique, and that a foreign key
-// refers to a key of a table that stands before its own.
+// refers to a key of a table of the schema.
 func (s Schema) Validate() error {
 	var errs []error
 	tables := make(map[string]*Table)
@@ -177,8 +217,10 @@ func (s Schema) Validate() error {
 			}
 			indexes[key] = t.Name
 		}
-		for _, f := range t.ForeignKeys {
-			errs = append(errs, checkReference(t, f, tables[strings.ToLower(f.RefTable)]))
+	}
+	for i := range s.Tables {
+		for _, f := range s.Tables[i].ForeignKeys {
+			errs = append(errs, checkReference(&s.Tables[i], f, tables[strings.ToLower(f.RefTable)]))
 		}
 	}
 	for name := range indexes {
@@ -191,13 +233,13 @@ func (s Schema) Validate() error {
 
 func checkReference(t *Table, f ForeignKey, target *Table) error {
 	if target == nil {
-		return fmt.Errorf("table %q: the foreign key to %q: no such table stands before it", t.Name, f.RefTable)
+		return fmt.Errorf("table %q: the foreign key to %q: no such table is in the schema (schema.Join puts those of several packages together)", t.Name, f.RefTable)
 	}
 	if slices.Equal(f.RefColumns, target.Key) {
 		return nil
 	}
 	for _, ix := range target.Indexes {
-		if ix.Unique && slices.Equal(f.RefColumns, ix.Columns) {
+		if ix.Unique && ix.Where == "" && slices.Equal(f.RefColumns, ix.Columns) {
 			return nil
 		}
 	}
@@ -206,44 +248,45 @@ func checkReference(t *Table, f ForeignKey, target *Table) error {
 
 // Sorted returns the schema in creation order: a table that is referred to
 // comes before the table that refers to it, otherwise the given order stays.
-// Tables that refer to each other in a ring are an error.
-func (s Schema) Sorted() (Schema, error) {
+// Tables that refer to each other in a ring stand in the given order.
+func (s Schema) Sorted() Schema {
 	byName := make(map[string]int)
 	for i, t := range s.Tables {
 		byName[strings.ToLower(t.Name)] = i
 	}
-	const (
-		entered = 1
-		left    = 2
-	)
-	state := make([]int, len(s.Tables))
-	var out Schema
-	var visit func(i int, path []string) error
-	visit = func(i int, path []string) error {
-		t := s.Tables[i]
-		path = append(path, t.Name)
-		switch state[i] {
-		case left:
-			return nil
-		case entered:
-			return fmt.Errorf("tables refer to each other in a ring: %s", strings.Join(path, " → "))
+	seen := make([]bool, len(s.Tables))
+	out := s
+	out.Tables = nil
+	var visit func(i int)
+	visit = func(i int) {
+		if seen[i] {
+			return
 		}
-		state[i] = entered
-		for _, f := range t.ForeignKeys {
-			if j, ok := byName[strings.ToLower(f.RefTable)]; ok && j != i {
-				if err := visit(j, path); err != nil {
-					return err
-				}
+		seen[i] = true
+		for _, f := range s.Tables[i].ForeignKeys {
+			if j, ok := byName[strings.ToLower(f.RefTable)]; ok {
+				visit(j)
 			}
 		}
-		state[i] = left
-		out.Tables = append(out.Tables, t)
-		return nil
+		out.Tables = append(out.Tables, s.Tables[i])
 	}
 	for i := range s.Tables {
-		if err := visit(i, nil); err != nil {
-			return Schema{}, err
+		visit(i)
+	}
+	return out
+}
+
+// Join puts the schemas of several packages together, for a database that holds
+// them all. A table that stands in more than one of them, of the same model,
+// counts once.
+func Join(all ...Schema) Schema {
+	var out Schema
+	for _, s := range all {
+		for _, t := range s.Tables {
+			if !slices.ContainsFunc(out.Tables, func(o Table) bool { return o.Name == t.Name && o.Model == t.Model && o.Create == t.Create }) {
+				out.Tables = append(out.Tables, t)
+			}
 		}
 	}
-	return out, nil
+	return out.Sorted()
 }

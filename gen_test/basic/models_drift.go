@@ -7,6 +7,7 @@ import (
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -114,6 +115,22 @@ var _ struct {
 	ID   string `drift:"pk,uuid7"`
 	Name string `drift:"unique"`
 } = Team{}
+
+// TeamPatch changes the columns of a Team whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type TeamPatch struct {
+	Name orm.Opt[string] `json:"name,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p TeamPatch) Sets() []orm.Set[Team] {
+	return orm.PatchSets(orm.PatchSet(p.Name, Teams.Name.Set))
+}
+
+// TeamChanges returns the setters that make the columns of before those of after.
+func TeamChanges(before, after *Team) []orm.Set[Team] {
+	return Teams.Diff(before, after)
+}
 
 // Create inserts m. A zero ID becomes a UUIDv7. What was chosen stands in m afterwards.
 func (t TeamsTable) Create(ctx context.Context, w orm.Writer, m *Team, opts ...orm.CreateOption[Team]) error {
@@ -337,6 +354,7 @@ var usersDef = orm.Def[User, string]{
 	Key:     func(m *User) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitUser, OmitCols: []int{7},
+	Clone:   cloneUser,
 	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 }
 
@@ -437,6 +455,40 @@ var _ struct {
 	Nick   string  `drift:"unique=team_nick"`
 	cache  int
 } = User{}
+
+// cloneUser returns a copy that shares no memory with the columns of m.
+func cloneUser(m *User) User {
+	c := *m
+	c.Age = orm.ClonePtr(m.Age)
+	c.Avatar = slices.Clone(m.Avatar)
+	c.Seen = orm.ClonePtr(m.Seen)
+	c.TeamID = orm.ClonePtr(m.TeamID)
+	return c
+}
+
+// UserPatch changes the columns of a User whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type UserPatch struct {
+	Name   orm.Opt[string]     `json:"name,omitzero"`
+	Email  orm.Opt[string]     `json:"email,omitzero"`
+	Age    orm.Opt[*int]       `json:"age,omitzero"`
+	Score  orm.Opt[float64]    `json:"score,omitzero"`
+	Active orm.Opt[bool]       `json:"active,omitzero"`
+	Avatar orm.Opt[[]byte]     `json:"avatar,omitzero"`
+	Seen   orm.Opt[*time.Time] `json:"seen,omitzero"`
+	TeamID orm.Opt[*string]    `json:"teamID,omitzero"`
+	Nick   orm.Opt[string]     `json:"nick,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p UserPatch) Sets() []orm.Set[User] {
+	return orm.PatchSets(orm.PatchSet(p.Name, Users.Name.Set), orm.PatchSet(p.Email, Users.Email.Set), orm.PatchSet(p.Age, Users.Age.SetPtr), orm.PatchSet(p.Score, Users.Score.Set), orm.PatchSet(p.Active, Users.Active.Set), orm.PatchSet(p.Avatar, Users.Avatar.Set), orm.PatchSet(p.Seen, Users.Seen.SetPtr), orm.PatchSet(p.TeamID, Users.TeamID.SetPtr), orm.PatchSet(p.Nick, Users.Nick.Set))
+}
+
+// UserChanges returns the setters that make the columns of before those of after.
+func UserChanges(before, after *User) []orm.Set[User] {
+	return Users.Diff(before, after)
+}
 
 // Create inserts m. A zero ID becomes a UUIDv7. A false Active takes the column's default, true. A zero
 // CreatedAt and UpdatedAt become the time of the call. Times are cut to milliseconds, as they are
@@ -641,6 +693,7 @@ var postsDef = orm.Def[Post, int64]{
 	Scan: scanPost, Bind: bindPost, Fill: fillPost,
 	Key:     func(m *Post) int64 { return m.Number },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+	Clone:   clonePost,
 }
 
 // Posts is the table posts, one row per Post.
@@ -708,6 +761,41 @@ var _ struct {
 	Level    uint8
 	At       time.Time
 } = Post{}
+
+// clonePost returns a copy that shares no memory with the columns of m.
+func clonePost(m *Post) Post {
+	c := *m
+	c.Draft = orm.ClonePtr(m.Draft)
+	c.Rating = orm.ClonePtr(m.Rating)
+	c.Extra = slices.Clone(m.Extra)
+	c.Subtitle = orm.ClonePtr(m.Subtitle)
+	return c
+}
+
+// PostPatch changes the columns of a Post whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type PostPatch struct {
+	AuthorID orm.Opt[string]    `json:"authorID,omitzero"`
+	Title    orm.Opt[string]    `json:"title,omitzero"`
+	Year     orm.Opt[int16]     `json:"year,omitzero"`
+	Role     orm.Opt[Role]      `json:"role,omitzero"`
+	Draft    orm.Opt[*bool]     `json:"draft,omitzero"`
+	Rating   orm.Opt[*float32]  `json:"rating,omitzero"`
+	Extra    orm.Opt[*[]byte]   `json:"extra,omitzero"`
+	Subtitle orm.Opt[*string]   `json:"subtitle,omitzero"`
+	Level    orm.Opt[uint8]     `json:"level,omitzero"`
+	At       orm.Opt[time.Time] `json:"at,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p PostPatch) Sets() []orm.Set[Post] {
+	return orm.PatchSets(orm.PatchSet(p.AuthorID, Posts.AuthorID.Set), orm.PatchSet(p.Title, Posts.Title.Set), orm.PatchSet(p.Year, Posts.Year.Set), orm.PatchSet(p.Role, Posts.Role.Set), orm.PatchSet(p.Draft, Posts.Draft.SetPtr), orm.PatchSet(p.Rating, Posts.Rating.SetPtr), orm.PatchSet(p.Extra, Posts.Extra.SetPtr), orm.PatchSet(p.Subtitle, Posts.Subtitle.SetPtr), orm.PatchSet(p.Level, Posts.Level.Set), orm.PatchSet(p.At, Posts.At.Set))
+}
+
+// PostChanges returns the setters that make the columns of before those of after.
+func PostChanges(before, after *Post) []orm.Set[Post] {
+	return Posts.Diff(before, after)
+}
 
 // Create inserts m. Times are cut to milliseconds, as they are stored. What was chosen stands in m
 // afterwards.

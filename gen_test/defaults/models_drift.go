@@ -7,6 +7,7 @@ import (
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -174,6 +175,7 @@ var settingsDef = orm.Def[Setting, string]{
 	Key:     func(m *Setting) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitSetting, OmitCols: []int{2, 4, 5, 6, 7, 8, 9, 10, 12, 13},
+	Clone: cloneSetting,
 }
 
 // Settings is the table settings, one row per Setting.
@@ -279,6 +281,44 @@ var _ struct {
 	Icon    []byte     `drift:"default=(x'00ff'),omitzero"`
 	Until   *time.Time `drift:"default=(1800000000000)"`
 } = Setting{}
+
+// cloneSetting returns a copy that shares no memory with the columns of m.
+func cloneSetting(m *Setting) Setting {
+	c := *m
+	c.Limit = orm.ClonePtr(m.Limit)
+	c.Note = orm.ClonePtr(m.Note)
+	c.Icon = slices.Clone(m.Icon)
+	c.Until = orm.ClonePtr(m.Until)
+	return c
+}
+
+// SettingPatch changes the columns of a Setting whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type SettingPatch struct {
+	Retries orm.Opt[int64]      `json:"retries,omitzero"`
+	Active  orm.Opt[bool]       `json:"active,omitzero"`
+	Visible orm.Opt[bool]       `json:"visible,omitzero"`
+	Limit   orm.Opt[*int]       `json:"limit,omitzero"`
+	Status  orm.Opt[Status]     `json:"status,omitzero"`
+	Quote   orm.Opt[string]     `json:"quote,omitzero"`
+	Ratio   orm.Opt[float64]    `json:"ratio,omitzero"`
+	Offset  orm.Opt[int32]      `json:"offset,omitzero"`
+	Token   orm.Opt[string]     `json:"token,omitzero"`
+	Since   orm.Opt[time.Time]  `json:"since,omitzero"`
+	Note    orm.Opt[*string]    `json:"note,omitzero"`
+	Icon    orm.Opt[[]byte]     `json:"icon,omitzero"`
+	Until   orm.Opt[*time.Time] `json:"until,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p SettingPatch) Sets() []orm.Set[Setting] {
+	return orm.PatchSets(orm.PatchSet(p.Retries, Settings.Retries.Set), orm.PatchSet(p.Active, Settings.Active.Set), orm.PatchSet(p.Visible, Settings.Visible.Set), orm.PatchSet(p.Limit, Settings.Limit.SetPtr), orm.PatchSet(p.Status, Settings.Status.Set), orm.PatchSet(p.Quote, Settings.Quote.Set), orm.PatchSet(p.Ratio, Settings.Ratio.Set), orm.PatchSet(p.Offset, Settings.Offset.Set), orm.PatchSet(p.Token, Settings.Token.Set), orm.PatchSet(p.Since, Settings.Since.Set), orm.PatchSet(p.Note, Settings.Note.SetPtr), orm.PatchSet(p.Icon, Settings.Icon.Set), orm.PatchSet(p.Until, Settings.Until.SetPtr))
+}
+
+// SettingChanges returns the setters that make the columns of before those of after.
+func SettingChanges(before, after *Setting) []orm.Set[Setting] {
+	return Settings.Diff(before, after)
+}
 
 // Create inserts m. A zero ID becomes a UUIDv4. A false Active takes the column's default, true. A nil
 // Limit takes the column's default, 100. An empty Status takes the column's default, 'new'. An empty

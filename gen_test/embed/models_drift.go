@@ -177,6 +177,7 @@ var shopsDef = orm.Def[Shop, string]{
 	Scan: scanShop, Bind: bindShop, Fill: fillShop,
 	Key:     func(m *Shop) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+	Clone:   cloneShop,
 	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 }
 
@@ -267,6 +268,40 @@ var _ struct {
 	Street string `drift:"maxlen=100"`
 	City   string `drift:"index"`
 } = Address{}
+
+// cloneShop returns a copy that shares no memory with the columns of m.
+func cloneShop(m *Shop) Shop {
+	c := *m
+	c.Reason = orm.ClonePtr(m.Reason)
+	c.Area.Height = orm.ClonePtr(m.Area.Height)
+	return c
+}
+
+// ShopPatch changes the columns of a Shop whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type ShopPatch struct {
+	By         orm.Opt[string]      `json:"by,omitzero"`
+	Reason     orm.Opt[*string]     `json:"reason,omitzero"`
+	Lat        orm.Opt[float64]     `json:"lat,omitzero"`
+	Lon        orm.Opt[float64]     `json:"lon,omitzero"`
+	Name       orm.Opt[string]      `json:"name,omitzero"`
+	HomeStreet orm.Opt[string]      `json:"homeStreet,omitzero"`
+	HomeCity   orm.Opt[string]      `json:"homeCity,omitzero"`
+	WorkStreet orm.Opt[string]      `json:"workStreet,omitzero"`
+	WorkCity   orm.Opt[string]      `json:"workCity,omitzero"`
+	AreaWidth  orm.Opt[geo.Meters]  `json:"areaWidth,omitzero"`
+	AreaHeight orm.Opt[*geo.Meters] `json:"areaHeight,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p ShopPatch) Sets() []orm.Set[Shop] {
+	return orm.PatchSets(orm.PatchSet(p.By, Shops.By.Set), orm.PatchSet(p.Reason, Shops.Reason.SetPtr), orm.PatchSet(p.Lat, Shops.Lat.Set), orm.PatchSet(p.Lon, Shops.Lon.Set), orm.PatchSet(p.Name, Shops.Name.Set), orm.PatchSet(p.HomeStreet, Shops.HomeStreet.Set), orm.PatchSet(p.HomeCity, Shops.HomeCity.Set), orm.PatchSet(p.WorkStreet, Shops.WorkStreet.Set), orm.PatchSet(p.WorkCity, Shops.WorkCity.Set), orm.PatchSet(p.AreaWidth, Shops.AreaWidth.Set), orm.PatchSet(p.AreaHeight, Shops.AreaHeight.SetPtr))
+}
+
+// ShopChanges returns the setters that make the columns of before those of after.
+func ShopChanges(before, after *Shop) []orm.Set[Shop] {
+	return Shops.Diff(before, after)
+}
 
 // Create inserts m. A zero ID becomes a UUIDv7. A zero CreatedAt and UpdatedAt become the time of the
 // call. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.

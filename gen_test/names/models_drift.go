@@ -115,6 +115,26 @@ var _ struct {
 	Now    time.Time
 } = Order{}
 
+// OrderPatch changes the columns of a Order whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type OrderPatch struct {
+	CountCol driftorm.Opt[int]       `json:"countCol,omitzero"`
+	Select   driftorm.Opt[string]    `json:"select,omitzero"`
+	Odd      driftorm.Opt[string]    `json:"odd,omitzero"`
+	Group    driftorm.Opt[int]       `json:"group,omitzero"`
+	Now      driftorm.Opt[time.Time] `json:"now,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p OrderPatch) Sets() []driftorm.Set[Order] {
+	return driftorm.PatchSets(driftorm.PatchSet(p.CountCol, Orders.CountCol.Set), driftorm.PatchSet(p.Select, Orders.Select.Set), driftorm.PatchSet(p.Odd, Orders.Odd.Set), driftorm.PatchSet(p.Group, Orders.Group.Set), driftorm.PatchSet(p.Now, Orders.Now.Set))
+}
+
+// OrderChanges returns the setters that make the columns of before those of after.
+func OrderChanges(before, after *Order) []driftorm.Set[Order] {
+	return Orders.Diff(before, after)
+}
+
 // Create inserts m. Times are cut to milliseconds, as they are stored. What was chosen stands in m
 // afterwards.
 func (t OrdersTable) Create(ctx context.Context, w driftorm.Writer, m *Order, opts ...driftorm.CreateOption[Order]) error {
@@ -284,6 +304,22 @@ var _ struct {
 	Arr [6]*time.Duration `drift:"-"`
 	gen pair[string, *Order]
 } = person{}
+
+// personPatch changes the columns of a person whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type personPatch struct {
+	HTTPIp driftorm.Opt[string] `json:"httpIp,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p personPatch) Sets() []driftorm.Set[person] {
+	return driftorm.PatchSets(driftorm.PatchSet(p.HTTPIp, persons.HTTPIp.Set))
+}
+
+// personChanges returns the setters that make the columns of before those of after.
+func personChanges(before, after *person) []driftorm.Set[person] {
+	return persons.Diff(before, after)
+}
 
 // Create inserts m. A zero ID becomes a UUIDv7. What was chosen stands in m afterwards.
 func (t personsTable) Create(ctx context.Context, w driftorm.Writer, m *person, opts ...driftorm.CreateOption[person]) error {

@@ -7,6 +7,7 @@ import (
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
 	"iter"
+	"slices"
 )
 
 // ItemsTable has the columns, keys and verbs of the table items.
@@ -111,6 +112,7 @@ var itemsDef = orm.Def[Item, ItemKey]{
 	Scan: scanItem, Bind: bindItem,
 	Key:     func(m *Item) ItemKey { return ItemKey{Shelf: m.Shelf, Place: m.Place} },
 	BindKey: func(a *orm.Args, k ItemKey) { orm.BindStr(a, k.Shelf); orm.BindNum(a, k.Place) },
+	Clone:   cloneItem,
 }
 
 // Items is the table items, one row per Item.
@@ -153,6 +155,33 @@ var _ struct {
 	Score float64
 	Data  []byte `drift:"null"`
 } = Item{}
+
+// cloneItem returns a copy that shares no memory with the columns of m.
+func cloneItem(m *Item) Item {
+	c := *m
+	c.Rank = orm.ClonePtr(m.Rank)
+	c.Data = slices.Clone(m.Data)
+	return c
+}
+
+// ItemPatch changes the columns of a Item whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type ItemPatch struct {
+	Name  orm.Opt[string]  `json:"name,omitzero"`
+	Rank  orm.Opt[*int64]  `json:"rank,omitzero"`
+	Score orm.Opt[float64] `json:"score,omitzero"`
+	Data  orm.Opt[*[]byte] `json:"data,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p ItemPatch) Sets() []orm.Set[Item] {
+	return orm.PatchSets(orm.PatchSet(p.Name, Items.Name.Set), orm.PatchSet(p.Rank, Items.Rank.SetPtr), orm.PatchSet(p.Score, Items.Score.Set), orm.PatchSet(p.Data, Items.Data.SetPtr))
+}
+
+// ItemChanges returns the setters that make the columns of before those of after.
+func ItemChanges(before, after *Item) []orm.Set[Item] {
+	return Items.Diff(before, after)
+}
 
 // Create inserts m.
 func (t ItemsTable) Create(ctx context.Context, w orm.Writer, m *Item, opts ...orm.CreateOption[Item]) error {

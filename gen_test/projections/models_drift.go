@@ -7,6 +7,7 @@ import (
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -102,6 +103,22 @@ var _ struct {
 	Code string `drift:"pk"`
 	Name string
 } = Region{}
+
+// RegionPatch changes the columns of a Region whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type RegionPatch struct {
+	Name orm.Opt[string] `json:"name,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p RegionPatch) Sets() []orm.Set[Region] {
+	return orm.PatchSets(orm.PatchSet(p.Name, Regions.Name.Set))
+}
+
+// RegionChanges returns the setters that make the columns of before those of after.
+func RegionChanges(before, after *Region) []orm.Set[Region] {
+	return Regions.Diff(before, after)
+}
 
 // Create inserts m.
 func (t RegionsTable) Create(ctx context.Context, w orm.Writer, m *Region, opts ...orm.CreateOption[Region]) error {
@@ -300,6 +317,7 @@ var salesDef = orm.Def[Sale, int64]{
 	Scan: scanSale, Bind: bindSale, Fill: fillSale,
 	Key:     func(m *Sale) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+	Clone:   cloneSale,
 }
 
 // Sales is the table sales, one row per Sale.
@@ -371,6 +389,41 @@ var _ struct {
 	Due      *time.Time
 	Note     []byte `drift:"null"`
 } = Sale{}
+
+// cloneSale returns a copy that shares no memory with the columns of m.
+func cloneSale(m *Sale) Sale {
+	c := *m
+	c.Seller = orm.ClonePtr(m.Seller)
+	c.Weight = orm.ClonePtr(m.Weight)
+	c.Due = orm.ClonePtr(m.Due)
+	c.Note = slices.Clone(m.Note)
+	return c
+}
+
+// SalePatch changes the columns of a Sale whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type SalePatch struct {
+	RegionID orm.Opt[string]     `json:"regionID,omitzero"`
+	Seller   orm.Opt[*string]    `json:"seller,omitzero"`
+	Amount   orm.Opt[int64]      `json:"amount,omitzero"`
+	Rate     orm.Opt[float64]    `json:"rate,omitzero"`
+	Small    orm.Opt[int8]       `json:"small,omitzero"`
+	Weight   orm.Opt[*float64]   `json:"weight,omitzero"`
+	Paid     orm.Opt[bool]       `json:"paid,omitzero"`
+	At       orm.Opt[time.Time]  `json:"at,omitzero"`
+	Due      orm.Opt[*time.Time] `json:"due,omitzero"`
+	Note     orm.Opt[*[]byte]    `json:"note,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p SalePatch) Sets() []orm.Set[Sale] {
+	return orm.PatchSets(orm.PatchSet(p.RegionID, Sales.RegionID.Set), orm.PatchSet(p.Seller, Sales.Seller.SetPtr), orm.PatchSet(p.Amount, Sales.Amount.Set), orm.PatchSet(p.Rate, Sales.Rate.Set), orm.PatchSet(p.Small, Sales.Small.Set), orm.PatchSet(p.Weight, Sales.Weight.SetPtr), orm.PatchSet(p.Paid, Sales.Paid.Set), orm.PatchSet(p.At, Sales.At.Set), orm.PatchSet(p.Due, Sales.Due.SetPtr), orm.PatchSet(p.Note, Sales.Note.SetPtr))
+}
+
+// SaleChanges returns the setters that make the columns of before those of after.
+func SaleChanges(before, after *Sale) []orm.Set[Sale] {
+	return Sales.Diff(before, after)
+}
 
 // Create inserts m. Times are cut to their column's seconds or milliseconds. What was chosen stands in
 // m afterwards.

@@ -109,6 +109,22 @@ var _ struct {
 	Slug string `drift:"unique"`
 } = Owner{}
 
+// OwnerPatch changes the columns of a Owner whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type OwnerPatch struct {
+	Slug orm.Opt[string] `json:"slug,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p OwnerPatch) Sets() []orm.Set[Owner] {
+	return orm.PatchSets(orm.PatchSet(p.Slug, Owners.Slug.Set))
+}
+
+// OwnerChanges returns the setters that make the columns of before those of after.
+func OwnerChanges(before, after *Owner) []orm.Set[Owner] {
+	return Owners.Diff(before, after)
+}
+
 // Create inserts m.
 func (t OwnersTable) Create(ctx context.Context, w orm.Writer, m *Owner, opts ...orm.CreateOption[Owner]) error {
 	return t.Table.Create(ctx, w, m, opts...)
@@ -297,6 +313,7 @@ var petsDef = orm.Def[Pet, string]{
 	Scan: scanPet, Bind: bindPet, Fill: fillPet,
 	Key:     func(m *Pet) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
+	Clone:   clonePet,
 }
 
 // Pets is the table pets, one row per Pet.
@@ -348,6 +365,37 @@ var _ struct {
 	Slug     *string `drift:"ref=Owner.Slug,onupdate=cascade,ondelete=setnull,index"`
 	MotherID *string `drift:"ref=Pet,index"`
 } = Pet{}
+
+// clonePet returns a copy that shares no memory with the columns of m.
+func clonePet(m *Pet) Pet {
+	c := *m
+	c.FriendID = orm.ClonePtr(m.FriendID)
+	c.Keeper = orm.ClonePtr(m.Keeper)
+	c.Slug = orm.ClonePtr(m.Slug)
+	c.MotherID = orm.ClonePtr(m.MotherID)
+	return c
+}
+
+// PetPatch changes the columns of a Pet whose values are present. In JSON an absent member is a column
+// that stays, null is NULL.
+type PetPatch struct {
+	OwnerID  orm.Opt[int64]   `json:"ownerID,omitzero"`
+	FriendID orm.Opt[*int64]  `json:"friendID,omitzero"`
+	VetID    orm.Opt[int64]   `json:"vetID,omitzero"`
+	Keeper   orm.Opt[*int64]  `json:"keeper,omitzero"`
+	Slug     orm.Opt[*string] `json:"slug,omitzero"`
+	MotherID orm.Opt[*string] `json:"motherID,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p PetPatch) Sets() []orm.Set[Pet] {
+	return orm.PatchSets(orm.PatchSet(p.OwnerID, Pets.OwnerID.Set), orm.PatchSet(p.FriendID, Pets.FriendID.SetPtr), orm.PatchSet(p.VetID, Pets.VetID.Set), orm.PatchSet(p.Keeper, Pets.Keeper.SetPtr), orm.PatchSet(p.Slug, Pets.Slug.SetPtr), orm.PatchSet(p.MotherID, Pets.MotherID.SetPtr))
+}
+
+// PetChanges returns the setters that make the columns of before those of after.
+func PetChanges(before, after *Pet) []orm.Set[Pet] {
+	return Pets.Diff(before, after)
+}
 
 // Create inserts m. A zero ID becomes a UUIDv7. What was chosen stands in m afterwards.
 func (t PetsTable) Create(ctx context.Context, w orm.Writer, m *Pet, opts ...orm.CreateOption[Pet]) error {
@@ -549,6 +597,23 @@ var _ struct {
 	Reason string `drift:"minlen=3,maxlen=40"`
 	Weight int    `drift:"min=1,max=5000,check=(weight % 2 = 1)"`
 } = Visit{}
+
+// VisitPatch changes the columns of a Visit whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type VisitPatch struct {
+	Reason orm.Opt[string] `json:"reason,omitzero"`
+	Weight orm.Opt[int]    `json:"weight,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p VisitPatch) Sets() []orm.Set[Visit] {
+	return orm.PatchSets(orm.PatchSet(p.Reason, Visits.Reason.Set), orm.PatchSet(p.Weight, Visits.Weight.Set))
+}
+
+// VisitChanges returns the setters that make the columns of before those of after.
+func VisitChanges(before, after *Visit) []orm.Set[Visit] {
+	return Visits.Diff(before, after)
+}
 
 // Create inserts m.
 func (t VisitsTable) Create(ctx context.Context, w orm.Writer, m *Visit, opts ...orm.CreateOption[Visit]) error {

@@ -130,6 +130,7 @@ var eventsDef = orm.Def[Event, int64]{
 	Scan: scanEvent, Bind: bindEvent, Fill: fillEvent,
 	Key:     func(m *Event) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+	Clone:   cloneEvent,
 	Created: "made", Updated: "modified", UpdatedUnit: orm.Microsecond,
 }
 
@@ -211,6 +212,35 @@ var _ struct {
 	Made     time.Time  `drift:"created,time=us"`
 	Modified time.Time  `drift:"updated,time=us"`
 } = Event{}
+
+// cloneEvent returns a copy that shares no memory with the columns of m.
+func cloneEvent(m *Event) Event {
+	c := *m
+	c.MaybeS = orm.ClonePtr(m.MaybeS)
+	c.MaybeUS = orm.ClonePtr(m.MaybeUS)
+	return c
+}
+
+// EventPatch changes the columns of a Event whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type EventPatch struct {
+	Second  orm.Opt[time.Time]  `json:"second,omitzero"`
+	Milli   orm.Opt[time.Time]  `json:"milli,omitzero"`
+	Micro   orm.Opt[time.Time]  `json:"micro,omitzero"`
+	Nano    orm.Opt[time.Time]  `json:"nano,omitzero"`
+	MaybeS  orm.Opt[*time.Time] `json:"maybeS,omitzero"`
+	MaybeUS orm.Opt[*time.Time] `json:"maybeUS,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p EventPatch) Sets() []orm.Set[Event] {
+	return orm.PatchSets(orm.PatchSet(p.Second, Events.Second.Set), orm.PatchSet(p.Milli, Events.Milli.Set), orm.PatchSet(p.Micro, Events.Micro.Set), orm.PatchSet(p.Nano, Events.Nano.Set), orm.PatchSet(p.MaybeS, Events.MaybeS.SetPtr), orm.PatchSet(p.MaybeUS, Events.MaybeUS.SetPtr))
+}
+
+// EventChanges returns the setters that make the columns of before those of after.
+func EventChanges(before, after *Event) []orm.Set[Event] {
+	return Events.Diff(before, after)
+}
 
 // Create inserts m. A zero Made and Modified become the time of the call. Times are cut to their
 // column's seconds, milliseconds, microseconds or nanoseconds. What was chosen stands in m afterwards.

@@ -13,7 +13,9 @@ import (
 // applyItems gives col what the items of its tag say. What needs other
 // columns or models (groups, references) is resolved later.
 func (c *collector) applyItems(col *column) {
-	col.unit = "Millisecond"
+	if col.unit = "Millisecond"; col.model.unit != "" {
+		col.unit = col.model.unit
+	}
 	if it := col.tag.get("column"); it != nil {
 		// First: the expressions of other items name the column.
 		col.sql = strings.TrimSuffix(col.sql, schema.SnakeCase(col.path[len(col.path)-1])) + it.Value
@@ -50,13 +52,13 @@ func (c *collector) applyItem(col *column, it *item) string {
 		if col.nullable {
 			return "a primary key cannot be a pointer: it is never NULL"
 		}
-		if col.kind != kindStr && !col.isInteger() {
+		if col.kind != kindStr && !col.isInteger() && !(col.kind == kindText && col.uuid) && col.kind != kindID {
 			return fmt.Sprintf("pk needs a string or an integer; %s is not supported as a primary key", c.typeName(col.elem))
 		}
 	case "uuid7", "uuid4":
 		col.fill = "UUID" + it.Key[len(it.Key)-1:]
-		if col.kind != kindStr || col.nullable {
-			return it.Key + " fills a string"
+		if col.nullable || col.kind != kindStr && col.kind != kindID && !col.uuid {
+			return it.Key + " fills a string, a uuid.UUID or a [16]byte"
 		}
 	case "created", "updated":
 		col.created, col.updated = col.created || it.Key == "created", col.updated || it.Key == "updated"
@@ -74,7 +76,7 @@ func (c *collector) applyItem(col *column, it *item) string {
 		switch {
 		case col.nullable:
 			return "null says nothing more: a pointer is a nullable column already"
-		case col.kind != kindBytes:
+		case !col.nilable && col.kind != kindValue:
 			return fmt.Sprintf("null needs a type with nil: make the field *%s", c.typeName(col.elem))
 		}
 		col.nullable = true
@@ -86,6 +88,8 @@ func (c *collector) applyItem(col *column, it *item) string {
 		col.checks = append(col.checks, checkExpr{"check", it.Value})
 	case "min", "max", "minlen", "maxlen":
 		return col.applyBound(it)
+	default:
+		return c.applyMore(col, it)
 	}
 	return ""
 }
@@ -105,8 +109,9 @@ func (col *column) applyTime(it *item) string {
 	case "ns":
 		col.unit = "Nanosecond"
 	case "rfc3339":
-		return "time=rfc3339 is not supported yet"
+		col.unit = unitText
 	default:
+		units = append(units, "rfc3339")
 		return fmt.Sprintf("time=%s is not known: it is one of %s", it.Value, strings.Join(units, ", "))
 	}
 	return ""
@@ -120,7 +125,7 @@ func (col *column) applyBound(it *item) string {
 	}
 	left, bound := schema.QuoteIdent(col.sql), it.Value
 	if strings.HasSuffix(it.Key, "len") {
-		if col.kind != kindStr && col.kind != kindBytes {
+		if col.kind != kindStr && col.kind != kindBytes && col.kind != kindText {
 			return it.Key + " needs a string or []byte"
 		}
 		n, err := strconv.ParseUint(bound, 10, 31)
@@ -168,7 +173,7 @@ func (col *column) readDefault(it *item) (*defaultValue, string) {
 		return &defaultValue{sql: "(" + it.Value + ")", doc: "(" + it.Value + ")"}, ""
 	}
 	v := it.Value
-	if it.Quoted && col.kind != kindStr {
+	if it.Quoted && col.storage() != schema.Text {
 		return nil, "a quoted default needs a string"
 	}
 	switch col.kind {
@@ -189,7 +194,10 @@ func (col *column) readDefault(it *item) (*defaultValue, string) {
 			return &defaultValue{sql: "0", doc: v, zero: true}, ""
 		}
 		return nil, fmt.Sprintf("default %q is no bool: write true or false", v)
-	case kindTime, kindBytes:
+	case kindText, kindValue, kindJSON:
+		if col.storage() == schema.Text {
+			return &defaultValue{sql: schema.QuoteText(v), doc: schema.QuoteText(v)}, ""
+		}
 	}
 	return nil, "this default needs an SQL expression: default=(…)"
 }
@@ -199,7 +207,9 @@ func (c *collector) checkConflicts(col *column) {
 	t := &col.tag
 	for _, pair := range [][2]string{
 		{"uuid7", "uuid4"}, {"created", "updated"}, {"omitzero", "writezero"}, {"pk", "default"}, {"pk", "unique"}, {"pk", "index"},
-		{"created", "default"}, {"updated", "default"},
+		{"created", "default"}, {"updated", "default"}, {"uuid7", "auto"}, {"uuid4", "auto"}, {"version", "pk"}, {"version", "default"},
+		{"softdelete", "default"}, {"generated", "default"}, {"generated", "pk"}, {"generated", "readonly"}, {"generated", "createonly"},
+		{"generated", "nolog"}, {"generated", "ref"}, {"createonly", "readonly"}, {"readonly", "pk"}, {"nolog", "pk"}, {"json", "type"}, {"json", "enum"}, {"pk", "uniquelive"},
 	} {
 		if !t.has(pair[0]) || !t.has(pair[1]) {
 			continue
@@ -213,16 +223,20 @@ func (c *collector) checkConflicts(col *column) {
 		}
 		c.errorf(t.get(pair[1]).pos, "%s", msg)
 	}
-	for _, need := range [][2]string{{"uuid7", "pk"}, {"uuid4", "pk"}, {"omitzero", "default"}, {"writezero", "default"}, {"ondelete", "ref"}, {"onupdate", "ref"}} {
+	for _, need := range [][2]string{
+		{"uuid7", "pk"}, {"uuid4", "pk"}, {"auto", "pk"}, {"omitzero", "default"}, {"writezero", "default"}, {"ondelete", "ref"}, {"onupdate", "ref"},
+		{"deferred", "ref"}, {"stored", "generated"},
+	} {
 		if t.has(need[0]) && !t.has(need[1]) {
 			c.errorf(t.get(need[0]).pos, "%s needs %s", need[0], need[1])
 		}
 	}
 	for _, it := range t.items {
-		if (it.Key == "unique" || it.Key == "index") && it.HasValue && !isWord(it.Value) {
+		if (it.Key == "unique" || it.Key == "uniquelive" || it.Key == "index") && it.HasValue && !isWord(it.Value) {
 			c.errorf(it.value, "%s=%s: the name of a group is lower case letters, digits and _", it.Key, it.Value)
 		}
 	}
+	c.checkEnum(col)
 	c.checkDefault(col)
 }
 
@@ -230,7 +244,7 @@ func (c *collector) checkConflicts(col *column) {
 // and reports when nobody has said it.
 func (c *collector) checkDefault(col *column) {
 	it := col.tag.get("default")
-	if it == nil || col.def == nil || col.pk || col.created || col.updated {
+	if it == nil || col.def == nil || col.pk || col.created || col.updated || !col.inserted() {
 		return
 	}
 	omitzero, writezero := col.tag.has("omitzero"), col.tag.has("writezero")
@@ -247,8 +261,11 @@ func (c *collector) checkDefault(col *column) {
 		col.omit = true
 	case !col.def.zero:
 		zero := map[kind]string{kindStr: `""`, kindNum: "0", kindBool: "false", kindTime: "the zero time", kindBytes: "nil"}[col.kind]
+		if zero == "" {
+			zero = "the zero value"
+		}
 		pointer := "a pointer (nil takes the default)"
-		if col.kind == kindBytes {
+		if col.nilable {
 			pointer = "nullable with the item null (nil takes the default)"
 		}
 		c.errorf(it.pos, "default %s is not the zero value of %s; say what %s means there: make the field %s, or add omitzero (%s takes the default) or writezero (%s is stored)",
@@ -259,16 +276,18 @@ func (c *collector) checkDefault(col *column) {
 // buildConstraints finds the key of m and the groups of its unique and plain
 // indexes.
 func (c *collector) buildConstraints(m *model) {
-	var unique []*group
+	var unique, live []*group
 	for _, col := range m.columns {
 		if col.pk {
 			m.key = append(m.key, col)
 		}
-		uniqueAlone := col.tag.has("unique") && slices.ContainsFunc(col.tag.items, func(it item) bool { return it.Key == "unique" && !it.HasValue })
+		uniqueAlone := slices.ContainsFunc(col.tag.items, func(it item) bool { return it.Key == "unique" && !it.HasValue })
 		for _, it := range col.tag.items {
 			switch {
 			case it.Key == "unique":
 				unique = addTo(unique, it, col)
+			case it.Key == "uniquelive":
+				live = addTo(live, it, col)
 			case it.Key == "index" && !it.HasValue && uniqueAlone:
 				// The unique index serves: one is made.
 			case it.Key == "index":
@@ -278,6 +297,13 @@ func (c *collector) buildConstraints(m *model) {
 	}
 	for _, g := range unique {
 		m.uniques = append(m.uniques, &uniqueKey{group: *g})
+	}
+	for _, g := range live {
+		if m.first(func(col *column) bool { return col.softdelete }) == nil {
+			c.errorf(g.pos, "uniquelive is unique among rows that are not soft deleted: %s has no column with the item softdelete", m.name)
+			continue
+		}
+		m.uniques = append(m.uniques, &uniqueKey{group: *g, live: true})
 	}
 }
 

@@ -45,8 +45,25 @@ func (col *column) doc() string {
 		s += " COLLATE " + col.collate
 	}
 	var notes []string
-	if col.kind == kindTime {
+	switch {
+	case col.kind == kindTime && col.unit == unitText:
+		notes = append(notes, "RFC 3339 in UTC")
+	case col.kind == kindTime:
 		notes = append(notes, "Unix "+unitName(col.unit))
+	}
+	if col.generated != "" {
+		notes = append(notes, "generated as ("+col.generated+")")
+	}
+	for _, is := range []struct {
+		yes  bool
+		what string
+	}{
+		{col.createonly, "written by Create only"}, {col.readonly, "never written"}, {col.nolog, "not in the change log"},
+		{col.secret, "redacted when printed"}, {col.version, "the row's version, counted by every update"}, {col.softdelete, "set by Delete"},
+	} {
+		if is.yes {
+			notes = append(notes, is.what)
+		}
 	}
 	if col.pk && !alone {
 		notes = append(notes, "part of the primary key")
@@ -61,6 +78,9 @@ func (col *column) doc() string {
 		n := "refers to " + col.ref.to.model.names.table + "." + col.ref.to.sql
 		if col.ref.onDelete != "" {
 			n += " ON DELETE " + string(col.ref.onDelete)
+		}
+		if col.ref.deferred {
+			n += " DEFERRABLE INITIALLY DEFERRED"
 		}
 		if col.ref.onUpdate != "" {
 			n += " ON UPDATE " + string(col.ref.onUpdate)
@@ -110,6 +130,10 @@ func (col *column) filled() string {
 		return "sets " + col.zero() + ", Update every one"
 	case col.created:
 		return "sets " + col.zero()
+	case col.auto:
+		return "fills " + col.zero() + " with the next number; numbers of two restored copies collide"
+	case col.version:
+		return "sets " + col.zero() + " to 1"
 	case col.omit:
 		return "stores the default for " + col.zero()
 	}
@@ -120,7 +144,9 @@ func (col *column) filled() string {
 func (col *column) zero() string {
 	what := "a zero "
 	switch {
-	case col.nullable || col.kind == kindBytes:
+	case col.valid != "":
+		what = "an invalid "
+	case col.nullable || col.nilable:
 		what = "a nil "
 	case col.kind == kindBool:
 		what = "a false "
@@ -130,7 +156,12 @@ func (col *column) zero() string {
 	return what + col.name
 }
 
-func unitName(unit string) string { return strings.ToLower(unit) + "s" }
+func unitName(unit string) string {
+	if unit == unitText {
+		return "nanoseconds"
+	}
+	return strings.ToLower(unit) + "s"
+}
 
 // and joins words to a phrase: a, b and c.
 func and(words []string) string {
@@ -166,10 +197,14 @@ func (m *model) createDoc() string {
 			says = append(says, fmt.Sprintf("%s becomes a %s.", upperFirst(col.zero()), strings.Replace(col.fill, "UUID", "UUIDv", 1)))
 		case col.created || col.updated:
 			times = append(times, col.name)
+		case col.auto:
+			says = append(says, upperFirst(col.zero())+" becomes the next number.")
+		case col.version:
+			says = append(says, upperFirst(col.zero())+" becomes 1.")
 		case col.omit:
 			says = append(says, fmt.Sprintf("%s takes the column's default, %s.", upperFirst(col.zero()), col.def.doc))
 		}
-		if col.kind == kindTime && !slices.Contains(units, unitName(col.unit)) {
+		if col.kind == kindTime && col.unit != unitText && !slices.Contains(units, unitName(col.unit)) {
 			units = append(units, unitName(col.unit))
 		}
 	}
@@ -195,6 +230,9 @@ func (m *model) createDoc() string {
 // it.
 func (m *model) deleteDoc() string {
 	says := []string{"Delete removes the row with the key and says whether there was one."}
+	if col := m.first(func(col *column) bool { return col.softdelete }); col != nil {
+		return "Delete sets " + col.name + " of the row with the key, which queries do not see from then on, and says whether there was one. Restore brings it back, Purge removes it for good."
+	}
 	for _, fk := range m.childs {
 		from := fk.from
 		who := fmt.Sprintf("%s whose %s refers to it", from.model.names.value, from.name)

@@ -28,8 +28,12 @@ func (c *collector) emitFile(f *sourceFile) ([]byte, error) {
 				e.guard(g)
 			}
 		}
+		e.clone()
+		e.patch()
+		e.redact()
 		e.verbs()
 	}
+	c.emitEnums(out, f)
 	return render(out)
 }
 
@@ -112,18 +116,45 @@ func (e emitter) valueType(col *column) *jen.Statement {
 	}
 }
 
-// funcSuffix ends the runtime's functions for col: NullStr.
+// funcSuffix ends the names of the runtime's Scan and Bind functions for col:
+// NullStr.
 func (col *column) funcSuffix() string {
+	switch {
+	case !col.nullable:
+		return string(col.kind)
+	case !col.pointer && (col.kind == kindJSON || col.kind == kindValue):
+		return "Nil" + string(col.kind)
+	}
+	return "Null" + string(col.kind)
+}
+
+// typeSuffix ends the name of the function that makes col: NullStr.
+func (col *column) typeSuffix() string {
 	if col.nullable {
 		return "Null" + string(col.kind)
 	}
 	return string(col.kind)
 }
 
+// typeName returns the runtime's type of col: NullStr, StrCol.
+func (col *column) typeName() string {
+	name := string(col.kind)
+	if col.kind.custom() {
+		name = "Custom"
+	}
+	if col.nullable {
+		name = "Null" + name
+	}
+	if col.fixed() {
+		name += "Col"
+	}
+	return name
+}
+
 // typeArgs returns the arguments of the column's type and constructor.
 func (e emitter) typeArgs(col *column) []jen.Code {
 	args := []jen.Code{e.model()}
-	if col.kind == kindStr || col.kind == kindNum {
+	if col.kind == kindStr || col.kind == kindNum || col.kind == kindJSON || col.kind.custom() {
 		args = append(args, typeCode(col.elem))
 	}
 	return args
@@ -148,7 +179,7 @@ func (e emitter) tableType() {
 	fields := []jen.Code{e.orm("Table").Types(e.model(), e.keyType()), jen.Line()}
 	for _, col := range m.columns {
 		fields = append(fields, comments(col.doc())...)
-		fields = append(fields, jen.Id(col.name).Add(e.orm(col.funcSuffix()).Types(e.typeArgs(col)...)))
+		fields = append(fields, jen.Id(col.name).Add(e.orm(col.typeName()).Types(e.typeArgs(col)...)))
 	}
 	for i, u := range m.uniques {
 		if i == 0 {

@@ -1,6 +1,8 @@
 package gen
 
 import (
+	"strings"
+
 	"github.com/dave/jennifer/jen"
 )
 
@@ -27,6 +29,7 @@ func (e emitter) constructor() {
 		def = append(def, row(keyed("Omit", jen.Id("omit"+m.names.model)), keyed("OmitCols", jen.Index().Int().Values(cols...))))
 	}
 	var times []jen.Code
+	def = append(def, e.rules()...)
 	if col := m.created(); col != nil {
 		times = append(times, keyed("Created", jen.Lit(col.sql)))
 	}
@@ -40,7 +43,11 @@ func (e emitter) constructor() {
 	table := []jen.Code{keyed("Table", e.orm("NewTable").Call(ref()))}
 	for _, col := range m.columns {
 		args := e.withUnit(col, jen.Lit(m.names.table), jen.Lit(col.sql))
-		table = append(table, keyed(col.name, e.orm("New"+col.funcSuffix()).Types(e.typeArgs(col)...).Call(args...)))
+		value := e.orm("New" + col.typeSuffix()).Types(e.typeArgs(col)...).Call(args...)
+		if col.fixed() {
+			value.Dot("Fixed").Call()
+		}
+		table = append(table, keyed(col.name, value))
 	}
 	for _, u := range m.uniques {
 		table = append(table, keyed(u.by, e.orm("NewUnique").Call(
@@ -72,13 +79,22 @@ func (e emitter) keyValue(typ string, cols []*column) *jen.Statement {
 
 // notNull returns the value of a column that is known not to be NULL.
 func (e emitter) notNull(col *column) *jen.Statement {
-	if col.isPointer() {
+	switch {
+	case col.pointer:
 		return jen.Op("*").Add(field(col))
+	case col.valid != "":
+		return field(col).Dot(col.valid)
 	}
 	return field(col)
 }
 
-func (col *column) isPointer() bool { return col.nullable && col.kind != kindBytes }
+// isNull returns the test for a column that is NULL.
+func (e emitter) isNull(col *column) *jen.Statement {
+	if col.valid != "" {
+		return jen.Op("!").Add(field(col)).Dot("Valid")
+	}
+	return field(col).Op("==").Nil()
+}
 
 // bindKey returns the function that binds a key's parts.
 func (e emitter) bindKey(typ string, cols []*column) *jen.Statement {
@@ -105,7 +121,7 @@ func (e emitter) uniqueKeyFunc(u *uniqueKey) *jen.Statement {
 		if !col.nullable {
 			continue
 		}
-		test := field(col).Op("==").Nil()
+		test := e.isNull(col)
 		if isNull == nil {
 			isNull = test
 		} else {
@@ -127,8 +143,10 @@ func (e emitter) scanAndBind() {
 	m := e.m
 	var scan, bind []jen.Code
 	for i, col := range m.columns {
-		scan = append(scan, e.orm("Scan"+col.funcSuffix()).Call(e.withUnit(col, jen.Id("r"), jen.Lit(i), jen.Op("&").Add(field(col)))...))
-		bind = append(bind, e.orm("Bind"+col.funcSuffix()).Call(e.withUnit(col, jen.Id("a"), field(col))...))
+		scan = append(scan, e.scanCall(col, i))
+		if col.inserted() {
+			bind = append(bind, e.bindCall(col))
+		}
 	}
 	e.file.Line()
 	e.comment("scan%s reads a row of %sSelect into m.", m.names.model, m.names.lower)
@@ -136,6 +154,39 @@ func (e emitter) scanAndBind() {
 	e.file.Line()
 	e.comment("bind%s appends m's columns in the order of %sInsert.", m.names.model, m.names.lower)
 	e.file.Func().Id("bind"+m.names.model).Params(jen.Id("a").Op("*").Add(e.orm("Args")), e.modelParam()).Block(bind...)
+}
+
+// scanCall reads column i of a row into the field.
+func (e emitter) scanCall(col *column, i int) *jen.Statement {
+	r, n, at := jen.Id("r"), jen.Lit(i), jen.Op("&").Add(field(col))
+	if col.valid == "" {
+		return e.orm("Scan" + col.funcSuffix()).Call(e.withUnit(col, r, n, at)...)
+	}
+	scan := e.orm("Scan" + string(col.kind))
+	switch col.kind {
+	case kindTime:
+		scan = jen.Func().Params(jen.Id("r").Op("*").Add(e.orm("Row")), jen.Id("i").Int(), jen.Id("t").Op("*").Qual("time", "Time")).
+			Add(oneLine(e.orm("ScanTime").Call(jen.Id("r"), jen.Id("i"), jen.Id("t"), e.orm(col.unit))))
+	default:
+		scan.Types(typeCode(col.elem))
+	}
+	return e.orm("ScanValid").Call(r, n, jen.Op("&").Add(field(col)).Dot(col.valid), jen.Op("&").Add(field(col)).Dot("Valid"), scan)
+}
+
+// bindCall appends the field to the arguments of an INSERT.
+func (e emitter) bindCall(col *column) *jen.Statement {
+	if col.valid == "" {
+		return e.orm("Bind" + col.funcSuffix()).Call(e.withUnit(col, jen.Id("a"), field(col))...)
+	}
+	bind := e.orm("Bind" + string(col.kind))
+	switch col.kind {
+	case kindTime:
+		bind = jen.Func().Params(jen.Id("a").Op("*").Add(e.orm("Args")), jen.Id("t").Qual("time", "Time")).
+			Add(oneLine(e.orm("BindTime").Call(jen.Id("a"), jen.Id("t"), e.orm(col.unit))))
+	default:
+		bind.Types(typeCode(col.elem))
+	}
+	return e.orm("BindValid").Call(jen.Id("a"), field(col).Dot(col.valid), field(col).Dot("Valid"), bind)
 }
 
 // fills says whether Create chooses or rounds anything.
@@ -157,10 +208,16 @@ func (e emitter) fillAndOmit() {
 			at := jen.Op("&").Add(field(col))
 			switch {
 			case col.fill != "":
-				body = append(body, e.orm("Fill"+col.fill).Call(jen.Id("f"), at))
+				fill := col.fill
+				if col.kind != kindStr {
+					fill = strings.Replace(fill, "UUID", "ID", 1)
+				}
+				body = append(body, e.orm("Fill"+fill).Call(jen.Id("f"), at))
 			case col.created || col.updated:
 				body = append(body, e.orm("FillTime").Call(e.withUnit(col, jen.Id("f"), at)...))
-			case col.kind == kindTime && col.nullable:
+			case col.kind == kindTime && col.valid != "":
+				body = append(body, e.orm("CutTime").Call(e.withUnit(col, jen.Op("&").Add(field(col)).Dot(col.valid))...))
+			case col.kind == kindTime && col.pointer:
 				// What the caller's pointer leads to is not changed.
 				body = append(body, jen.If(field(col).Op("!=").Nil()).Block(
 					field(col).Op("=").New(jen.Op("*").Add(field(col))),
@@ -195,8 +252,12 @@ func (e emitter) fillAndOmit() {
 func (e emitter) isZero(col *column) *jen.Statement {
 	f := field(col)
 	switch {
-	case col.nullable || col.kind == kindBytes:
+	case col.valid != "":
+		return e.isNull(col)
+	case col.pointer || col.nilable:
 		return f.Op("==").Nil()
+	case col.kind.custom() || col.kind == kindJSON:
+		return e.orm("IsZero").Call(jen.Op("&").Add(f))
 	case col.kind == kindStr:
 		return f.Op("==").Lit("")
 	case col.kind == kindBool:

@@ -25,7 +25,7 @@ func (e emitter) schema() {
 	if len(t.Checks) > 0 {
 		var checks []jen.Code
 		for _, ch := range t.Checks {
-			checks = append(checks, jen.Values(keyed("Name", jen.Lit(ch.Name)), keyed("Column", jen.Lit(ch.Column)), keyed("Expr", sqlOrText(ch.Expr))))
+			checks = append(checks, checkCode(ch))
 		}
 		fields = append(fields, keyed("Checks", e.list("Check", checks)))
 	}
@@ -37,6 +37,14 @@ func (e emitter) schema() {
 	fields = append(fields, keyed("Triggers", jen.Index().Qual(schemaPath, "Trigger").Values(triggers...)))
 	e.file.Line()
 	e.file.Var().Id(lower+"Schema").Op("=").Qual(schemaPath, "Table").Add(lines(fields...))
+}
+
+func checkCode(ch schema.Check) *jen.Statement {
+	f := []jen.Code{keyed("Name", jen.Lit(ch.Name))}
+	if ch.Column != "" {
+		f = append(f, keyed("Column", jen.Lit(ch.Column)))
+	}
+	return jen.Values(append(f, keyed("Expr", sqlOrText(ch.Expr)))...)
 }
 
 // list writes a slice literal: one element in the same line, more in their own.
@@ -61,6 +69,20 @@ func (e emitter) schemaColumns() []jen.Code {
 		if sc.Collate != "" {
 			f = append(f, keyed("Collate", jen.Lit(sc.Collate)))
 		}
+		if sc.Generated != "" {
+			f = append(f, keyed("Generated", sqlOrText(sc.Generated)))
+		}
+		for _, flag := range []struct {
+			name string
+			set  bool
+		}{{"Stored", sc.Stored}, {"Auto", sc.Auto}, {"NoLog", sc.NoLog}} {
+			if flag.set {
+				f = append(f, keyed(flag.name, jen.True()))
+			}
+		}
+		if sc.Was != "" {
+			f = append(f, keyed("Was", jen.Lit(sc.Was)))
+		}
 		out = append(out, jen.Values(f...))
 	}
 	return out
@@ -69,7 +91,15 @@ func (e emitter) schemaColumns() []jen.Code {
 func (e emitter) schemaIndexes() []jen.Code {
 	var out []jen.Code
 	for _, ix := range e.m.table.Indexes {
-		f := []jen.Code{keyed("Name", jen.Lit(ix.Name)), keyed("Columns", jen.Index().String().Values(texts(ix.Columns)...))}
+		f := []jen.Code{keyed("Name", jen.Lit(ix.Name))}
+		if ix.Columns != nil {
+			f = append(f, keyed("Columns", jen.Index().String().Values(texts(ix.Columns)...)))
+		} else {
+			f = append(f, keyed("Terms", jen.Index().String().Values(texts(ix.Terms)...)))
+		}
+		if ix.Where != "" {
+			f = append(f, keyed("Where", sqlOrText(ix.Where)))
+		}
 		if ix.Unique {
 			f = append(f, keyed("Unique", jen.True()))
 		}
@@ -91,6 +121,9 @@ func (e emitter) schemaForeignKeys() []jen.Code {
 		}
 		if fk.OnUpdate != "" {
 			f = append(f, keyed("OnUpdate", actionConst(fk.OnUpdate)))
+		}
+		if fk.Deferred {
+			f = append(f, keyed("Deferred", jen.True()))
 		}
 		out = append(out, jen.Values(f...))
 	}

@@ -18,45 +18,47 @@ const (
 	word                 // =word
 	expr                 // =(SQL)
 	any_                 // =word or =(SQL)
-	later                // part of the grammar that this version does not know yet
 )
 
-// formOf is the grammar of items; ok is false for a name that is no item.
-func formOf(key string) (f form, ok bool) {
-	switch key {
-	case "-", "pk", "uuid7", "uuid4", "null", "nocase", "created", "updated", "embed", "omitzero", "writezero":
-		return flag, true
-	case "unique", "index":
-		return optional, true
-	case "column", "name", "prefix", "ref", "ondelete", "onupdate", "time", "min", "max", "minlen", "maxlen":
-		return word, true
-	case "check":
-		return expr, true
-	case "default":
-		return any_, true
+// forms is the grammar of items.
+func forms() map[form][]string {
+	return map[form][]string{
+		flag: {
+			"-", "pk", "uuid7", "uuid4", "auto", "null", "nocase", "created", "updated", "embed", "omitzero", "writezero", "deferred",
+			"json", "enum", "version", "softdelete", "createonly", "readonly", "stored", "nolog", "secret",
+		},
+		optional: {"unique", "uniquelive", "index"},
+		word: {
+			"column", "name", "prefix", "ref", "ondelete", "onupdate", "time", "min", "max", "minlen", "maxlen", "type", "was",
+			"one", "many", "via",
+		},
+		expr: {"check", "generated"},
+		any_: {"default"},
 	}
-	return later, slices.Contains(laterItems(), key)
+}
+
+// formOf returns the form of an item; ok is false for a name that is no item.
+func formOf(key string) (f form, ok bool) {
+	for f, names := range forms() {
+		if slices.Contains(names, key) {
+			return f, true
+		}
+	}
+	return flag, false
 }
 
 // itemNames are the names to suggest from.
-func itemNames() []string {
-	return append(laterItems(), "pk", "uuid7", "uuid4", "null", "nocase", "created", "updated", "embed", "omitzero", "writezero",
-		"unique", "index", "column", "name", "prefix", "ref", "ondelete", "onupdate", "time", "min", "max", "minlen", "maxlen",
-		"check", "default")
-}
-
-// laterItems are the items that this version refuses.
-func laterItems() []string {
-	return []string{
-		"auto", "uniquelive", "deferred", "type", "json", "enum", "version", "softdelete", "createonly", "readonly",
-		"generated", "stored", "nolog", "secret", "was", "one", "many", "via",
+func itemNames() (all []string) {
+	for _, names := range forms() {
+		all = append(all, names...)
 	}
+	slices.Sort(all)
+	return all
 }
 
 // readItems splits the text of a drift tag and checks the form of each item.
-// place maps an offset in the text to the source. notYet says that an item was
-// refused because this version does not know it yet.
-func readItems(r *reporter, text string, place func(int) token.Position) (items []item, notYet bool) {
+// place maps an offset in the text to the source.
+func readItems(r *reporter, text string, place func(int) token.Position) (items []item) {
 	parsed, err := schema.ParseTag(text)
 	if err != nil {
 		pos, msg := place(0), err.Error()
@@ -67,7 +69,7 @@ func readItems(r *reporter, text string, place func(int) token.Position) (items 
 			}
 		}
 		r.errorf(pos, "%s", msg)
-		return nil, false
+		return nil
 	}
 	for _, p := range parsed {
 		it := item{Item: p, pos: place(p.Offset), value: place(p.Offset)}
@@ -76,11 +78,9 @@ func readItems(r *reporter, text string, place func(int) token.Position) (items 
 		}
 		if checkForm(r, it) {
 			items = append(items, it)
-		} else if f, ok := formOf(it.Key); ok && f == later {
-			notYet = true
 		}
 	}
-	return items, notYet
+	return items
 }
 
 func checkForm(r *reporter, it item) bool {
@@ -93,9 +93,6 @@ func checkForm(r *reporter, it item) bool {
 			msg += "; did you mean " + quoted(s) + "?"
 		}
 		r.errorf(it.pos, "%s", msg)
-		return false
-	case f == later:
-		r.errorf(it.pos, "%s is not supported yet", it.Key)
 		return false
 	case f == flag && it.HasValue:
 		msg = it.Key + " takes no value"

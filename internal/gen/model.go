@@ -31,11 +31,14 @@ type model struct {
 	key     []*column // the primary key, in field order
 	uniques []*uniqueKey
 	indexes []*group
-	parents []*foreignKey // what its columns refer to
-	childs  []*foreignKey // what refers to it
-	guards  []guarded     // the struct and the local structs flattened into it
-	clashes bool          // with another model, which has been reported
-	suspect bool          // a tag could not be read as it was meant, which has been reported
+	extra   []schema.Index // of directives, over expressions or a part of the rows
+	checks  []schema.Check // of directives
+	unit    string         // of times that do not say it
+	parents []*foreignKey  // what its columns refer to
+	childs  []*foreignKey  // what refers to it
+	guards  []guarded      // the struct and the local structs flattened into it
+	clashes bool           // with another model, which has been reported
+	suspect bool           // a tag could not be read as it was meant, which has been reported
 	table   schema.Table
 }
 
@@ -53,6 +56,9 @@ type names struct {
 	lower string // users, the prefix of usersSelect and its like
 	model string // User with an upper case initial, the suffix of scanUser and its like
 	key   string // MemberKey, for a composite key only
+
+	patch   string // UserPatch
+	changes string // UserChanges
 }
 
 // column is a field that is stored.
@@ -68,7 +74,18 @@ type column struct {
 
 	pk               bool
 	fill             string // "UUID7", "UUID4" or ""
+	auto             bool   // SQLite chooses the key
 	created, updated bool
+	version          bool
+	softdelete       bool
+	createonly       bool   // no setter
+	readonly         bool   // no setter, and Create does not write it
+	generated        string // SQL, "" for a column that is written
+	onWrite          bool   // generated and stored
+	nolog, secret    bool
+	was              string
+	enum             *enum
+	json             string // the field's name in JSON, "" for none of its own
 	unit             string // of a time: the name of orm's constant
 	collate          string
 	def              *defaultValue
@@ -100,9 +117,10 @@ type group struct {
 // uniqueKey is a group that is a key: Go reaches it as the field by.
 type uniqueKey struct {
 	group
-	sql string // name of the index
-	by  string // ByEmail
-	typ string // UserTeamNickKey, for more than one column
+	live bool   // among rows that are not soft deleted
+	sql  string // name of the index
+	by   string // ByEmail
+	typ  string // UserTeamNickKey, for more than one column
 }
 
 // foreignKey is a column that refers to another model's.
@@ -110,6 +128,7 @@ type foreignKey struct {
 	from               *column
 	to                 *column
 	onDelete, onUpdate schema.Action
+	deferred           bool
 }
 
 // index returns the column's place in the table.
@@ -127,6 +146,12 @@ func (col *column) selector() string { return strings.Join(col.path, ".") }
 
 // created returns the column that Create sets, nil for none.
 func (m *model) created() *column { return m.first(func(col *column) bool { return col.created }) }
+
+// fixed says whether the column has no setters.
+func (col *column) fixed() bool { return col.createonly || col.readonly || col.generated != "" }
+
+// inserted says whether Create writes the column.
+func (col *column) inserted() bool { return !col.readonly && col.generated == "" }
 
 // updated returns the column that every update sets, nil for none.
 func (m *model) updated() *column { return m.first(func(col *column) bool { return col.updated }) }
@@ -162,7 +187,7 @@ func newNames(name, table string) names {
 	if table == "" {
 		table = schema.Plural(schema.SnakeCase(name))
 	}
-	return names{table: table, value: value, typ: value + "Table", lower: lowerFirst(value), model: upperFirst(name)}
+	return names{table: table, value: value, typ: value + "Table", lower: lowerFirst(value), model: upperFirst(name), patch: name + "Patch", changes: name + "Changes"}
 }
 
 // declared returns every package-level name of the output for m.
@@ -174,6 +199,17 @@ func (m *model) declared() []string {
 	}
 	if n.key != "" {
 		out = append(out, n.key)
+	}
+	if m.clones() {
+		out = append(out, "clone"+n.model)
+	}
+	if len(m.patched()) > 0 {
+		out = append(out, n.patch, n.changes)
+	}
+	for _, col := range m.columns {
+		if col.enum != nil && col.enum.emit {
+			out = append(out, upperFirst(col.enum.named.Obj().Name())+"Values")
+		}
 	}
 	for _, u := range m.uniques {
 		if u.typ != "" {

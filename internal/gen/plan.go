@@ -217,10 +217,7 @@ func (c *collector) creationOrder() ([]*model, error) {
 		all.Tables = append(all.Tables, m.table)
 		byName[m.table.Name] = m
 	}
-	sorted, err := all.Sorted()
-	if err != nil {
-		return nil, err
-	}
+	sorted := all.Sorted()
 	if err := sorted.Validate(); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package gen
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/driftdb/driftdb/schema"
@@ -46,39 +45,10 @@ func (c *collector) resolveRef(col *column) {
 	}
 	fk.onDelete = c.action(col, "ondelete")
 	fk.onUpdate = c.action(col, "onupdate")
+	fk.deferred = col.tag.has("deferred")
 	col.ref = fk
 	col.model.parents = append(col.model.parents, fk)
 	to.childs = append(to.childs, fk)
-}
-
-// checkRings reports references that lead back to where they came from: the
-// tables could not be made one after the other.
-func (c *collector) checkRings() {
-	const entered, left = 1, 2
-	state := map[*model]int{}
-	var visit func(m *model, path []string)
-	visit = func(m *model, path []string) {
-		state[m] = entered
-		path = append(path, m.name)
-		for _, fk := range m.parents {
-			to := fk.to.model
-			switch {
-			case to == m || state[to] == left:
-			case state[to] == entered:
-				i := slices.Index(path, to.name)
-				c.errorf(fk.from.tag.get("ref").value, "ref=%s closes a ring of references, which is not supported yet: %s → %s",
-					to.name, strings.Join(path[i:], " → "), to.name)
-			default:
-				visit(to, path)
-			}
-		}
-		state[m] = left
-	}
-	for _, m := range c.models {
-		if state[m] == 0 {
-			visit(m, nil)
-		}
-	}
 }
 
 func (c *collector) byName(name string) *model {

@@ -22,7 +22,9 @@ func (c *collector) resolve() {
 			c.resolveRef(col)
 		}
 	}
-	c.checkRings()
+	c.resolveEnums()
+	c.resolveRelations()
+	c.checkHooks()
 	c.checkDeclared()
 	for _, m := range c.models {
 		c.warnSlow(m)
@@ -74,8 +76,8 @@ func (c *collector) resolveKeys(m *model) {
 // own name: a column of that name would hide it.
 func isVerb(name string) bool {
 	switch name {
-	case "All", "Changes", "Count", "Create", "CreateMany", "CreateSeq", "Delete", "DeleteRow", "Each", "Edit", "Exists",
-		"Find", "FindMany", "FindOrCreate", "First", "History", "Load", "OnChange", "Purge", "Raw", "Reload", "Restore", "Rows",
+	case "All", "Changes", "Clone", "Count", "Create", "CreateMany", "CreateSeq", "Delete", "DeleteRow", "Diff", "Each", "Edit", "Exists",
+		"Find", "FindMany", "First", "History", "Load", "OnChange", "Purge", "Raw", "Reload", "Restore", "Rows",
 		"Save", "Table", "Update", "UpdateReturning", "Upsert", "UpsertMany", "Where":
 		return true
 	}
@@ -118,6 +120,8 @@ func (c *collector) checkColumns(m *model) {
 		by[u.by] = true
 	}
 	c.once(m, "updated", func(col *column) bool { return col.updated })
+	c.once(m, "version", func(col *column) bool { return col.version })
+	c.once(m, "softdelete", func(col *column) bool { return col.softdelete })
 	c.once(m, "created", func(col *column) bool { return col.created })
 	if n := len(m.omitted()); n > 64 {
 		c.errorf(m.pos, "%s has %d columns that can take their default: 64 is the most", m.name, n)

@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,10 @@ func (m *model) buildTable() {
 	t := &m.table
 	t.Name, t.Model = m.names.table, m.name
 	for _, col := range m.columns {
-		sc := schema.Column{Name: col.sql, Type: col.storage(), NotNull: !col.nullable, Collate: col.collate}
+		sc := schema.Column{
+			Name: col.sql, Type: col.storage(), NotNull: !col.nullable, Collate: col.collate,
+			Generated: col.generated, Stored: col.onWrite, Auto: col.auto, NoLog: col.nolog, Was: col.was,
+		}
 		if col.def != nil {
 			sc.Default = col.def.sql
 		}
@@ -22,7 +26,11 @@ func (m *model) buildTable() {
 		t.Key = append(t.Key, col.sql)
 	}
 	for _, u := range m.uniques {
-		t.Indexes = append(t.Indexes, schema.Index{Name: u.sql, Columns: u.sqlColumns(), Unique: true})
+		ix := schema.Index{Name: u.sql, Columns: u.sqlColumns(), Unique: true}
+		if u.live {
+			ix.Where = schema.QuoteIdent(m.first(func(col *column) bool { return col.softdelete }).sql) + " IS NULL"
+		}
+		t.Indexes = append(t.Indexes, ix)
 	}
 	for _, g := range m.indexes {
 		name := g.name
@@ -31,10 +39,11 @@ func (m *model) buildTable() {
 		}
 		t.Indexes = append(t.Indexes, schema.Index{Name: t.Name + "_" + name + "_idx", Columns: g.sqlColumns()})
 	}
+	t.Indexes = append(t.Indexes, m.extra...)
 	for _, fk := range m.parents {
 		t.ForeignKeys = append(t.ForeignKeys, schema.ForeignKey{
 			Columns: []string{fk.from.sql}, RefTable: fk.to.model.names.table, RefColumns: []string{fk.to.sql},
-			OnDelete: fk.onDelete, OnUpdate: fk.onUpdate,
+			OnDelete: fk.onDelete, OnUpdate: fk.onUpdate, Deferred: fk.deferred,
 		})
 	}
 	taken := map[string]bool{}
@@ -49,6 +58,7 @@ func (m *model) buildTable() {
 			t.Checks = append(t.Checks, schema.Check{Name: name, Column: col.sql, Expr: ch.expr})
 		}
 	}
+	t.Checks = append(t.Checks, m.checks...)
 	t.Create = t.CreateSQL()
 	t.Triggers = t.TriggerSQL()
 }
@@ -63,18 +73,22 @@ func (g *group) sqlColumns() []string {
 
 // selectSQL reads whole rows, in the order of scan.
 func (m *model) selectSQL() string {
-	return "SELECT " + m.columnList() + " FROM " + schema.QuoteIdent(m.names.table)
+	return "SELECT " + columnList(m.columns) + " FROM " + schema.QuoteIdent(m.names.table)
 }
 
 // insertSQL writes whole rows, in the order of bind.
 func (m *model) insertSQL() string {
-	marks := strings.TrimSuffix(strings.Repeat("?, ", len(m.columns)), ", ")
-	return "INSERT INTO " + schema.QuoteIdent(m.names.table) + " (" + m.columnList() + ") VALUES (" + marks + ")"
+	columns := slices.DeleteFunc(slices.Clone(m.columns), func(col *column) bool { return !col.inserted() })
+	if len(columns) == 0 {
+		return "INSERT INTO " + schema.QuoteIdent(m.names.table) + " DEFAULT VALUES"
+	}
+	marks := strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", ")
+	return "INSERT INTO " + schema.QuoteIdent(m.names.table) + " (" + columnList(columns) + ") VALUES (" + marks + ")"
 }
 
-func (m *model) columnList() string {
+func columnList(columns []*column) string {
 	var names []string
-	for _, col := range m.columns {
+	for _, col := range columns {
 		names = append(names, schema.QuoteIdent(col.sql))
 	}
 	return strings.Join(names, ", ")

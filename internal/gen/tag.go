@@ -89,7 +89,6 @@ type item struct {
 type fieldTag struct {
 	pos   token.Position // of its text, or of the field when it has none
 	found bool           // it has one, though it may be empty
-	later bool           // it has an item that this version does not know yet
 	items []item
 }
 
@@ -142,7 +141,7 @@ func readTag(r *reporter, l literal, field token.Position) fieldTag {
 				return l.at(i + 1 + offs[n])
 			}
 			t = fieldTag{pos: place(0), found: true}
-			t.items, t.later = readItems(r, value, place)
+			t.items = readItems(r, value, place)
 		}
 		i = end
 	}

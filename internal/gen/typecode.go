@@ -31,8 +31,29 @@ func typeCode(t types.Type) *jen.Statement {
 		return jen.Op("*").Add(typeCode(t.Elem()))
 	case *types.Slice:
 		return jen.Index().Add(typeCode(t.Elem()))
+	case *types.Array:
+		return jen.Index(jen.Lit(int(t.Len()))).Add(typeCode(t.Elem()))
+	case *types.Map:
+		return jen.Map(typeCode(t.Key())).Add(typeCode(t.Elem()))
+	case *types.Interface:
+		if t.Empty() {
+			return jen.Any()
+		}
+	case *types.Struct:
+		var fields []jen.Code
+		for i := range t.NumFields() {
+			f := jen.Id(t.Field(i).Name()).Add(typeCode(t.Field(i).Type()))
+			if t.Field(i).Embedded() {
+				f = typeCode(t.Field(i).Type())
+			}
+			if tag := t.Tag(i); tag != "" {
+				f.Id(strconv.Quote(tag))
+			}
+			fields = append(fields, f)
+		}
+		return jen.Struct(fields...)
 	}
-	return jen.Id(types.TypeString(t, nil))
+	return jen.Id(types.TypeString(t, func(p *types.Package) string { return p.Name() }))
 }
 
 // syntaxCode writes Go syntax again, with the output's own imports in place

@@ -188,6 +188,26 @@ var _ struct {
 	ImportedBy int64 `drift:"default=0,index"`
 } = Package{}
 
+// PackagePatch changes the columns of a Package whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type PackagePatch struct {
+	Path       orm.Opt[string] `json:"path,omitzero"`
+	Name       orm.Opt[string] `json:"name,omitzero"`
+	Synopsis   orm.Opt[string] `json:"synopsis,omitzero"`
+	Internal   orm.Opt[bool]   `json:"internal,omitzero"`
+	ImportedBy orm.Opt[int64]  `json:"importedBy,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p PackagePatch) Sets() []orm.Set[Package] {
+	return orm.PatchSets(orm.PatchSet(p.Path, Packages.Path.Set), orm.PatchSet(p.Name, Packages.Name.Set), orm.PatchSet(p.Synopsis, Packages.Synopsis.Set), orm.PatchSet(p.Internal, Packages.Internal.Set), orm.PatchSet(p.ImportedBy, Packages.ImportedBy.Set))
+}
+
+// PackageChanges returns the setters that make the columns of before those of after.
+func PackageChanges(before, after *Package) []orm.Set[Package] {
+	return Packages.Diff(before, after)
+}
+
 // Create inserts m. A zero ID becomes a UUIDv7. A zero CreatedAt and UpdatedAt become the time of the
 // call. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
 func (t PackagesTable) Create(ctx context.Context, w orm.Writer, m *Package, opts ...orm.CreateOption[Package]) error {
@@ -414,6 +434,24 @@ var _ struct {
 	Size      int64
 } = File{}
 
+// FilePatch changes the columns of a File whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type FilePatch struct {
+	PackageID orm.Opt[string] `json:"packageID,omitzero"`
+	Name      orm.Opt[string] `json:"name,omitzero"`
+	Size      orm.Opt[int64]  `json:"size,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p FilePatch) Sets() []orm.Set[File] {
+	return orm.PatchSets(orm.PatchSet(p.PackageID, Files.PackageID.Set), orm.PatchSet(p.Name, Files.Name.Set), orm.PatchSet(p.Size, Files.Size.Set))
+}
+
+// FileChanges returns the setters that make the columns of before those of after.
+func FileChanges(before, after *File) []orm.Set[File] {
+	return Files.Diff(before, after)
+}
+
 // Create inserts m. A zero ID becomes a UUIDv7. A zero CreatedAt and UpdatedAt become the time of the
 // call. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
 func (t FilesTable) Create(ctx context.Context, w orm.Writer, m *File, opts ...orm.CreateOption[File]) error {
@@ -633,6 +671,23 @@ var _ struct {
 	FromID string `drift:"ref=Package,ondelete=cascade,unique=edge"`
 	ToID   string `drift:"ref=Package,ondelete=restrict,unique=edge,index"`
 } = Import{}
+
+// ImportPatch changes the columns of a Import whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type ImportPatch struct {
+	FromID orm.Opt[string] `json:"fromID,omitzero"`
+	ToID   orm.Opt[string] `json:"toID,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p ImportPatch) Sets() []orm.Set[Import] {
+	return orm.PatchSets(orm.PatchSet(p.FromID, Imports.FromID.Set), orm.PatchSet(p.ToID, Imports.ToID.Set))
+}
+
+// ImportChanges returns the setters that make the columns of before those of after.
+func ImportChanges(before, after *Import) []orm.Set[Import] {
+	return Imports.Diff(before, after)
+}
 
 // Create inserts m. A zero ID becomes a UUIDv7. A zero CreatedAt and UpdatedAt become the time of the
 // call. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.

@@ -102,6 +102,22 @@ var _ struct {
 	Balance int64
 } = Account{}
 
+// AccountPatch changes the columns of a Account whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type AccountPatch struct {
+	Balance orm.Opt[int64] `json:"balance,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p AccountPatch) Sets() []orm.Set[Account] {
+	return orm.PatchSets(orm.PatchSet(p.Balance, Accounts.Balance.Set))
+}
+
+// AccountChanges returns the setters that make the columns of before those of after.
+func AccountChanges(before, after *Account) []orm.Set[Account] {
+	return Accounts.Diff(before, after)
+}
+
 // Create inserts m.
 func (t AccountsTable) Create(ctx context.Context, w orm.Writer, m *Account, opts ...orm.CreateOption[Account]) error {
 	return t.Table.Create(ctx, w, m, opts...)
@@ -290,6 +306,24 @@ var _ struct {
 	Amount int64
 } = Transfer{}
 
+// TransferPatch changes the columns of a Transfer whose values are present. In JSON an absent member is
+// a column that stays, null is NULL.
+type TransferPatch struct {
+	From   orm.Opt[string] `json:"from,omitzero"`
+	To     orm.Opt[string] `json:"to,omitzero"`
+	Amount orm.Opt[int64]  `json:"amount,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p TransferPatch) Sets() []orm.Set[Transfer] {
+	return orm.PatchSets(orm.PatchSet(p.From, Transfers.From.Set), orm.PatchSet(p.To, Transfers.To.Set), orm.PatchSet(p.Amount, Transfers.Amount.Set))
+}
+
+// TransferChanges returns the setters that make the columns of before those of after.
+func TransferChanges(before, after *Transfer) []orm.Set[Transfer] {
+	return Transfers.Diff(before, after)
+}
+
 // Create inserts m.
 func (t TransfersTable) Create(ctx context.Context, w orm.Writer, m *Transfer, opts ...orm.CreateOption[Transfer]) error {
 	return t.Table.Create(ctx, w, m, opts...)
@@ -447,6 +481,22 @@ var _ struct {
 	N    int64 `drift:"pk,ref=Transfer,ondelete=cascade"`
 	Text string
 } = Receipt{}
+
+// ReceiptPatch changes the columns of a Receipt whose values are present. In JSON an absent member is a
+// column that stays, null is NULL.
+type ReceiptPatch struct {
+	Text orm.Opt[string] `json:"text,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p ReceiptPatch) Sets() []orm.Set[Receipt] {
+	return orm.PatchSets(orm.PatchSet(p.Text, Receipts.Text.Set))
+}
+
+// ReceiptChanges returns the setters that make the columns of before those of after.
+func ReceiptChanges(before, after *Receipt) []orm.Set[Receipt] {
+	return Receipts.Diff(before, after)
+}
 
 // Create inserts m.
 func (t ReceiptsTable) Create(ctx context.Context, w orm.Writer, m *Receipt, opts ...orm.CreateOption[Receipt]) error {
