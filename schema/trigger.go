@@ -17,27 +17,34 @@ const nowSQL = `CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: w
 // too. Older ones do so for values of ordinary size only.
 const exactReal = `printf('%!0.17g', 0.1) = '0.1'`
 
+// wideLine is where a line of a trigger ends.
+const wideLine = 120
+
 // TriggerSQL returns the three triggers that append every change of the table
 // to the change log in the change's own transaction: see docs/format.md 1.1.
+//
+// Inserts and deletes print all columns one after the other, each as its type
+// needs it. An update makes a row of each column, of its key in the JSON
+// object, the new and the old value, and prints those that differ.
 func (t *Table) TriggerSQL() []Trigger {
-	table := QuoteIdent(t.Name)
-	name := func(op string) string { return "_driftdb_" + t.Name + "_" + op }
-	create := func(op, on, body string) Trigger {
-		return Trigger{Name: name(op), SQL: "CREATE TRIGGER " + QuoteIdent(name(op)) + " AFTER " + on + " BEGIN\n" + body + ";\nEND"}
-	}
-	insert := "\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, data) VALUES (\n\t\t" +
-		nowSQL + ",\n\t\t" + QuoteText(t.Name) + ", 'insert',\n\t\t" + object("NEW", t.logged()) + "\n\t)"
-	update := "\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, data, before) VALUES (\n\t\t" +
-		nowSQL + ",\n\t\t" + QuoteText(t.Name) + ", 'update',\n\t\t" + object("OLD", t.keyColumns()) + ",\n\t\t" +
-		t.changes("NEW") + ",\n\t\t" + t.changes("OLD") + "\n\t)"
-	remove := "\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, before) VALUES (\n\t\t" +
-		nowSQL + ",\n\t\t" + QuoteText(t.Name) + ", 'delete',\n\t\t" + object("OLD", t.keyColumns()) + ",\n\t\t" +
-		object("OLD", t.logged()) + "\n\t)"
+	key := object("OLD", t.keyColumns())
 	return []Trigger{
-		create("insert", "INSERT ON "+table, insert),
-		create("update", "UPDATE ON "+table+" WHEN\n\t"+chain(t.changed(), "\n\tOR ")+"\n", update),
-		create("delete", "DELETE ON "+table, remove),
+		t.trigger("insert", "data", "VALUES ("+t.head("insert")+",\n\t\t"+object("NEW", t.logged())+")"),
+		t.trigger("update", "key, data, before", "SELECT "+t.head("update")+", "+key+", '{'||after||'}', '{'||before||'}'\n\tFROM (SELECT\n"+
+			t.changes()+"\n\tWHERE after IS NOT NULL"),
+		t.trigger("delete", "key, before", "VALUES ("+t.head("delete")+", "+key+",\n\t\t"+object("OLD", t.logged())+")"),
 	}
+}
+
+func (t *Table) trigger(op, columns, rows string) Trigger {
+	name := "_driftdb_" + t.Name + "_" + op
+	return Trigger{Name: name, SQL: "CREATE TRIGGER " + QuoteIdent(name) + " AFTER " + strings.ToUpper(op) + " ON " + QuoteIdent(t.Name) +
+		" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, " + columns + ")\n\t" + rows + ";\nEND"}
+}
+
+// head is SQL for what every entry begins with.
+func (t *Table) head(op string) string {
+	return nowSQL + ",\n\t\t" + QuoteText(t.Name) + ", '" + op + "'"
 }
 
 func (t *Table) keyColumns() []Column {
@@ -52,30 +59,6 @@ func (t *Table) keyColumns() []Column {
 	return key
 }
 
-// changed returns one condition a column, true when its stored value differs.
-func (t *Table) changed() []string {
-	var conditions []string
-	for _, c := range t.logged() {
-		conditions = append(conditions, c.changed())
-	}
-	return conditions
-}
-
-// changed compares byte for byte: the column's own collation would hide a
-// change of case. In an ANY column 5 and 5.0 compare as equal, so their types
-// are compared too.
-func (c Column) changed() string {
-	after, before := "NEW."+QuoteIdent(c.Name), "OLD."+QuoteIdent(c.Name)
-	s := after + " IS NOT " + before
-	if c.Type == Text || c.Type == Any {
-		s += " COLLATE BINARY"
-	}
-	if c.Type == Any {
-		s = "(" + s + " OR typeof(" + after + ") <> typeof(" + before + "))"
-	}
-	return s
-}
-
 // object is SQL for the JSON object of the columns of NEW or OLD.
 func object(row string, columns []Column) string {
 	parts := make([]string, len(columns))
@@ -84,40 +67,82 @@ func object(row string, columns []Column) string {
 		if i > 0 {
 			open = ","
 		}
-		parts[i] = QuoteText(open+jsonKey(c.Name)) + "||" + c.value(row)
+		parts[i] = QuoteText(open+jsonKey(c.Name)) + "||" + c.value(row+"."+QuoteIdent(c.Name))
 	}
-	return chain(parts, "||") + "||'}'"
+	return chain(parts) + "||'}'"
 }
 
-// changes is SQL for the JSON object of the changed columns of NEW or OLD: the
-// comma before the first member is cut off.
-func (t *Table) changes(row string) string {
+// changes is SQL for the members of two JSON objects, after and before: the
+// changed columns with their new and with their old values. Both are NULL when
+// no column has changed.
+//
+// The comparison is byte for byte: a column of VALUES has the collation of its
+// first row, and NOCASE would hide a change of case. The plus takes affinity
+// away, which the first row would give to all of them as well. In an ANY column
+// 5 and 5.0 compare as equal, so their types are compared too.
+func (t *Table) changes() string {
 	columns := t.logged()
-	parts := make([]string, len(columns))
+	rows := make([]string, len(columns))
+	var types []Type
 	for i, c := range columns {
-		parts[i] = "CASE WHEN " + c.changed() + " THEN " + QuoteText(","+jsonKey(c.Name)) + "||" + c.value(row) + " ELSE '' END"
+		name := QuoteIdent(c.Name)
+		rows[i] = "(" + QuoteText(jsonKey(c.Name)) + ", +NEW." + name + ", +OLD." + name + ")"
+		if !slices.Contains(types, c.Type) {
+			types = append(types, c.Type)
+		}
 	}
-	return "'{'||substr(\n\t\t\t" + chain(parts, "||\n\t\t\t") + ", 2)||'}'"
+	changed := "column2 IS NOT column3 COLLATE BINARY"
+	if slices.Contains(types, Any) {
+		changed += " OR typeof(column2) <> typeof(column3)"
+	}
+	value := func(v string) string {
+		if len(types) == 1 {
+			return Column{Type: types[0]}.value(v)
+		}
+		return anyJSON(v, types)
+	}
+	return "\t\tgroup_concat(column1||" + value("column2") + ") AS after,\n" +
+		"\t\tgroup_concat(column1||" + value("column3") + ") AS before\n" +
+		"\t\tFROM (VALUES " + wrap(rows, ", ") + ")\n\t\tWHERE " + changed + ")"
 }
 
-// chain joins operands of one operator. SQLite refuses an expression that is
-// nested 1000 deep, and a plain chain nests once an operand: many operands are
-// put in parentheses by the hundred.
-func chain(parts []string, operator string) string {
+// chain joins operands of ||. SQLite refuses an expression that is nested 1000
+// deep, and a plain chain nests once an operand: many operands are put in
+// parentheses by the hundred.
+func chain(parts []string) string {
 	const most = 100
 	if len(parts) <= most {
-		return strings.Join(parts, operator)
+		return wrap(parts, "||")
 	}
 	var groups []string
 	for group := range slices.Chunk(parts, most) {
-		groups = append(groups, "("+strings.Join(group, operator)+")")
+		groups = append(groups, "("+wrap(group, "||")+")")
 	}
-	return strings.Join(groups, operator)
+	return strings.Join(groups, "||\n\t\t")
 }
 
-// value is SQL for the exact JSON of a column's value.
-func (c Column) value(row string) string {
-	v := row + "." + QuoteIdent(c.Name)
+// wrap joins parts, a line as long as it is easy to read.
+func wrap(parts []string, separator string) string {
+	var b strings.Builder
+	line := 0
+	for i, part := range parts {
+		if i > 0 {
+			b.WriteString(separator)
+			if line += len(separator); line+len(part) > wideLine {
+				s := strings.TrimRight(b.String(), " ")
+				b.Reset()
+				b.WriteString(s + "\n\t\t\t")
+				line = 0
+			}
+		}
+		b.WriteString(part)
+		line += len(part)
+	}
+	return b.String()
+}
+
+// value is SQL for the exact JSON of v, a value of the column.
+func (c Column) value(v string) string {
 	switch c.Type {
 	case Integer:
 		return "coalesce(" + v + ", 'null')"
@@ -126,10 +151,25 @@ func (c Column) value(row string) string {
 	case Blob:
 		return "CASE WHEN " + v + " IS NULL THEN 'null' ELSE " + blobJSON(v) + " END"
 	case Any:
-		return "CASE typeof(" + v + ") WHEN 'text' THEN " + textJSON(v) + " WHEN 'blob' THEN " + blobJSON(v) +
-			" WHEN 'real' THEN CASE " + whenReal(v) + " END ELSE coalesce(" + v + ", 'null') END"
+		return anyJSON(v, []Type{Any})
 	}
 	return textJSON(v)
+}
+
+// anyJSON is SQL for the exact JSON of v, which is a value of one of types.
+func anyJSON(v string, types []Type) string {
+	has := func(t Type) bool { return slices.Contains(types, t) || slices.Contains(types, Any) }
+	s := "CASE typeof(" + v + ")"
+	if has(Text) {
+		s += " WHEN 'text' THEN " + textJSON(v)
+	}
+	if has(Blob) {
+		s += " WHEN 'blob' THEN " + blobJSON(v)
+	}
+	if has(Real) {
+		s += " WHEN 'real' THEN CASE " + whenReal(v) + " END"
+	}
+	return s + " ELSE coalesce(" + v + ", 'null') END"
 }
 
 // textJSON is SQL for the JSON of a TEXT or NULL. What a JSON function

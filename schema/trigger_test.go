@@ -114,6 +114,11 @@ func TestUpdateLogsWhatChanged(t *testing.T) {
 		{`s = 'A'`, `{"id":"x"} {"s":"A"} {"s":"a"}`}, // the column is NOCASE
 		{`a = 5.0`, `{"id":"x"} {"a":5.0} {"a":5}`},
 		{`n = NULL, b = x'0a'`, `{"id":"x"} {"n":null,"b":{"x":"0A"}} {"n":1,"b":null}`},
+		{`r = 5`, `{"id":"x"} {"r":5.0} {"r":null}`},
+		{`r = -9e999, a = x''`, `{"id":"x"} {"r":-9.0e+999,"a":{"x":""}} {"r":5.0,"a":5.0}`},
+		{`s = '5', a = 5`, `{"id":"x"} {"s":"5","a":5} {"s":"A","a":{"x":""}}`},
+		{`s = char(0) || CAST(x'fffe' AS TEXT), a = '5'`, "{\"id\":\"x\"} {\"s\":\"\\u0000\xff\xfe\",\"a\":\"5\"} {\"s\":\"5\",\"a\":5}"},
+		{`n = 9223372036854775807, b = NULL, must = -1`, `{"id":"x"} {"n":9223372036854775807,"b":null,"must":-1} {"n":null,"b":{"x":"0A"},"must":0}`},
 		{`id = 'y'`, `{"id":"x"} {"id":"y"} {"id":"x"}`},
 	} {
 		exec(t, db, `DELETE FROM _driftdb_log`)
@@ -125,6 +130,93 @@ func TestUpdateLogsWhatChanged(t *testing.T) {
 		if diff := cmp.Diff(want, entries(t, db)); diff != "" {
 			t.Errorf("SET %s: %s", c.set, diff)
 		}
+	}
+}
+
+// A table whose columns are all of one type is logged as exactly.
+func TestUpdateOfOneType(t *testing.T) {
+	is := is.New(t)
+	for typ, want := range map[schema.Type]string{
+		schema.Integer: `{"k":1} {"v":7} {"v":null}`,
+		schema.Real:    `{"k":1.0} {"v":7.0} {"v":null}`,
+		schema.Text:    `{"k":"1"} {"v":"7"} {"v":null}`,
+		schema.Blob:    `{"k":{"x":"31"}} {"v":{"x":"37"}} {"v":null}`,
+		schema.Any:     `{"k":1} {"v":7} {"v":null}`,
+	} {
+		db := openLogged(t, "", schema.Table{
+			Name: "one", Model: "One", Key: []string{"k"},
+			Columns: []schema.Column{{Name: "k", Type: typ, NotNull: true}, {Name: "v", Type: typ}},
+		})
+		value := func(v string) string {
+			if typ == schema.Any {
+				return v
+			}
+			return "CAST(" + v + " AS " + string(typ) + ")"
+		}
+		exec(t, db, `INSERT INTO one VALUES (`+value("1")+`, NULL)`)
+		exec(t, db, `UPDATE one SET v = `+value("7"))
+		is.Equal(entries(t, db)[1], "one update "+want)
+	}
+}
+
+// The first column, whatever it is, has no say in how the others are compared.
+func TestUpdateComparesEachColumnAsItIs(t *testing.T) {
+	is := is.New(t)
+	for _, first := range []schema.Column{
+		{Name: "k", Type: schema.Text, NotNull: true, Collate: "NOCASE"},
+		{Name: "k", Type: schema.Integer, NotNull: true},
+		{Name: "k", Type: schema.Real, NotNull: true},
+		{Name: "k", Type: schema.Any, NotNull: true},
+	} {
+		db := openLogged(t, "", schema.Table{
+			Name: "mixed", Model: "Mixed", Key: []string{"k"},
+			Columns: []schema.Column{first, {Name: "t", Type: schema.Text}, {Name: "n", Type: schema.Text, Collate: "NOCASE"}, {Name: "a", Type: schema.Any}},
+		})
+		exec(t, db, `INSERT INTO mixed VALUES ('1', 'a', 'b', '5')`)
+		exec(t, db, `DELETE FROM _driftdb_log`)
+		for _, set := range []string{`t = 'A', n = 'B'`, `t = 'A ', a = 5`, `a = 5.0`, `n = '05'`, `n = '5'`, `n = '5', t = 'A '`} {
+			exec(t, db, `UPDATE mixed SET `+set)
+		}
+		var got []string
+		for _, e := range entries(t, db) {
+			got = append(got, strings.SplitN(e, " ", 4)[3])
+		}
+		is.Equal(got, []string{
+			`{"t":"A","n":"B"} {"t":"a","n":"b"}`,
+			`{"t":"A ","a":5} {"t":"A","a":"5"}`,
+			`{"a":5.0} {"a":5}`,
+			`{"n":"05"} {"n":"B"}`,
+			`{"n":"5"} {"n":"05"}`,
+		})
+	}
+	db := openLogged(t, "", schema.Table{
+		Name: "folded", Model: "Folded", Key: []string{"k"},
+		Columns: []schema.Column{{Name: "k", Type: schema.Text, NotNull: true, Collate: "NOCASE"}},
+	})
+	exec(t, db, `INSERT INTO folded VALUES ('a')`)
+	exec(t, db, `UPDATE folded SET k = 'A'`)
+	is.Equal(entries(t, db)[1], `folded update {"k":"a"} {"k":"A"} {"k":"a"}`)
+}
+
+// What is computed, and what is to stay out of the log, is not in it.
+func TestColumnsOutsideTheLog(t *testing.T) {
+	is := is.New(t)
+	table := withColumn(schema.Column{Name: "quiet", Type: schema.Text, NoLog: true})
+	table.Name = "quiet"
+	table.Columns = append(table.Columns, schema.Column{Name: "v", Type: schema.Integer})
+	db := openLogged(t, "", table)
+	exec(t, db, `INSERT INTO quiet VALUES ('a', 'secret', 1)`)
+	exec(t, db, `UPDATE quiet SET quiet = 'other'`)
+	exec(t, db, `UPDATE quiet SET quiet = 'third', v = 2`)
+	exec(t, db, `DELETE FROM quiet`)
+	is.Equal(entries(t, db), []string{
+		`quiet insert - {"id":"a","v":1} -`,
+		`quiet update {"id":"a"} {"v":2} {"v":1}`,
+		`quiet delete {"id":"a"} - {"id":"a","v":2}`,
+	})
+	generated := schema.Table{Columns: []schema.Column{{Name: "twice", Type: schema.Integer, Generated: "v * 2"}, {Name: "v", Type: schema.Integer}}}
+	for _, tr := range generated.TriggerSQL() {
+		is.True(!strings.Contains(tr.SQL, "twice"))
 	}
 }
 
