@@ -32,35 +32,27 @@ const (
 	"name" TEXT NOT NULL
 ) STRICT`
 	teamsOnInsert = `CREATE TRIGGER "_driftdb_teams_insert" AFTER INSERT ON "teams" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'teams', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||'}');
 END`
-	teamsOnUpdate = `CREATE TRIGGER "_driftdb_teams_update" AFTER UPDATE ON "teams" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."name" IS NOT OLD."name" COLLATE BINARY
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'teams', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END, 2)||'}'
-	);
+	teamsOnUpdate = `CREATE TRIGGER "_driftdb_teams_update" AFTER UPDATE ON "teams" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'teams', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||json_quote(column2||'')) AS after,
+		group_concat(column1||json_quote(column3||'')) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	teamsOnDelete = `CREATE TRIGGER "_driftdb_teams_delete" AFTER DELETE ON "teams" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'teams', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"name":'||json_quote(OLD."name"||'')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'teams', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"name":'||json_quote(OLD."name"||'')||'}');
 END`
 )
 
@@ -258,65 +250,46 @@ const (
 	CONSTRAINT "users_team_id_fkey" FOREIGN KEY ("team_id") REFERENCES "teams" ("id") ON DELETE SET NULL
 ) STRICT`
 	usersOnInsert = `CREATE TRIGGER "_driftdb_users_insert" AFTER INSERT ON "users" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'users', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"name":'||json_quote(NEW."name"||'')||',"email":'||json_quote(NEW."email"||'')||',"age":'||coalesce(NEW."age", 'null')||',"score":'||CASE WHEN NEW."score" IS NULL THEN 'null' WHEN NEW."score" = 0 OR abs(NEW."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"active":'||coalesce(NEW."active", 'null')||',"avatar":'||CASE WHEN NEW."avatar" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."avatar")||'"}' END||',"seen":'||coalesce(NEW."seen", 'null')||',"team_id":'||json_quote(NEW."team_id"||'')||',"nick":'||json_quote(NEW."nick"||'')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
+			',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"name":'||json_quote(NEW."name"||'')||
+			',"email":'||json_quote(NEW."email"||'')||',"age":'||coalesce(NEW."age", 'null')||
+			',"score":'||CASE WHEN NEW."score" IS NULL THEN 'null' WHEN NEW."score" = 0 OR abs(NEW."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"active":'||coalesce(NEW."active", 'null')||
+			',"avatar":'||CASE WHEN NEW."avatar" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."avatar")||'"}' END||
+			',"seen":'||coalesce(NEW."seen", 'null')||',"team_id":'||json_quote(NEW."team_id"||'')||
+			',"nick":'||json_quote(NEW."nick"||'')||'}');
 END`
-	usersOnUpdate = `CREATE TRIGGER "_driftdb_users_update" AFTER UPDATE ON "users" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."created_at" IS NOT OLD."created_at"
-	OR NEW."updated_at" IS NOT OLD."updated_at"
-	OR NEW."name" IS NOT OLD."name" COLLATE BINARY
-	OR NEW."email" IS NOT OLD."email" COLLATE BINARY
-	OR NEW."age" IS NOT OLD."age"
-	OR NEW."score" IS NOT OLD."score"
-	OR NEW."active" IS NOT OLD."active"
-	OR NEW."avatar" IS NOT OLD."avatar"
-	OR NEW."seen" IS NOT OLD."seen"
-	OR NEW."team_id" IS NOT OLD."team_id" COLLATE BINARY
-	OR NEW."nick" IS NOT OLD."nick" COLLATE BINARY
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'users', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(NEW."created_at", 'null') ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(NEW."updated_at", 'null') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
-			CASE WHEN NEW."email" IS NOT OLD."email" COLLATE BINARY THEN ',"email":'||json_quote(NEW."email"||'') ELSE '' END||
-			CASE WHEN NEW."age" IS NOT OLD."age" THEN ',"age":'||coalesce(NEW."age", 'null') ELSE '' END||
-			CASE WHEN NEW."score" IS NOT OLD."score" THEN ',"score":'||CASE WHEN NEW."score" IS NULL THEN 'null' WHEN NEW."score" = 0 OR abs(NEW."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."active" IS NOT OLD."active" THEN ',"active":'||coalesce(NEW."active", 'null') ELSE '' END||
-			CASE WHEN NEW."avatar" IS NOT OLD."avatar" THEN ',"avatar":'||CASE WHEN NEW."avatar" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."avatar")||'"}' END ELSE '' END||
-			CASE WHEN NEW."seen" IS NOT OLD."seen" THEN ',"seen":'||coalesce(NEW."seen", 'null') ELSE '' END||
-			CASE WHEN NEW."team_id" IS NOT OLD."team_id" COLLATE BINARY THEN ',"team_id":'||json_quote(NEW."team_id"||'') ELSE '' END||
-			CASE WHEN NEW."nick" IS NOT OLD."nick" COLLATE BINARY THEN ',"nick":'||json_quote(NEW."nick"||'') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(OLD."created_at", 'null') ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(OLD."updated_at", 'null') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
-			CASE WHEN NEW."email" IS NOT OLD."email" COLLATE BINARY THEN ',"email":'||json_quote(OLD."email"||'') ELSE '' END||
-			CASE WHEN NEW."age" IS NOT OLD."age" THEN ',"age":'||coalesce(OLD."age", 'null') ELSE '' END||
-			CASE WHEN NEW."score" IS NOT OLD."score" THEN ',"score":'||CASE WHEN OLD."score" IS NULL THEN 'null' WHEN OLD."score" = 0 OR abs(OLD."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."active" IS NOT OLD."active" THEN ',"active":'||coalesce(OLD."active", 'null') ELSE '' END||
-			CASE WHEN NEW."avatar" IS NOT OLD."avatar" THEN ',"avatar":'||CASE WHEN OLD."avatar" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."avatar")||'"}' END ELSE '' END||
-			CASE WHEN NEW."seen" IS NOT OLD."seen" THEN ',"seen":'||coalesce(OLD."seen", 'null') ELSE '' END||
-			CASE WHEN NEW."team_id" IS NOT OLD."team_id" COLLATE BINARY THEN ',"team_id":'||json_quote(OLD."team_id"||'') ELSE '' END||
-			CASE WHEN NEW."nick" IS NOT OLD."nick" COLLATE BINARY THEN ',"nick":'||json_quote(OLD."nick"||'') ELSE '' END, 2)||'}'
-	);
+	usersOnUpdate = `CREATE TRIGGER "_driftdb_users_update" AFTER UPDATE ON "users" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'users', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"created_at":', +NEW."created_at", +OLD."created_at"),
+			('"updated_at":', +NEW."updated_at", +OLD."updated_at"), ('"name":', +NEW."name", +OLD."name"),
+			('"email":', +NEW."email", +OLD."email"), ('"age":', +NEW."age", +OLD."age"), ('"score":', +NEW."score", +OLD."score"),
+			('"active":', +NEW."active", +OLD."active"), ('"avatar":', +NEW."avatar", +OLD."avatar"),
+			('"seen":', +NEW."seen", +OLD."seen"), ('"team_id":', +NEW."team_id", +OLD."team_id"),
+			('"nick":', +NEW."nick", +OLD."nick"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	usersOnDelete = `CREATE TRIGGER "_driftdb_users_delete" AFTER DELETE ON "users" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'users', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"name":'||json_quote(OLD."name"||'')||',"email":'||json_quote(OLD."email"||'')||',"age":'||coalesce(OLD."age", 'null')||',"score":'||CASE WHEN OLD."score" IS NULL THEN 'null' WHEN OLD."score" = 0 OR abs(OLD."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"active":'||coalesce(OLD."active", 'null')||',"avatar":'||CASE WHEN OLD."avatar" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."avatar")||'"}' END||',"seen":'||coalesce(OLD."seen", 'null')||',"team_id":'||json_quote(OLD."team_id"||'')||',"nick":'||json_quote(OLD."nick"||'')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'users', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||
+			',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"name":'||json_quote(OLD."name"||'')||
+			',"email":'||json_quote(OLD."email"||'')||',"age":'||coalesce(OLD."age", 'null')||
+			',"score":'||CASE WHEN OLD."score" IS NULL THEN 'null' WHEN OLD."score" = 0 OR abs(OLD."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"active":'||coalesce(OLD."active", 'null')||
+			',"avatar":'||CASE WHEN OLD."avatar" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."avatar")||'"}' END||
+			',"seen":'||coalesce(OLD."seen", 'null')||',"team_id":'||json_quote(OLD."team_id"||'')||
+			',"nick":'||json_quote(OLD."nick"||'')||'}');
 END`
 )
 
@@ -603,62 +576,43 @@ const (
 	CONSTRAINT "posts_author_id_fkey" FOREIGN KEY ("author_id") REFERENCES "users" ("id") ON DELETE CASCADE
 ) STRICT`
 	postsOnInsert = `CREATE TRIGGER "_driftdb_posts_insert" AFTER INSERT ON "posts" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'posts', 'insert',
-		'{"number":'||coalesce(NEW."number", 'null')||',"author_id":'||json_quote(NEW."author_id"||'')||',"title":'||json_quote(NEW."title"||'')||',"year":'||coalesce(NEW."year", 'null')||',"role":'||json_quote(NEW."role"||'')||',"draft":'||coalesce(NEW."draft", 'null')||',"rating":'||CASE WHEN NEW."rating" IS NULL THEN 'null' WHEN NEW."rating" = 0 OR abs(NEW."rating") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."rating") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"extra":'||CASE WHEN NEW."extra" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."extra")||'"}' END||',"subtitle":'||json_quote(NEW."subtitle"||'')||',"level":'||coalesce(NEW."level", 'null')||',"at":'||coalesce(NEW."at", 'null')||'}'
-	);
+		'{"number":'||coalesce(NEW."number", 'null')||',"author_id":'||json_quote(NEW."author_id"||'')||
+			',"title":'||json_quote(NEW."title"||'')||',"year":'||coalesce(NEW."year", 'null')||
+			',"role":'||json_quote(NEW."role"||'')||',"draft":'||coalesce(NEW."draft", 'null')||
+			',"rating":'||CASE WHEN NEW."rating" IS NULL THEN 'null' WHEN NEW."rating" = 0 OR abs(NEW."rating") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."rating") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"extra":'||CASE WHEN NEW."extra" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."extra")||'"}' END||
+			',"subtitle":'||json_quote(NEW."subtitle"||'')||',"level":'||coalesce(NEW."level", 'null')||
+			',"at":'||coalesce(NEW."at", 'null')||'}');
 END`
-	postsOnUpdate = `CREATE TRIGGER "_driftdb_posts_update" AFTER UPDATE ON "posts" WHEN
-	NEW."number" IS NOT OLD."number"
-	OR NEW."author_id" IS NOT OLD."author_id" COLLATE BINARY
-	OR NEW."title" IS NOT OLD."title" COLLATE BINARY
-	OR NEW."year" IS NOT OLD."year"
-	OR NEW."role" IS NOT OLD."role" COLLATE BINARY
-	OR NEW."draft" IS NOT OLD."draft"
-	OR NEW."rating" IS NOT OLD."rating"
-	OR NEW."extra" IS NOT OLD."extra"
-	OR NEW."subtitle" IS NOT OLD."subtitle" COLLATE BINARY
-	OR NEW."level" IS NOT OLD."level"
-	OR NEW."at" IS NOT OLD."at"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'posts', 'update',
-		'{"number":'||coalesce(OLD."number", 'null')||'}',
-		'{'||substr(
-			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||coalesce(NEW."number", 'null') ELSE '' END||
-			CASE WHEN NEW."author_id" IS NOT OLD."author_id" COLLATE BINARY THEN ',"author_id":'||json_quote(NEW."author_id"||'') ELSE '' END||
-			CASE WHEN NEW."title" IS NOT OLD."title" COLLATE BINARY THEN ',"title":'||json_quote(NEW."title"||'') ELSE '' END||
-			CASE WHEN NEW."year" IS NOT OLD."year" THEN ',"year":'||coalesce(NEW."year", 'null') ELSE '' END||
-			CASE WHEN NEW."role" IS NOT OLD."role" COLLATE BINARY THEN ',"role":'||json_quote(NEW."role"||'') ELSE '' END||
-			CASE WHEN NEW."draft" IS NOT OLD."draft" THEN ',"draft":'||coalesce(NEW."draft", 'null') ELSE '' END||
-			CASE WHEN NEW."rating" IS NOT OLD."rating" THEN ',"rating":'||CASE WHEN NEW."rating" IS NULL THEN 'null' WHEN NEW."rating" = 0 OR abs(NEW."rating") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."rating") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."extra" IS NOT OLD."extra" THEN ',"extra":'||CASE WHEN NEW."extra" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."extra")||'"}' END ELSE '' END||
-			CASE WHEN NEW."subtitle" IS NOT OLD."subtitle" COLLATE BINARY THEN ',"subtitle":'||json_quote(NEW."subtitle"||'') ELSE '' END||
-			CASE WHEN NEW."level" IS NOT OLD."level" THEN ',"level":'||coalesce(NEW."level", 'null') ELSE '' END||
-			CASE WHEN NEW."at" IS NOT OLD."at" THEN ',"at":'||coalesce(NEW."at", 'null') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||coalesce(OLD."number", 'null') ELSE '' END||
-			CASE WHEN NEW."author_id" IS NOT OLD."author_id" COLLATE BINARY THEN ',"author_id":'||json_quote(OLD."author_id"||'') ELSE '' END||
-			CASE WHEN NEW."title" IS NOT OLD."title" COLLATE BINARY THEN ',"title":'||json_quote(OLD."title"||'') ELSE '' END||
-			CASE WHEN NEW."year" IS NOT OLD."year" THEN ',"year":'||coalesce(OLD."year", 'null') ELSE '' END||
-			CASE WHEN NEW."role" IS NOT OLD."role" COLLATE BINARY THEN ',"role":'||json_quote(OLD."role"||'') ELSE '' END||
-			CASE WHEN NEW."draft" IS NOT OLD."draft" THEN ',"draft":'||coalesce(OLD."draft", 'null') ELSE '' END||
-			CASE WHEN NEW."rating" IS NOT OLD."rating" THEN ',"rating":'||CASE WHEN OLD."rating" IS NULL THEN 'null' WHEN OLD."rating" = 0 OR abs(OLD."rating") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."rating") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."extra" IS NOT OLD."extra" THEN ',"extra":'||CASE WHEN OLD."extra" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."extra")||'"}' END ELSE '' END||
-			CASE WHEN NEW."subtitle" IS NOT OLD."subtitle" COLLATE BINARY THEN ',"subtitle":'||json_quote(OLD."subtitle"||'') ELSE '' END||
-			CASE WHEN NEW."level" IS NOT OLD."level" THEN ',"level":'||coalesce(OLD."level", 'null') ELSE '' END||
-			CASE WHEN NEW."at" IS NOT OLD."at" THEN ',"at":'||coalesce(OLD."at", 'null') ELSE '' END, 2)||'}'
-	);
+	postsOnUpdate = `CREATE TRIGGER "_driftdb_posts_update" AFTER UPDATE ON "posts" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'posts', 'update', '{"number":'||coalesce(OLD."number", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"number":', +NEW."number", +OLD."number"), ('"author_id":', +NEW."author_id", +OLD."author_id"),
+			('"title":', +NEW."title", +OLD."title"), ('"year":', +NEW."year", +OLD."year"), ('"role":', +NEW."role", +OLD."role"),
+			('"draft":', +NEW."draft", +OLD."draft"), ('"rating":', +NEW."rating", +OLD."rating"),
+			('"extra":', +NEW."extra", +OLD."extra"), ('"subtitle":', +NEW."subtitle", +OLD."subtitle"),
+			('"level":', +NEW."level", +OLD."level"), ('"at":', +NEW."at", +OLD."at"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	postsOnDelete = `CREATE TRIGGER "_driftdb_posts_delete" AFTER DELETE ON "posts" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'posts', 'delete',
-		'{"number":'||coalesce(OLD."number", 'null')||'}',
-		'{"number":'||coalesce(OLD."number", 'null')||',"author_id":'||json_quote(OLD."author_id"||'')||',"title":'||json_quote(OLD."title"||'')||',"year":'||coalesce(OLD."year", 'null')||',"role":'||json_quote(OLD."role"||'')||',"draft":'||coalesce(OLD."draft", 'null')||',"rating":'||CASE WHEN OLD."rating" IS NULL THEN 'null' WHEN OLD."rating" = 0 OR abs(OLD."rating") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."rating") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"extra":'||CASE WHEN OLD."extra" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."extra")||'"}' END||',"subtitle":'||json_quote(OLD."subtitle"||'')||',"level":'||coalesce(OLD."level", 'null')||',"at":'||coalesce(OLD."at", 'null')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'posts', 'delete', '{"number":'||coalesce(OLD."number", 'null')||'}',
+		'{"number":'||coalesce(OLD."number", 'null')||',"author_id":'||json_quote(OLD."author_id"||'')||
+			',"title":'||json_quote(OLD."title"||'')||',"year":'||coalesce(OLD."year", 'null')||
+			',"role":'||json_quote(OLD."role"||'')||',"draft":'||coalesce(OLD."draft", 'null')||
+			',"rating":'||CASE WHEN OLD."rating" IS NULL THEN 'null' WHEN OLD."rating" = 0 OR abs(OLD."rating") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."rating") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"extra":'||CASE WHEN OLD."extra" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."extra")||'"}' END||
+			',"subtitle":'||json_quote(OLD."subtitle"||'')||',"level":'||coalesce(OLD."level", 'null')||
+			',"at":'||coalesce(OLD."at", 'null')||'}');
 END`
 )
 

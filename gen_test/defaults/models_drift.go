@@ -74,71 +74,49 @@ const (
 	CONSTRAINT "settings_visible_check" CHECK ("visible" IN (0, 1))
 ) STRICT`
 	settingsOnInsert = `CREATE TRIGGER "_driftdb_settings_insert" AFTER INSERT ON "settings" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'settings', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"retries":'||coalesce(NEW."retries", 'null')||',"active":'||coalesce(NEW."active", 'null')||',"visible":'||coalesce(NEW."visible", 'null')||',"limit":'||coalesce(NEW."limit", 'null')||',"status":'||json_quote(NEW."status"||'')||',"quote":'||json_quote(NEW."quote"||'')||',"ratio":'||CASE WHEN NEW."ratio" IS NULL THEN 'null' WHEN NEW."ratio" = 0 OR abs(NEW."ratio") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."ratio") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"offset":'||coalesce(NEW."offset", 'null')||',"token":'||json_quote(NEW."token"||'')||',"since":'||coalesce(NEW."since", 'null')||',"note":'||json_quote(NEW."note"||'')||',"icon":'||CASE WHEN NEW."icon" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."icon")||'"}' END||',"until":'||coalesce(NEW."until", 'null')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"retries":'||coalesce(NEW."retries", 'null')||
+			',"active":'||coalesce(NEW."active", 'null')||',"visible":'||coalesce(NEW."visible", 'null')||
+			',"limit":'||coalesce(NEW."limit", 'null')||',"status":'||json_quote(NEW."status"||'')||
+			',"quote":'||json_quote(NEW."quote"||'')||
+			',"ratio":'||CASE WHEN NEW."ratio" IS NULL THEN 'null' WHEN NEW."ratio" = 0 OR abs(NEW."ratio") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."ratio") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"offset":'||coalesce(NEW."offset", 'null')||',"token":'||json_quote(NEW."token"||'')||
+			',"since":'||coalesce(NEW."since", 'null')||',"note":'||json_quote(NEW."note"||'')||
+			',"icon":'||CASE WHEN NEW."icon" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."icon")||'"}' END||
+			',"until":'||coalesce(NEW."until", 'null')||'}');
 END`
-	settingsOnUpdate = `CREATE TRIGGER "_driftdb_settings_update" AFTER UPDATE ON "settings" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."retries" IS NOT OLD."retries"
-	OR NEW."active" IS NOT OLD."active"
-	OR NEW."visible" IS NOT OLD."visible"
-	OR NEW."limit" IS NOT OLD."limit"
-	OR NEW."status" IS NOT OLD."status" COLLATE BINARY
-	OR NEW."quote" IS NOT OLD."quote" COLLATE BINARY
-	OR NEW."ratio" IS NOT OLD."ratio"
-	OR NEW."offset" IS NOT OLD."offset"
-	OR NEW."token" IS NOT OLD."token" COLLATE BINARY
-	OR NEW."since" IS NOT OLD."since"
-	OR NEW."note" IS NOT OLD."note" COLLATE BINARY
-	OR NEW."icon" IS NOT OLD."icon"
-	OR NEW."until" IS NOT OLD."until"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'settings', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."retries" IS NOT OLD."retries" THEN ',"retries":'||coalesce(NEW."retries", 'null') ELSE '' END||
-			CASE WHEN NEW."active" IS NOT OLD."active" THEN ',"active":'||coalesce(NEW."active", 'null') ELSE '' END||
-			CASE WHEN NEW."visible" IS NOT OLD."visible" THEN ',"visible":'||coalesce(NEW."visible", 'null') ELSE '' END||
-			CASE WHEN NEW."limit" IS NOT OLD."limit" THEN ',"limit":'||coalesce(NEW."limit", 'null') ELSE '' END||
-			CASE WHEN NEW."status" IS NOT OLD."status" COLLATE BINARY THEN ',"status":'||json_quote(NEW."status"||'') ELSE '' END||
-			CASE WHEN NEW."quote" IS NOT OLD."quote" COLLATE BINARY THEN ',"quote":'||json_quote(NEW."quote"||'') ELSE '' END||
-			CASE WHEN NEW."ratio" IS NOT OLD."ratio" THEN ',"ratio":'||CASE WHEN NEW."ratio" IS NULL THEN 'null' WHEN NEW."ratio" = 0 OR abs(NEW."ratio") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."ratio") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."offset" IS NOT OLD."offset" THEN ',"offset":'||coalesce(NEW."offset", 'null') ELSE '' END||
-			CASE WHEN NEW."token" IS NOT OLD."token" COLLATE BINARY THEN ',"token":'||json_quote(NEW."token"||'') ELSE '' END||
-			CASE WHEN NEW."since" IS NOT OLD."since" THEN ',"since":'||coalesce(NEW."since", 'null') ELSE '' END||
-			CASE WHEN NEW."note" IS NOT OLD."note" COLLATE BINARY THEN ',"note":'||json_quote(NEW."note"||'') ELSE '' END||
-			CASE WHEN NEW."icon" IS NOT OLD."icon" THEN ',"icon":'||CASE WHEN NEW."icon" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."icon")||'"}' END ELSE '' END||
-			CASE WHEN NEW."until" IS NOT OLD."until" THEN ',"until":'||coalesce(NEW."until", 'null') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."retries" IS NOT OLD."retries" THEN ',"retries":'||coalesce(OLD."retries", 'null') ELSE '' END||
-			CASE WHEN NEW."active" IS NOT OLD."active" THEN ',"active":'||coalesce(OLD."active", 'null') ELSE '' END||
-			CASE WHEN NEW."visible" IS NOT OLD."visible" THEN ',"visible":'||coalesce(OLD."visible", 'null') ELSE '' END||
-			CASE WHEN NEW."limit" IS NOT OLD."limit" THEN ',"limit":'||coalesce(OLD."limit", 'null') ELSE '' END||
-			CASE WHEN NEW."status" IS NOT OLD."status" COLLATE BINARY THEN ',"status":'||json_quote(OLD."status"||'') ELSE '' END||
-			CASE WHEN NEW."quote" IS NOT OLD."quote" COLLATE BINARY THEN ',"quote":'||json_quote(OLD."quote"||'') ELSE '' END||
-			CASE WHEN NEW."ratio" IS NOT OLD."ratio" THEN ',"ratio":'||CASE WHEN OLD."ratio" IS NULL THEN 'null' WHEN OLD."ratio" = 0 OR abs(OLD."ratio") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."ratio") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."offset" IS NOT OLD."offset" THEN ',"offset":'||coalesce(OLD."offset", 'null') ELSE '' END||
-			CASE WHEN NEW."token" IS NOT OLD."token" COLLATE BINARY THEN ',"token":'||json_quote(OLD."token"||'') ELSE '' END||
-			CASE WHEN NEW."since" IS NOT OLD."since" THEN ',"since":'||coalesce(OLD."since", 'null') ELSE '' END||
-			CASE WHEN NEW."note" IS NOT OLD."note" COLLATE BINARY THEN ',"note":'||json_quote(OLD."note"||'') ELSE '' END||
-			CASE WHEN NEW."icon" IS NOT OLD."icon" THEN ',"icon":'||CASE WHEN OLD."icon" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."icon")||'"}' END ELSE '' END||
-			CASE WHEN NEW."until" IS NOT OLD."until" THEN ',"until":'||coalesce(OLD."until", 'null') ELSE '' END, 2)||'}'
-	);
+	settingsOnUpdate = `CREATE TRIGGER "_driftdb_settings_update" AFTER UPDATE ON "settings" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'settings', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"retries":', +NEW."retries", +OLD."retries"),
+			('"active":', +NEW."active", +OLD."active"), ('"visible":', +NEW."visible", +OLD."visible"),
+			('"limit":', +NEW."limit", +OLD."limit"), ('"status":', +NEW."status", +OLD."status"),
+			('"quote":', +NEW."quote", +OLD."quote"), ('"ratio":', +NEW."ratio", +OLD."ratio"),
+			('"offset":', +NEW."offset", +OLD."offset"), ('"token":', +NEW."token", +OLD."token"),
+			('"since":', +NEW."since", +OLD."since"), ('"note":', +NEW."note", +OLD."note"), ('"icon":', +NEW."icon", +OLD."icon"),
+			('"until":', +NEW."until", +OLD."until"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	settingsOnDelete = `CREATE TRIGGER "_driftdb_settings_delete" AFTER DELETE ON "settings" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'settings', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"retries":'||coalesce(OLD."retries", 'null')||',"active":'||coalesce(OLD."active", 'null')||',"visible":'||coalesce(OLD."visible", 'null')||',"limit":'||coalesce(OLD."limit", 'null')||',"status":'||json_quote(OLD."status"||'')||',"quote":'||json_quote(OLD."quote"||'')||',"ratio":'||CASE WHEN OLD."ratio" IS NULL THEN 'null' WHEN OLD."ratio" = 0 OR abs(OLD."ratio") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."ratio") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"offset":'||coalesce(OLD."offset", 'null')||',"token":'||json_quote(OLD."token"||'')||',"since":'||coalesce(OLD."since", 'null')||',"note":'||json_quote(OLD."note"||'')||',"icon":'||CASE WHEN OLD."icon" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."icon")||'"}' END||',"until":'||coalesce(OLD."until", 'null')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'settings', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"retries":'||coalesce(OLD."retries", 'null')||
+			',"active":'||coalesce(OLD."active", 'null')||',"visible":'||coalesce(OLD."visible", 'null')||
+			',"limit":'||coalesce(OLD."limit", 'null')||',"status":'||json_quote(OLD."status"||'')||
+			',"quote":'||json_quote(OLD."quote"||'')||
+			',"ratio":'||CASE WHEN OLD."ratio" IS NULL THEN 'null' WHEN OLD."ratio" = 0 OR abs(OLD."ratio") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."ratio") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"offset":'||coalesce(OLD."offset", 'null')||',"token":'||json_quote(OLD."token"||'')||
+			',"since":'||coalesce(OLD."since", 'null')||',"note":'||json_quote(OLD."note"||'')||
+			',"icon":'||CASE WHEN OLD."icon" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."icon")||'"}' END||
+			',"until":'||coalesce(OLD."until", 'null')||'}');
 END`
 )
 

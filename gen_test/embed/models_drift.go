@@ -71,71 +71,51 @@ const (
 	CONSTRAINT "shops_area_width_min_check" CHECK ("area_width" >= 0)
 ) STRICT`
 	shopsOnInsert = `CREATE TRIGGER "_driftdb_shops_insert" AFTER INSERT ON "shops" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'shops', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"by":'||json_quote(NEW."by"||'')||',"reason":'||json_quote(NEW."reason"||'')||',"lat":'||CASE WHEN NEW."lat" IS NULL THEN 'null' WHEN NEW."lat" = 0 OR abs(NEW."lat") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."lat") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"lon":'||CASE WHEN NEW."lon" IS NULL THEN 'null' WHEN NEW."lon" = 0 OR abs(NEW."lon") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."lon") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"name":'||json_quote(NEW."name"||'')||',"street":'||json_quote(NEW."street"||'')||',"city":'||json_quote(NEW."city"||'')||',"work_street":'||json_quote(NEW."work_street"||'')||',"work_city":'||json_quote(NEW."work_city"||'')||',"area_width":'||CASE WHEN NEW."area_width" IS NULL THEN 'null' WHEN NEW."area_width" = 0 OR abs(NEW."area_width") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."area_width") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"area_height":'||CASE WHEN NEW."area_height" IS NULL THEN 'null' WHEN NEW."area_height" = 0 OR abs(NEW."area_height") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."area_height") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
+			',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"by":'||json_quote(NEW."by"||'')||
+			',"reason":'||json_quote(NEW."reason"||'')||
+			',"lat":'||CASE WHEN NEW."lat" IS NULL THEN 'null' WHEN NEW."lat" = 0 OR abs(NEW."lat") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."lat") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"lon":'||CASE WHEN NEW."lon" IS NULL THEN 'null' WHEN NEW."lon" = 0 OR abs(NEW."lon") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."lon") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"name":'||json_quote(NEW."name"||'')||',"street":'||json_quote(NEW."street"||'')||
+			',"city":'||json_quote(NEW."city"||'')||',"work_street":'||json_quote(NEW."work_street"||'')||
+			',"work_city":'||json_quote(NEW."work_city"||'')||
+			',"area_width":'||CASE WHEN NEW."area_width" IS NULL THEN 'null' WHEN NEW."area_width" = 0 OR abs(NEW."area_width") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."area_width") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"area_height":'||CASE WHEN NEW."area_height" IS NULL THEN 'null' WHEN NEW."area_height" = 0 OR abs(NEW."area_height") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."area_height") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}');
 END`
-	shopsOnUpdate = `CREATE TRIGGER "_driftdb_shops_update" AFTER UPDATE ON "shops" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."created_at" IS NOT OLD."created_at"
-	OR NEW."updated_at" IS NOT OLD."updated_at"
-	OR NEW."by" IS NOT OLD."by" COLLATE BINARY
-	OR NEW."reason" IS NOT OLD."reason" COLLATE BINARY
-	OR NEW."lat" IS NOT OLD."lat"
-	OR NEW."lon" IS NOT OLD."lon"
-	OR NEW."name" IS NOT OLD."name" COLLATE BINARY
-	OR NEW."street" IS NOT OLD."street" COLLATE BINARY
-	OR NEW."city" IS NOT OLD."city" COLLATE BINARY
-	OR NEW."work_street" IS NOT OLD."work_street" COLLATE BINARY
-	OR NEW."work_city" IS NOT OLD."work_city" COLLATE BINARY
-	OR NEW."area_width" IS NOT OLD."area_width"
-	OR NEW."area_height" IS NOT OLD."area_height"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'shops', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(NEW."created_at", 'null') ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(NEW."updated_at", 'null') ELSE '' END||
-			CASE WHEN NEW."by" IS NOT OLD."by" COLLATE BINARY THEN ',"by":'||json_quote(NEW."by"||'') ELSE '' END||
-			CASE WHEN NEW."reason" IS NOT OLD."reason" COLLATE BINARY THEN ',"reason":'||json_quote(NEW."reason"||'') ELSE '' END||
-			CASE WHEN NEW."lat" IS NOT OLD."lat" THEN ',"lat":'||CASE WHEN NEW."lat" IS NULL THEN 'null' WHEN NEW."lat" = 0 OR abs(NEW."lat") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."lat") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."lon" IS NOT OLD."lon" THEN ',"lon":'||CASE WHEN NEW."lon" IS NULL THEN 'null' WHEN NEW."lon" = 0 OR abs(NEW."lon") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."lon") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
-			CASE WHEN NEW."street" IS NOT OLD."street" COLLATE BINARY THEN ',"street":'||json_quote(NEW."street"||'') ELSE '' END||
-			CASE WHEN NEW."city" IS NOT OLD."city" COLLATE BINARY THEN ',"city":'||json_quote(NEW."city"||'') ELSE '' END||
-			CASE WHEN NEW."work_street" IS NOT OLD."work_street" COLLATE BINARY THEN ',"work_street":'||json_quote(NEW."work_street"||'') ELSE '' END||
-			CASE WHEN NEW."work_city" IS NOT OLD."work_city" COLLATE BINARY THEN ',"work_city":'||json_quote(NEW."work_city"||'') ELSE '' END||
-			CASE WHEN NEW."area_width" IS NOT OLD."area_width" THEN ',"area_width":'||CASE WHEN NEW."area_width" IS NULL THEN 'null' WHEN NEW."area_width" = 0 OR abs(NEW."area_width") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."area_width") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."area_height" IS NOT OLD."area_height" THEN ',"area_height":'||CASE WHEN NEW."area_height" IS NULL THEN 'null' WHEN NEW."area_height" = 0 OR abs(NEW."area_height") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."area_height") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(OLD."created_at", 'null') ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(OLD."updated_at", 'null') ELSE '' END||
-			CASE WHEN NEW."by" IS NOT OLD."by" COLLATE BINARY THEN ',"by":'||json_quote(OLD."by"||'') ELSE '' END||
-			CASE WHEN NEW."reason" IS NOT OLD."reason" COLLATE BINARY THEN ',"reason":'||json_quote(OLD."reason"||'') ELSE '' END||
-			CASE WHEN NEW."lat" IS NOT OLD."lat" THEN ',"lat":'||CASE WHEN OLD."lat" IS NULL THEN 'null' WHEN OLD."lat" = 0 OR abs(OLD."lat") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."lat") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."lon" IS NOT OLD."lon" THEN ',"lon":'||CASE WHEN OLD."lon" IS NULL THEN 'null' WHEN OLD."lon" = 0 OR abs(OLD."lon") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."lon") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
-			CASE WHEN NEW."street" IS NOT OLD."street" COLLATE BINARY THEN ',"street":'||json_quote(OLD."street"||'') ELSE '' END||
-			CASE WHEN NEW."city" IS NOT OLD."city" COLLATE BINARY THEN ',"city":'||json_quote(OLD."city"||'') ELSE '' END||
-			CASE WHEN NEW."work_street" IS NOT OLD."work_street" COLLATE BINARY THEN ',"work_street":'||json_quote(OLD."work_street"||'') ELSE '' END||
-			CASE WHEN NEW."work_city" IS NOT OLD."work_city" COLLATE BINARY THEN ',"work_city":'||json_quote(OLD."work_city"||'') ELSE '' END||
-			CASE WHEN NEW."area_width" IS NOT OLD."area_width" THEN ',"area_width":'||CASE WHEN OLD."area_width" IS NULL THEN 'null' WHEN OLD."area_width" = 0 OR abs(OLD."area_width") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."area_width") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."area_height" IS NOT OLD."area_height" THEN ',"area_height":'||CASE WHEN OLD."area_height" IS NULL THEN 'null' WHEN OLD."area_height" = 0 OR abs(OLD."area_height") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."area_height") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END, 2)||'}'
-	);
+	shopsOnUpdate = `CREATE TRIGGER "_driftdb_shops_update" AFTER UPDATE ON "shops" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'shops', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"created_at":', +NEW."created_at", +OLD."created_at"),
+			('"updated_at":', +NEW."updated_at", +OLD."updated_at"), ('"by":', +NEW."by", +OLD."by"),
+			('"reason":', +NEW."reason", +OLD."reason"), ('"lat":', +NEW."lat", +OLD."lat"), ('"lon":', +NEW."lon", +OLD."lon"),
+			('"name":', +NEW."name", +OLD."name"), ('"street":', +NEW."street", +OLD."street"),
+			('"city":', +NEW."city", +OLD."city"), ('"work_street":', +NEW."work_street", +OLD."work_street"),
+			('"work_city":', +NEW."work_city", +OLD."work_city"), ('"area_width":', +NEW."area_width", +OLD."area_width"),
+			('"area_height":', +NEW."area_height", +OLD."area_height"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	shopsOnDelete = `CREATE TRIGGER "_driftdb_shops_delete" AFTER DELETE ON "shops" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'shops', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"by":'||json_quote(OLD."by"||'')||',"reason":'||json_quote(OLD."reason"||'')||',"lat":'||CASE WHEN OLD."lat" IS NULL THEN 'null' WHEN OLD."lat" = 0 OR abs(OLD."lat") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."lat") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"lon":'||CASE WHEN OLD."lon" IS NULL THEN 'null' WHEN OLD."lon" = 0 OR abs(OLD."lon") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."lon") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"name":'||json_quote(OLD."name"||'')||',"street":'||json_quote(OLD."street"||'')||',"city":'||json_quote(OLD."city"||'')||',"work_street":'||json_quote(OLD."work_street"||'')||',"work_city":'||json_quote(OLD."work_city"||'')||',"area_width":'||CASE WHEN OLD."area_width" IS NULL THEN 'null' WHEN OLD."area_width" = 0 OR abs(OLD."area_width") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."area_width") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"area_height":'||CASE WHEN OLD."area_height" IS NULL THEN 'null' WHEN OLD."area_height" = 0 OR abs(OLD."area_height") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."area_height") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'shops', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||
+			',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"by":'||json_quote(OLD."by"||'')||
+			',"reason":'||json_quote(OLD."reason"||'')||
+			',"lat":'||CASE WHEN OLD."lat" IS NULL THEN 'null' WHEN OLD."lat" = 0 OR abs(OLD."lat") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."lat") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"lon":'||CASE WHEN OLD."lon" IS NULL THEN 'null' WHEN OLD."lon" = 0 OR abs(OLD."lon") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."lon") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"name":'||json_quote(OLD."name"||'')||',"street":'||json_quote(OLD."street"||'')||
+			',"city":'||json_quote(OLD."city"||'')||',"work_street":'||json_quote(OLD."work_street"||'')||
+			',"work_city":'||json_quote(OLD."work_city"||'')||
+			',"area_width":'||CASE WHEN OLD."area_width" IS NULL THEN 'null' WHEN OLD."area_width" = 0 OR abs(OLD."area_width") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."area_width") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"area_height":'||CASE WHEN OLD."area_height" IS NULL THEN 'null' WHEN OLD."area_height" = 0 OR abs(OLD."area_height") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."area_height") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}');
 END`
 )
 

@@ -35,9 +35,9 @@ const (
 	ordersSelect   = "SELECT \"primary\", \"count\", \"select\", \"a`b\"\"c\", \"total (net), group\", \"now\" FROM \"order\""
 	ordersInsert   = "INSERT INTO \"order\" (\"primary\", \"count\", \"select\", \"a`b\"\"c\", \"total (net), group\", \"now\") VALUES (?, ?, ?, ?, ?, ?)"
 	ordersCreate   = "CREATE TABLE \"order\" (\n\t\"primary\" TEXT NOT NULL PRIMARY KEY,\n\t\"count\" INTEGER NOT NULL,\n\t\"select\" TEXT NOT NULL COLLATE NOCASE,\n\t\"a`b\"\"c\" TEXT NOT NULL,\n\t\"total (net), group\" INTEGER NOT NULL,\n\t\"now\" INTEGER NOT NULL\n) STRICT"
-	ordersOnInsert = "CREATE TRIGGER \"_driftdb_order_insert\" AFTER INSERT ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, data) VALUES (\n\t\tCAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'insert',\n\t\t'{\"primary\":'||json_quote(NEW.\"primary\"||'')||',\"count\":'||coalesce(NEW.\"count\", 'null')||',\"select\":'||json_quote(NEW.\"select\"||'')||',\"a`b\\\"c\":'||json_quote(NEW.\"a`b\"\"c\"||'')||',\"total (net), group\":'||coalesce(NEW.\"total (net), group\", 'null')||',\"now\":'||coalesce(NEW.\"now\", 'null')||'}'\n\t);\nEND"
-	ordersOnUpdate = "CREATE TRIGGER \"_driftdb_order_update\" AFTER UPDATE ON \"order\" WHEN\n\tNEW.\"primary\" IS NOT OLD.\"primary\" COLLATE BINARY\n\tOR NEW.\"count\" IS NOT OLD.\"count\"\n\tOR NEW.\"select\" IS NOT OLD.\"select\" COLLATE BINARY\n\tOR NEW.\"a`b\"\"c\" IS NOT OLD.\"a`b\"\"c\" COLLATE BINARY\n\tOR NEW.\"total (net), group\" IS NOT OLD.\"total (net), group\"\n\tOR NEW.\"now\" IS NOT OLD.\"now\"\n BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, data, before) VALUES (\n\t\tCAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'update',\n\t\t'{\"primary\":'||json_quote(OLD.\"primary\"||'')||'}',\n\t\t'{'||substr(\n\t\t\tCASE WHEN NEW.\"primary\" IS NOT OLD.\"primary\" COLLATE BINARY THEN ',\"primary\":'||json_quote(NEW.\"primary\"||'') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"count\" IS NOT OLD.\"count\" THEN ',\"count\":'||coalesce(NEW.\"count\", 'null') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"select\" IS NOT OLD.\"select\" COLLATE BINARY THEN ',\"select\":'||json_quote(NEW.\"select\"||'') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"a`b\"\"c\" IS NOT OLD.\"a`b\"\"c\" COLLATE BINARY THEN ',\"a`b\\\"c\":'||json_quote(NEW.\"a`b\"\"c\"||'') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"total (net), group\" IS NOT OLD.\"total (net), group\" THEN ',\"total (net), group\":'||coalesce(NEW.\"total (net), group\", 'null') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"now\" IS NOT OLD.\"now\" THEN ',\"now\":'||coalesce(NEW.\"now\", 'null') ELSE '' END, 2)||'}',\n\t\t'{'||substr(\n\t\t\tCASE WHEN NEW.\"primary\" IS NOT OLD.\"primary\" COLLATE BINARY THEN ',\"primary\":'||json_quote(OLD.\"primary\"||'') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"count\" IS NOT OLD.\"count\" THEN ',\"count\":'||coalesce(OLD.\"count\", 'null') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"select\" IS NOT OLD.\"select\" COLLATE BINARY THEN ',\"select\":'||json_quote(OLD.\"select\"||'') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"a`b\"\"c\" IS NOT OLD.\"a`b\"\"c\" COLLATE BINARY THEN ',\"a`b\\\"c\":'||json_quote(OLD.\"a`b\"\"c\"||'') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"total (net), group\" IS NOT OLD.\"total (net), group\" THEN ',\"total (net), group\":'||coalesce(OLD.\"total (net), group\", 'null') ELSE '' END||\n\t\t\tCASE WHEN NEW.\"now\" IS NOT OLD.\"now\" THEN ',\"now\":'||coalesce(OLD.\"now\", 'null') ELSE '' END, 2)||'}'\n\t);\nEND"
-	ordersOnDelete = "CREATE TRIGGER \"_driftdb_order_delete\" AFTER DELETE ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, before) VALUES (\n\t\tCAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'delete',\n\t\t'{\"primary\":'||json_quote(OLD.\"primary\"||'')||'}',\n\t\t'{\"primary\":'||json_quote(OLD.\"primary\"||'')||',\"count\":'||coalesce(OLD.\"count\", 'null')||',\"select\":'||json_quote(OLD.\"select\"||'')||',\"a`b\\\"c\":'||json_quote(OLD.\"a`b\"\"c\"||'')||',\"total (net), group\":'||coalesce(OLD.\"total (net), group\", 'null')||',\"now\":'||coalesce(OLD.\"now\", 'null')||'}'\n\t);\nEND"
+	ordersOnInsert = "CREATE TRIGGER \"_driftdb_order_insert\" AFTER INSERT ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, data)\n\tVALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'insert',\n\t\t'{\"primary\":'||json_quote(NEW.\"primary\"||'')||',\"count\":'||coalesce(NEW.\"count\", 'null')||\n\t\t\t',\"select\":'||json_quote(NEW.\"select\"||'')||',\"a`b\\\"c\":'||json_quote(NEW.\"a`b\"\"c\"||'')||\n\t\t\t',\"total (net), group\":'||coalesce(NEW.\"total (net), group\", 'null')||',\"now\":'||coalesce(NEW.\"now\", 'null')||'}');\nEND"
+	ordersOnUpdate = "CREATE TRIGGER \"_driftdb_order_update\" AFTER UPDATE ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, data, before)\n\tSELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'update', '{\"primary\":'||json_quote(OLD.\"primary\"||'')||'}', '{'||after||'}', '{'||before||'}'\n\tFROM (SELECT\n\t\tgroup_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,\n\t\tgroup_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before\n\t\tFROM (VALUES ('\"primary\":', +NEW.\"primary\", +OLD.\"primary\"), ('\"count\":', +NEW.\"count\", +OLD.\"count\"),\n\t\t\t('\"select\":', +NEW.\"select\", +OLD.\"select\"), ('\"a`b\\\"c\":', +NEW.\"a`b\"\"c\", +OLD.\"a`b\"\"c\"),\n\t\t\t('\"total (net), group\":', +NEW.\"total (net), group\", +OLD.\"total (net), group\"), ('\"now\":', +NEW.\"now\", +OLD.\"now\"))\n\t\tWHERE column2 IS NOT column3 COLLATE BINARY)\n\tWHERE after IS NOT NULL;\nEND"
+	ordersOnDelete = "CREATE TRIGGER \"_driftdb_order_delete\" AFTER DELETE ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, before)\n\tVALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'delete', '{\"primary\":'||json_quote(OLD.\"primary\"||'')||'}',\n\t\t'{\"primary\":'||json_quote(OLD.\"primary\"||'')||',\"count\":'||coalesce(OLD.\"count\", 'null')||\n\t\t\t',\"select\":'||json_quote(OLD.\"select\"||'')||',\"a`b\\\"c\":'||json_quote(OLD.\"a`b\"\"c\"||'')||\n\t\t\t',\"total (net), group\":'||coalesce(OLD.\"total (net), group\", 'null')||',\"now\":'||coalesce(OLD.\"now\", 'null')||'}');\nEND"
 )
 
 var ordersSchema = driftschema.Table{
@@ -216,35 +216,27 @@ const (
 	"http_ip" TEXT NOT NULL
 ) STRICT`
 	personsOnInsert = `CREATE TRIGGER "_driftdb_people_insert" AFTER INSERT ON "people" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'people', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"http_ip":'||json_quote(NEW."http_ip"||'')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"http_ip":'||json_quote(NEW."http_ip"||'')||'}');
 END`
-	personsOnUpdate = `CREATE TRIGGER "_driftdb_people_update" AFTER UPDATE ON "people" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."http_ip" IS NOT OLD."http_ip" COLLATE BINARY
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'people', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."http_ip" IS NOT OLD."http_ip" COLLATE BINARY THEN ',"http_ip":'||json_quote(NEW."http_ip"||'') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."http_ip" IS NOT OLD."http_ip" COLLATE BINARY THEN ',"http_ip":'||json_quote(OLD."http_ip"||'') ELSE '' END, 2)||'}'
-	);
+	personsOnUpdate = `CREATE TRIGGER "_driftdb_people_update" AFTER UPDATE ON "people" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'people', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||json_quote(column2||'')) AS after,
+		group_concat(column1||json_quote(column3||'')) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"http_ip":', +NEW."http_ip", +OLD."http_ip"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	personsOnDelete = `CREATE TRIGGER "_driftdb_people_delete" AFTER DELETE ON "people" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'people', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"http_ip":'||json_quote(OLD."http_ip"||'')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'people', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"http_ip":'||json_quote(OLD."http_ip"||'')||'}');
 END`
 )
 

@@ -47,47 +47,35 @@ const (
 	PRIMARY KEY ("shelf", "place")
 ) STRICT`
 	itemsOnInsert = `CREATE TRIGGER "_driftdb_items_insert" AFTER INSERT ON "items" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'items', 'insert',
-		'{"shelf":'||json_quote(NEW."shelf"||'')||',"place":'||coalesce(NEW."place", 'null')||',"name":'||json_quote(NEW."name"||'')||',"rank":'||coalesce(NEW."rank", 'null')||',"score":'||CASE WHEN NEW."score" IS NULL THEN 'null' WHEN NEW."score" = 0 OR abs(NEW."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"data":'||CASE WHEN NEW."data" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."data")||'"}' END||'}'
-	);
+		'{"shelf":'||json_quote(NEW."shelf"||'')||',"place":'||coalesce(NEW."place", 'null')||
+			',"name":'||json_quote(NEW."name"||'')||',"rank":'||coalesce(NEW."rank", 'null')||
+			',"score":'||CASE WHEN NEW."score" IS NULL THEN 'null' WHEN NEW."score" = 0 OR abs(NEW."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"data":'||CASE WHEN NEW."data" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."data")||'"}' END||'}');
 END`
-	itemsOnUpdate = `CREATE TRIGGER "_driftdb_items_update" AFTER UPDATE ON "items" WHEN
-	NEW."shelf" IS NOT OLD."shelf" COLLATE BINARY
-	OR NEW."place" IS NOT OLD."place"
-	OR NEW."name" IS NOT OLD."name" COLLATE BINARY
-	OR NEW."rank" IS NOT OLD."rank"
-	OR NEW."score" IS NOT OLD."score"
-	OR NEW."data" IS NOT OLD."data"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'items', 'update',
-		'{"shelf":'||json_quote(OLD."shelf"||'')||',"place":'||coalesce(OLD."place", 'null')||'}',
-		'{'||substr(
-			CASE WHEN NEW."shelf" IS NOT OLD."shelf" COLLATE BINARY THEN ',"shelf":'||json_quote(NEW."shelf"||'') ELSE '' END||
-			CASE WHEN NEW."place" IS NOT OLD."place" THEN ',"place":'||coalesce(NEW."place", 'null') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
-			CASE WHEN NEW."rank" IS NOT OLD."rank" THEN ',"rank":'||coalesce(NEW."rank", 'null') ELSE '' END||
-			CASE WHEN NEW."score" IS NOT OLD."score" THEN ',"score":'||CASE WHEN NEW."score" IS NULL THEN 'null' WHEN NEW."score" = 0 OR abs(NEW."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."data" IS NOT OLD."data" THEN ',"data":'||CASE WHEN NEW."data" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."data")||'"}' END ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."shelf" IS NOT OLD."shelf" COLLATE BINARY THEN ',"shelf":'||json_quote(OLD."shelf"||'') ELSE '' END||
-			CASE WHEN NEW."place" IS NOT OLD."place" THEN ',"place":'||coalesce(OLD."place", 'null') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
-			CASE WHEN NEW."rank" IS NOT OLD."rank" THEN ',"rank":'||coalesce(OLD."rank", 'null') ELSE '' END||
-			CASE WHEN NEW."score" IS NOT OLD."score" THEN ',"score":'||CASE WHEN OLD."score" IS NULL THEN 'null' WHEN OLD."score" = 0 OR abs(OLD."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."data" IS NOT OLD."data" THEN ',"data":'||CASE WHEN OLD."data" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."data")||'"}' END ELSE '' END, 2)||'}'
-	);
+	itemsOnUpdate = `CREATE TRIGGER "_driftdb_items_update" AFTER UPDATE ON "items" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'items', 'update', '{"shelf":'||json_quote(OLD."shelf"||'')||',"place":'||coalesce(OLD."place", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"shelf":', +NEW."shelf", +OLD."shelf"), ('"place":', +NEW."place", +OLD."place"),
+			('"name":', +NEW."name", +OLD."name"), ('"rank":', +NEW."rank", +OLD."rank"), ('"score":', +NEW."score", +OLD."score"),
+			('"data":', +NEW."data", +OLD."data"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	itemsOnDelete = `CREATE TRIGGER "_driftdb_items_delete" AFTER DELETE ON "items" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'items', 'delete',
-		'{"shelf":'||json_quote(OLD."shelf"||'')||',"place":'||coalesce(OLD."place", 'null')||'}',
-		'{"shelf":'||json_quote(OLD."shelf"||'')||',"place":'||coalesce(OLD."place", 'null')||',"name":'||json_quote(OLD."name"||'')||',"rank":'||coalesce(OLD."rank", 'null')||',"score":'||CASE WHEN OLD."score" IS NULL THEN 'null' WHEN OLD."score" = 0 OR abs(OLD."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"data":'||CASE WHEN OLD."data" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."data")||'"}' END||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'items', 'delete', '{"shelf":'||json_quote(OLD."shelf"||'')||',"place":'||coalesce(OLD."place", 'null')||'}',
+		'{"shelf":'||json_quote(OLD."shelf"||'')||',"place":'||coalesce(OLD."place", 'null')||
+			',"name":'||json_quote(OLD."name"||'')||',"rank":'||coalesce(OLD."rank", 'null')||
+			',"score":'||CASE WHEN OLD."score" IS NULL THEN 'null' WHEN OLD."score" = 0 OR abs(OLD."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"data":'||CASE WHEN OLD."data" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."data")||'"}' END||'}');
 END`
 )
 

@@ -29,35 +29,27 @@ const (
 	"name" TEXT NOT NULL
 ) STRICT`
 	regionsOnInsert = `CREATE TRIGGER "_driftdb_regions_insert" AFTER INSERT ON "regions" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'regions', 'insert',
-		'{"code":'||json_quote(NEW."code"||'')||',"name":'||json_quote(NEW."name"||'')||'}'
-	);
+		'{"code":'||json_quote(NEW."code"||'')||',"name":'||json_quote(NEW."name"||'')||'}');
 END`
-	regionsOnUpdate = `CREATE TRIGGER "_driftdb_regions_update" AFTER UPDATE ON "regions" WHEN
-	NEW."code" IS NOT OLD."code" COLLATE BINARY
-	OR NEW."name" IS NOT OLD."name" COLLATE BINARY
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'regions', 'update',
-		'{"code":'||json_quote(OLD."code"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."code" IS NOT OLD."code" COLLATE BINARY THEN ',"code":'||json_quote(NEW."code"||'') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."code" IS NOT OLD."code" COLLATE BINARY THEN ',"code":'||json_quote(OLD."code"||'') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END, 2)||'}'
-	);
+	regionsOnUpdate = `CREATE TRIGGER "_driftdb_regions_update" AFTER UPDATE ON "regions" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'regions', 'update', '{"code":'||json_quote(OLD."code"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||json_quote(column2||'')) AS after,
+		group_concat(column1||json_quote(column3||'')) AS before
+		FROM (VALUES ('"code":', +NEW."code", +OLD."code"), ('"name":', +NEW."name", +OLD."name"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	regionsOnDelete = `CREATE TRIGGER "_driftdb_regions_delete" AFTER DELETE ON "regions" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'regions', 'delete',
-		'{"code":'||json_quote(OLD."code"||'')||'}',
-		'{"code":'||json_quote(OLD."code"||'')||',"name":'||json_quote(OLD."name"||'')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'regions', 'delete', '{"code":'||json_quote(OLD."code"||'')||'}',
+		'{"code":'||json_quote(OLD."code"||'')||',"name":'||json_quote(OLD."name"||'')||'}');
 END`
 )
 
@@ -230,62 +222,43 @@ const (
 	CONSTRAINT "sales_region_id_fkey" FOREIGN KEY ("region_id") REFERENCES "regions" ("code")
 ) STRICT`
 	salesOnInsert = `CREATE TRIGGER "_driftdb_sales_insert" AFTER INSERT ON "sales" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'sales', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"region_id":'||json_quote(NEW."region_id"||'')||',"seller":'||json_quote(NEW."seller"||'')||',"amount":'||coalesce(NEW."amount", 'null')||',"rate":'||CASE WHEN NEW."rate" IS NULL THEN 'null' WHEN NEW."rate" = 0 OR abs(NEW."rate") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."rate") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"small":'||coalesce(NEW."small", 'null')||',"weight":'||CASE WHEN NEW."weight" IS NULL THEN 'null' WHEN NEW."weight" = 0 OR abs(NEW."weight") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."weight") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"paid":'||coalesce(NEW."paid", 'null')||',"at":'||coalesce(NEW."at", 'null')||',"due":'||coalesce(NEW."due", 'null')||',"note":'||CASE WHEN NEW."note" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."note")||'"}' END||'}'
-	);
+		'{"id":'||coalesce(NEW."id", 'null')||',"region_id":'||json_quote(NEW."region_id"||'')||
+			',"seller":'||json_quote(NEW."seller"||'')||',"amount":'||coalesce(NEW."amount", 'null')||
+			',"rate":'||CASE WHEN NEW."rate" IS NULL THEN 'null' WHEN NEW."rate" = 0 OR abs(NEW."rate") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."rate") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"small":'||coalesce(NEW."small", 'null')||
+			',"weight":'||CASE WHEN NEW."weight" IS NULL THEN 'null' WHEN NEW."weight" = 0 OR abs(NEW."weight") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."weight") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"paid":'||coalesce(NEW."paid", 'null')||',"at":'||coalesce(NEW."at", 'null')||',"due":'||coalesce(NEW."due", 'null')||
+			',"note":'||CASE WHEN NEW."note" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."note")||'"}' END||'}');
 END`
-	salesOnUpdate = `CREATE TRIGGER "_driftdb_sales_update" AFTER UPDATE ON "sales" WHEN
-	NEW."id" IS NOT OLD."id"
-	OR NEW."region_id" IS NOT OLD."region_id" COLLATE BINARY
-	OR NEW."seller" IS NOT OLD."seller" COLLATE BINARY
-	OR NEW."amount" IS NOT OLD."amount"
-	OR NEW."rate" IS NOT OLD."rate"
-	OR NEW."small" IS NOT OLD."small"
-	OR NEW."weight" IS NOT OLD."weight"
-	OR NEW."paid" IS NOT OLD."paid"
-	OR NEW."at" IS NOT OLD."at"
-	OR NEW."due" IS NOT OLD."due"
-	OR NEW."note" IS NOT OLD."note"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'sales', 'update',
-		'{"id":'||coalesce(OLD."id", 'null')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||coalesce(NEW."id", 'null') ELSE '' END||
-			CASE WHEN NEW."region_id" IS NOT OLD."region_id" COLLATE BINARY THEN ',"region_id":'||json_quote(NEW."region_id"||'') ELSE '' END||
-			CASE WHEN NEW."seller" IS NOT OLD."seller" COLLATE BINARY THEN ',"seller":'||json_quote(NEW."seller"||'') ELSE '' END||
-			CASE WHEN NEW."amount" IS NOT OLD."amount" THEN ',"amount":'||coalesce(NEW."amount", 'null') ELSE '' END||
-			CASE WHEN NEW."rate" IS NOT OLD."rate" THEN ',"rate":'||CASE WHEN NEW."rate" IS NULL THEN 'null' WHEN NEW."rate" = 0 OR abs(NEW."rate") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."rate") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."small" IS NOT OLD."small" THEN ',"small":'||coalesce(NEW."small", 'null') ELSE '' END||
-			CASE WHEN NEW."weight" IS NOT OLD."weight" THEN ',"weight":'||CASE WHEN NEW."weight" IS NULL THEN 'null' WHEN NEW."weight" = 0 OR abs(NEW."weight") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."weight") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."paid" IS NOT OLD."paid" THEN ',"paid":'||coalesce(NEW."paid", 'null') ELSE '' END||
-			CASE WHEN NEW."at" IS NOT OLD."at" THEN ',"at":'||coalesce(NEW."at", 'null') ELSE '' END||
-			CASE WHEN NEW."due" IS NOT OLD."due" THEN ',"due":'||coalesce(NEW."due", 'null') ELSE '' END||
-			CASE WHEN NEW."note" IS NOT OLD."note" THEN ',"note":'||CASE WHEN NEW."note" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."note")||'"}' END ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||coalesce(OLD."id", 'null') ELSE '' END||
-			CASE WHEN NEW."region_id" IS NOT OLD."region_id" COLLATE BINARY THEN ',"region_id":'||json_quote(OLD."region_id"||'') ELSE '' END||
-			CASE WHEN NEW."seller" IS NOT OLD."seller" COLLATE BINARY THEN ',"seller":'||json_quote(OLD."seller"||'') ELSE '' END||
-			CASE WHEN NEW."amount" IS NOT OLD."amount" THEN ',"amount":'||coalesce(OLD."amount", 'null') ELSE '' END||
-			CASE WHEN NEW."rate" IS NOT OLD."rate" THEN ',"rate":'||CASE WHEN OLD."rate" IS NULL THEN 'null' WHEN OLD."rate" = 0 OR abs(OLD."rate") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."rate") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."small" IS NOT OLD."small" THEN ',"small":'||coalesce(OLD."small", 'null') ELSE '' END||
-			CASE WHEN NEW."weight" IS NOT OLD."weight" THEN ',"weight":'||CASE WHEN OLD."weight" IS NULL THEN 'null' WHEN OLD."weight" = 0 OR abs(OLD."weight") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."weight") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."paid" IS NOT OLD."paid" THEN ',"paid":'||coalesce(OLD."paid", 'null') ELSE '' END||
-			CASE WHEN NEW."at" IS NOT OLD."at" THEN ',"at":'||coalesce(OLD."at", 'null') ELSE '' END||
-			CASE WHEN NEW."due" IS NOT OLD."due" THEN ',"due":'||coalesce(OLD."due", 'null') ELSE '' END||
-			CASE WHEN NEW."note" IS NOT OLD."note" THEN ',"note":'||CASE WHEN OLD."note" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."note")||'"}' END ELSE '' END, 2)||'}'
-	);
+	salesOnUpdate = `CREATE TRIGGER "_driftdb_sales_update" AFTER UPDATE ON "sales" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'sales', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"region_id":', +NEW."region_id", +OLD."region_id"),
+			('"seller":', +NEW."seller", +OLD."seller"), ('"amount":', +NEW."amount", +OLD."amount"),
+			('"rate":', +NEW."rate", +OLD."rate"), ('"small":', +NEW."small", +OLD."small"),
+			('"weight":', +NEW."weight", +OLD."weight"), ('"paid":', +NEW."paid", +OLD."paid"), ('"at":', +NEW."at", +OLD."at"),
+			('"due":', +NEW."due", +OLD."due"), ('"note":', +NEW."note", +OLD."note"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	salesOnDelete = `CREATE TRIGGER "_driftdb_sales_delete" AFTER DELETE ON "sales" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'sales', 'delete',
-		'{"id":'||coalesce(OLD."id", 'null')||'}',
-		'{"id":'||coalesce(OLD."id", 'null')||',"region_id":'||json_quote(OLD."region_id"||'')||',"seller":'||json_quote(OLD."seller"||'')||',"amount":'||coalesce(OLD."amount", 'null')||',"rate":'||CASE WHEN OLD."rate" IS NULL THEN 'null' WHEN OLD."rate" = 0 OR abs(OLD."rate") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."rate") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"small":'||coalesce(OLD."small", 'null')||',"weight":'||CASE WHEN OLD."weight" IS NULL THEN 'null' WHEN OLD."weight" = 0 OR abs(OLD."weight") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."weight") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"paid":'||coalesce(OLD."paid", 'null')||',"at":'||coalesce(OLD."at", 'null')||',"due":'||coalesce(OLD."due", 'null')||',"note":'||CASE WHEN OLD."note" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."note")||'"}' END||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'sales', 'delete', '{"id":'||coalesce(OLD."id", 'null')||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||',"region_id":'||json_quote(OLD."region_id"||'')||
+			',"seller":'||json_quote(OLD."seller"||'')||',"amount":'||coalesce(OLD."amount", 'null')||
+			',"rate":'||CASE WHEN OLD."rate" IS NULL THEN 'null' WHEN OLD."rate" = 0 OR abs(OLD."rate") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."rate") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"small":'||coalesce(OLD."small", 'null')||
+			',"weight":'||CASE WHEN OLD."weight" IS NULL THEN 'null' WHEN OLD."weight" = 0 OR abs(OLD."weight") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."weight") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"paid":'||coalesce(OLD."paid", 'null')||',"at":'||coalesce(OLD."at", 'null')||',"due":'||coalesce(OLD."due", 'null')||
+			',"note":'||CASE WHEN OLD."note" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."note")||'"}' END||'}');
 END`
 )
 

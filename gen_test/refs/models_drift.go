@@ -30,35 +30,27 @@ const (
 	"slug" TEXT NOT NULL
 ) STRICT`
 	ownersOnInsert = `CREATE TRIGGER "_driftdb_owners_insert" AFTER INSERT ON "owners" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'owners', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"slug":'||json_quote(NEW."slug"||'')||'}'
-	);
+		'{"id":'||coalesce(NEW."id", 'null')||',"slug":'||json_quote(NEW."slug"||'')||'}');
 END`
-	ownersOnUpdate = `CREATE TRIGGER "_driftdb_owners_update" AFTER UPDATE ON "owners" WHEN
-	NEW."id" IS NOT OLD."id"
-	OR NEW."slug" IS NOT OLD."slug" COLLATE BINARY
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'owners', 'update',
-		'{"id":'||coalesce(OLD."id", 'null')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||coalesce(NEW."id", 'null') ELSE '' END||
-			CASE WHEN NEW."slug" IS NOT OLD."slug" COLLATE BINARY THEN ',"slug":'||json_quote(NEW."slug"||'') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||coalesce(OLD."id", 'null') ELSE '' END||
-			CASE WHEN NEW."slug" IS NOT OLD."slug" COLLATE BINARY THEN ',"slug":'||json_quote(OLD."slug"||'') ELSE '' END, 2)||'}'
-	);
+	ownersOnUpdate = `CREATE TRIGGER "_driftdb_owners_update" AFTER UPDATE ON "owners" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'owners', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"slug":', +NEW."slug", +OLD."slug"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	ownersOnDelete = `CREATE TRIGGER "_driftdb_owners_delete" AFTER DELETE ON "owners" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'owners', 'delete',
-		'{"id":'||coalesce(OLD."id", 'null')||'}',
-		'{"id":'||coalesce(OLD."id", 'null')||',"slug":'||json_quote(OLD."slug"||'')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'owners', 'delete', '{"id":'||coalesce(OLD."id", 'null')||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||',"slug":'||json_quote(OLD."slug"||'')||'}');
 END`
 )
 
@@ -229,50 +221,36 @@ const (
 	CONSTRAINT "pets_mother_id_fkey" FOREIGN KEY ("mother_id") REFERENCES "pets" ("id")
 ) STRICT`
 	petsOnInsert = `CREATE TRIGGER "_driftdb_pets_insert" AFTER INSERT ON "pets" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'pets', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"owner_id":'||coalesce(NEW."owner_id", 'null')||',"friend_id":'||coalesce(NEW."friend_id", 'null')||',"vet_id":'||coalesce(NEW."vet_id", 'null')||',"keeper":'||coalesce(NEW."keeper", 'null')||',"slug":'||json_quote(NEW."slug"||'')||',"mother_id":'||json_quote(NEW."mother_id"||'')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"owner_id":'||coalesce(NEW."owner_id", 'null')||
+			',"friend_id":'||coalesce(NEW."friend_id", 'null')||',"vet_id":'||coalesce(NEW."vet_id", 'null')||
+			',"keeper":'||coalesce(NEW."keeper", 'null')||',"slug":'||json_quote(NEW."slug"||'')||
+			',"mother_id":'||json_quote(NEW."mother_id"||'')||'}');
 END`
-	petsOnUpdate = `CREATE TRIGGER "_driftdb_pets_update" AFTER UPDATE ON "pets" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."owner_id" IS NOT OLD."owner_id"
-	OR NEW."friend_id" IS NOT OLD."friend_id"
-	OR NEW."vet_id" IS NOT OLD."vet_id"
-	OR NEW."keeper" IS NOT OLD."keeper"
-	OR NEW."slug" IS NOT OLD."slug" COLLATE BINARY
-	OR NEW."mother_id" IS NOT OLD."mother_id" COLLATE BINARY
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'pets', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."owner_id" IS NOT OLD."owner_id" THEN ',"owner_id":'||coalesce(NEW."owner_id", 'null') ELSE '' END||
-			CASE WHEN NEW."friend_id" IS NOT OLD."friend_id" THEN ',"friend_id":'||coalesce(NEW."friend_id", 'null') ELSE '' END||
-			CASE WHEN NEW."vet_id" IS NOT OLD."vet_id" THEN ',"vet_id":'||coalesce(NEW."vet_id", 'null') ELSE '' END||
-			CASE WHEN NEW."keeper" IS NOT OLD."keeper" THEN ',"keeper":'||coalesce(NEW."keeper", 'null') ELSE '' END||
-			CASE WHEN NEW."slug" IS NOT OLD."slug" COLLATE BINARY THEN ',"slug":'||json_quote(NEW."slug"||'') ELSE '' END||
-			CASE WHEN NEW."mother_id" IS NOT OLD."mother_id" COLLATE BINARY THEN ',"mother_id":'||json_quote(NEW."mother_id"||'') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."owner_id" IS NOT OLD."owner_id" THEN ',"owner_id":'||coalesce(OLD."owner_id", 'null') ELSE '' END||
-			CASE WHEN NEW."friend_id" IS NOT OLD."friend_id" THEN ',"friend_id":'||coalesce(OLD."friend_id", 'null') ELSE '' END||
-			CASE WHEN NEW."vet_id" IS NOT OLD."vet_id" THEN ',"vet_id":'||coalesce(OLD."vet_id", 'null') ELSE '' END||
-			CASE WHEN NEW."keeper" IS NOT OLD."keeper" THEN ',"keeper":'||coalesce(OLD."keeper", 'null') ELSE '' END||
-			CASE WHEN NEW."slug" IS NOT OLD."slug" COLLATE BINARY THEN ',"slug":'||json_quote(OLD."slug"||'') ELSE '' END||
-			CASE WHEN NEW."mother_id" IS NOT OLD."mother_id" COLLATE BINARY THEN ',"mother_id":'||json_quote(OLD."mother_id"||'') ELSE '' END, 2)||'}'
-	);
+	petsOnUpdate = `CREATE TRIGGER "_driftdb_pets_update" AFTER UPDATE ON "pets" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'pets', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"owner_id":', +NEW."owner_id", +OLD."owner_id"),
+			('"friend_id":', +NEW."friend_id", +OLD."friend_id"), ('"vet_id":', +NEW."vet_id", +OLD."vet_id"),
+			('"keeper":', +NEW."keeper", +OLD."keeper"), ('"slug":', +NEW."slug", +OLD."slug"),
+			('"mother_id":', +NEW."mother_id", +OLD."mother_id"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	petsOnDelete = `CREATE TRIGGER "_driftdb_pets_delete" AFTER DELETE ON "pets" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'pets', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"owner_id":'||coalesce(OLD."owner_id", 'null')||',"friend_id":'||coalesce(OLD."friend_id", 'null')||',"vet_id":'||coalesce(OLD."vet_id", 'null')||',"keeper":'||coalesce(OLD."keeper", 'null')||',"slug":'||json_quote(OLD."slug"||'')||',"mother_id":'||json_quote(OLD."mother_id"||'')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'pets', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"owner_id":'||coalesce(OLD."owner_id", 'null')||
+			',"friend_id":'||coalesce(OLD."friend_id", 'null')||',"vet_id":'||coalesce(OLD."vet_id", 'null')||
+			',"keeper":'||coalesce(OLD."keeper", 'null')||',"slug":'||json_quote(OLD."slug"||'')||
+			',"mother_id":'||json_quote(OLD."mother_id"||'')||'}');
 END`
 )
 
@@ -499,41 +477,30 @@ const (
 	CONSTRAINT "visits_pet_id_fkey" FOREIGN KEY ("pet_id") REFERENCES "pets" ("id") ON DELETE CASCADE
 ) STRICT`
 	visitsOnInsert = `CREATE TRIGGER "_driftdb_visits_insert" AFTER INSERT ON "visits" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'visits', 'insert',
-		'{"pet_id":'||json_quote(NEW."pet_id"||'')||',"number":'||coalesce(NEW."number", 'null')||',"reason":'||json_quote(NEW."reason"||'')||',"weight":'||coalesce(NEW."weight", 'null')||'}'
-	);
+		'{"pet_id":'||json_quote(NEW."pet_id"||'')||',"number":'||coalesce(NEW."number", 'null')||
+			',"reason":'||json_quote(NEW."reason"||'')||',"weight":'||coalesce(NEW."weight", 'null')||'}');
 END`
-	visitsOnUpdate = `CREATE TRIGGER "_driftdb_visits_update" AFTER UPDATE ON "visits" WHEN
-	NEW."pet_id" IS NOT OLD."pet_id" COLLATE BINARY
-	OR NEW."number" IS NOT OLD."number"
-	OR NEW."reason" IS NOT OLD."reason" COLLATE BINARY
-	OR NEW."weight" IS NOT OLD."weight"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'visits', 'update',
-		'{"pet_id":'||json_quote(OLD."pet_id"||'')||',"number":'||coalesce(OLD."number", 'null')||'}',
-		'{'||substr(
-			CASE WHEN NEW."pet_id" IS NOT OLD."pet_id" COLLATE BINARY THEN ',"pet_id":'||json_quote(NEW."pet_id"||'') ELSE '' END||
-			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||coalesce(NEW."number", 'null') ELSE '' END||
-			CASE WHEN NEW."reason" IS NOT OLD."reason" COLLATE BINARY THEN ',"reason":'||json_quote(NEW."reason"||'') ELSE '' END||
-			CASE WHEN NEW."weight" IS NOT OLD."weight" THEN ',"weight":'||coalesce(NEW."weight", 'null') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."pet_id" IS NOT OLD."pet_id" COLLATE BINARY THEN ',"pet_id":'||json_quote(OLD."pet_id"||'') ELSE '' END||
-			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||coalesce(OLD."number", 'null') ELSE '' END||
-			CASE WHEN NEW."reason" IS NOT OLD."reason" COLLATE BINARY THEN ',"reason":'||json_quote(OLD."reason"||'') ELSE '' END||
-			CASE WHEN NEW."weight" IS NOT OLD."weight" THEN ',"weight":'||coalesce(OLD."weight", 'null') ELSE '' END, 2)||'}'
-	);
+	visitsOnUpdate = `CREATE TRIGGER "_driftdb_visits_update" AFTER UPDATE ON "visits" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'visits', 'update', '{"pet_id":'||json_quote(OLD."pet_id"||'')||',"number":'||coalesce(OLD."number", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"pet_id":', +NEW."pet_id", +OLD."pet_id"), ('"number":', +NEW."number", +OLD."number"),
+			('"reason":', +NEW."reason", +OLD."reason"), ('"weight":', +NEW."weight", +OLD."weight"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	visitsOnDelete = `CREATE TRIGGER "_driftdb_visits_delete" AFTER DELETE ON "visits" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'visits', 'delete',
-		'{"pet_id":'||json_quote(OLD."pet_id"||'')||',"number":'||coalesce(OLD."number", 'null')||'}',
-		'{"pet_id":'||json_quote(OLD."pet_id"||'')||',"number":'||coalesce(OLD."number", 'null')||',"reason":'||json_quote(OLD."reason"||'')||',"weight":'||coalesce(OLD."weight", 'null')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'visits', 'delete', '{"pet_id":'||json_quote(OLD."pet_id"||'')||',"number":'||coalesce(OLD."number", 'null')||'}',
+		'{"pet_id":'||json_quote(OLD."pet_id"||'')||',"number":'||coalesce(OLD."number", 'null')||
+			',"reason":'||json_quote(OLD."reason"||'')||',"weight":'||coalesce(OLD."weight", 'null')||'}');
 END`
 )
 

@@ -53,56 +53,38 @@ const (
 	"modified" INTEGER NOT NULL
 ) STRICT`
 	eventsOnInsert = `CREATE TRIGGER "_driftdb_events_insert" AFTER INSERT ON "events" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'events', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"second":'||coalesce(NEW."second", 'null')||',"milli":'||coalesce(NEW."milli", 'null')||',"micro":'||coalesce(NEW."micro", 'null')||',"nano":'||coalesce(NEW."nano", 'null')||',"maybe_s":'||coalesce(NEW."maybe_s", 'null')||',"maybe_us":'||coalesce(NEW."maybe_us", 'null')||',"made":'||coalesce(NEW."made", 'null')||',"modified":'||coalesce(NEW."modified", 'null')||'}'
-	);
+		'{"id":'||coalesce(NEW."id", 'null')||',"second":'||coalesce(NEW."second", 'null')||
+			',"milli":'||coalesce(NEW."milli", 'null')||',"micro":'||coalesce(NEW."micro", 'null')||
+			',"nano":'||coalesce(NEW."nano", 'null')||',"maybe_s":'||coalesce(NEW."maybe_s", 'null')||
+			',"maybe_us":'||coalesce(NEW."maybe_us", 'null')||',"made":'||coalesce(NEW."made", 'null')||
+			',"modified":'||coalesce(NEW."modified", 'null')||'}');
 END`
-	eventsOnUpdate = `CREATE TRIGGER "_driftdb_events_update" AFTER UPDATE ON "events" WHEN
-	NEW."id" IS NOT OLD."id"
-	OR NEW."second" IS NOT OLD."second"
-	OR NEW."milli" IS NOT OLD."milli"
-	OR NEW."micro" IS NOT OLD."micro"
-	OR NEW."nano" IS NOT OLD."nano"
-	OR NEW."maybe_s" IS NOT OLD."maybe_s"
-	OR NEW."maybe_us" IS NOT OLD."maybe_us"
-	OR NEW."made" IS NOT OLD."made"
-	OR NEW."modified" IS NOT OLD."modified"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'events', 'update',
-		'{"id":'||coalesce(OLD."id", 'null')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||coalesce(NEW."id", 'null') ELSE '' END||
-			CASE WHEN NEW."second" IS NOT OLD."second" THEN ',"second":'||coalesce(NEW."second", 'null') ELSE '' END||
-			CASE WHEN NEW."milli" IS NOT OLD."milli" THEN ',"milli":'||coalesce(NEW."milli", 'null') ELSE '' END||
-			CASE WHEN NEW."micro" IS NOT OLD."micro" THEN ',"micro":'||coalesce(NEW."micro", 'null') ELSE '' END||
-			CASE WHEN NEW."nano" IS NOT OLD."nano" THEN ',"nano":'||coalesce(NEW."nano", 'null') ELSE '' END||
-			CASE WHEN NEW."maybe_s" IS NOT OLD."maybe_s" THEN ',"maybe_s":'||coalesce(NEW."maybe_s", 'null') ELSE '' END||
-			CASE WHEN NEW."maybe_us" IS NOT OLD."maybe_us" THEN ',"maybe_us":'||coalesce(NEW."maybe_us", 'null') ELSE '' END||
-			CASE WHEN NEW."made" IS NOT OLD."made" THEN ',"made":'||coalesce(NEW."made", 'null') ELSE '' END||
-			CASE WHEN NEW."modified" IS NOT OLD."modified" THEN ',"modified":'||coalesce(NEW."modified", 'null') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||coalesce(OLD."id", 'null') ELSE '' END||
-			CASE WHEN NEW."second" IS NOT OLD."second" THEN ',"second":'||coalesce(OLD."second", 'null') ELSE '' END||
-			CASE WHEN NEW."milli" IS NOT OLD."milli" THEN ',"milli":'||coalesce(OLD."milli", 'null') ELSE '' END||
-			CASE WHEN NEW."micro" IS NOT OLD."micro" THEN ',"micro":'||coalesce(OLD."micro", 'null') ELSE '' END||
-			CASE WHEN NEW."nano" IS NOT OLD."nano" THEN ',"nano":'||coalesce(OLD."nano", 'null') ELSE '' END||
-			CASE WHEN NEW."maybe_s" IS NOT OLD."maybe_s" THEN ',"maybe_s":'||coalesce(OLD."maybe_s", 'null') ELSE '' END||
-			CASE WHEN NEW."maybe_us" IS NOT OLD."maybe_us" THEN ',"maybe_us":'||coalesce(OLD."maybe_us", 'null') ELSE '' END||
-			CASE WHEN NEW."made" IS NOT OLD."made" THEN ',"made":'||coalesce(OLD."made", 'null') ELSE '' END||
-			CASE WHEN NEW."modified" IS NOT OLD."modified" THEN ',"modified":'||coalesce(OLD."modified", 'null') ELSE '' END, 2)||'}'
-	);
+	eventsOnUpdate = `CREATE TRIGGER "_driftdb_events_update" AFTER UPDATE ON "events" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'events', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||coalesce(column2, 'null')) AS after,
+		group_concat(column1||coalesce(column3, 'null')) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"second":', +NEW."second", +OLD."second"), ('"milli":', +NEW."milli", +OLD."milli"),
+			('"micro":', +NEW."micro", +OLD."micro"), ('"nano":', +NEW."nano", +OLD."nano"),
+			('"maybe_s":', +NEW."maybe_s", +OLD."maybe_s"), ('"maybe_us":', +NEW."maybe_us", +OLD."maybe_us"),
+			('"made":', +NEW."made", +OLD."made"), ('"modified":', +NEW."modified", +OLD."modified"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	eventsOnDelete = `CREATE TRIGGER "_driftdb_events_delete" AFTER DELETE ON "events" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'events', 'delete',
-		'{"id":'||coalesce(OLD."id", 'null')||'}',
-		'{"id":'||coalesce(OLD."id", 'null')||',"second":'||coalesce(OLD."second", 'null')||',"milli":'||coalesce(OLD."milli", 'null')||',"micro":'||coalesce(OLD."micro", 'null')||',"nano":'||coalesce(OLD."nano", 'null')||',"maybe_s":'||coalesce(OLD."maybe_s", 'null')||',"maybe_us":'||coalesce(OLD."maybe_us", 'null')||',"made":'||coalesce(OLD."made", 'null')||',"modified":'||coalesce(OLD."modified", 'null')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'events', 'delete', '{"id":'||coalesce(OLD."id", 'null')||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||',"second":'||coalesce(OLD."second", 'null')||
+			',"milli":'||coalesce(OLD."milli", 'null')||',"micro":'||coalesce(OLD."micro", 'null')||
+			',"nano":'||coalesce(OLD."nano", 'null')||',"maybe_s":'||coalesce(OLD."maybe_s", 'null')||
+			',"maybe_us":'||coalesce(OLD."maybe_us", 'null')||',"made":'||coalesce(OLD."made", 'null')||
+			',"modified":'||coalesce(OLD."modified", 'null')||'}');
 END`
 )
 

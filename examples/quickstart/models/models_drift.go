@@ -50,53 +50,36 @@ const (
 	CONSTRAINT "packages_internal_check" CHECK ("internal" IN (0, 1))
 ) STRICT`
 	packagesOnInsert = `CREATE TRIGGER "_driftdb_packages_insert" AFTER INSERT ON "packages" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'packages', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"path":'||json_quote(NEW."path"||'')||',"name":'||json_quote(NEW."name"||'')||',"synopsis":'||json_quote(NEW."synopsis"||'')||',"internal":'||coalesce(NEW."internal", 'null')||',"imported_by":'||coalesce(NEW."imported_by", 'null')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
+			',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"path":'||json_quote(NEW."path"||'')||
+			',"name":'||json_quote(NEW."name"||'')||',"synopsis":'||json_quote(NEW."synopsis"||'')||
+			',"internal":'||coalesce(NEW."internal", 'null')||',"imported_by":'||coalesce(NEW."imported_by", 'null')||'}');
 END`
-	packagesOnUpdate = `CREATE TRIGGER "_driftdb_packages_update" AFTER UPDATE ON "packages" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."created_at" IS NOT OLD."created_at"
-	OR NEW."updated_at" IS NOT OLD."updated_at"
-	OR NEW."path" IS NOT OLD."path" COLLATE BINARY
-	OR NEW."name" IS NOT OLD."name" COLLATE BINARY
-	OR NEW."synopsis" IS NOT OLD."synopsis" COLLATE BINARY
-	OR NEW."internal" IS NOT OLD."internal"
-	OR NEW."imported_by" IS NOT OLD."imported_by"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'packages', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(NEW."created_at", 'null') ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(NEW."updated_at", 'null') ELSE '' END||
-			CASE WHEN NEW."path" IS NOT OLD."path" COLLATE BINARY THEN ',"path":'||json_quote(NEW."path"||'') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
-			CASE WHEN NEW."synopsis" IS NOT OLD."synopsis" COLLATE BINARY THEN ',"synopsis":'||json_quote(NEW."synopsis"||'') ELSE '' END||
-			CASE WHEN NEW."internal" IS NOT OLD."internal" THEN ',"internal":'||coalesce(NEW."internal", 'null') ELSE '' END||
-			CASE WHEN NEW."imported_by" IS NOT OLD."imported_by" THEN ',"imported_by":'||coalesce(NEW."imported_by", 'null') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(OLD."created_at", 'null') ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(OLD."updated_at", 'null') ELSE '' END||
-			CASE WHEN NEW."path" IS NOT OLD."path" COLLATE BINARY THEN ',"path":'||json_quote(OLD."path"||'') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
-			CASE WHEN NEW."synopsis" IS NOT OLD."synopsis" COLLATE BINARY THEN ',"synopsis":'||json_quote(OLD."synopsis"||'') ELSE '' END||
-			CASE WHEN NEW."internal" IS NOT OLD."internal" THEN ',"internal":'||coalesce(OLD."internal", 'null') ELSE '' END||
-			CASE WHEN NEW."imported_by" IS NOT OLD."imported_by" THEN ',"imported_by":'||coalesce(OLD."imported_by", 'null') ELSE '' END, 2)||'}'
-	);
+	packagesOnUpdate = `CREATE TRIGGER "_driftdb_packages_update" AFTER UPDATE ON "packages" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'packages', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"created_at":', +NEW."created_at", +OLD."created_at"),
+			('"updated_at":', +NEW."updated_at", +OLD."updated_at"), ('"path":', +NEW."path", +OLD."path"),
+			('"name":', +NEW."name", +OLD."name"), ('"synopsis":', +NEW."synopsis", +OLD."synopsis"),
+			('"internal":', +NEW."internal", +OLD."internal"), ('"imported_by":', +NEW."imported_by", +OLD."imported_by"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	packagesOnDelete = `CREATE TRIGGER "_driftdb_packages_delete" AFTER DELETE ON "packages" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'packages', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"path":'||json_quote(OLD."path"||'')||',"name":'||json_quote(OLD."name"||'')||',"synopsis":'||json_quote(OLD."synopsis"||'')||',"internal":'||coalesce(OLD."internal", 'null')||',"imported_by":'||coalesce(OLD."imported_by", 'null')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'packages', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||
+			',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"path":'||json_quote(OLD."path"||'')||
+			',"name":'||json_quote(OLD."name"||'')||',"synopsis":'||json_quote(OLD."synopsis"||'')||
+			',"internal":'||coalesce(OLD."internal", 'null')||',"imported_by":'||coalesce(OLD."imported_by", 'null')||'}');
 END`
 )
 
@@ -316,47 +299,33 @@ const (
 	CONSTRAINT "files_package_id_fkey" FOREIGN KEY ("package_id") REFERENCES "packages" ("id") ON DELETE CASCADE
 ) STRICT`
 	filesOnInsert = `CREATE TRIGGER "_driftdb_files_insert" AFTER INSERT ON "files" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'files', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"package_id":'||json_quote(NEW."package_id"||'')||',"name":'||json_quote(NEW."name"||'')||',"size":'||coalesce(NEW."size", 'null')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
+			',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"package_id":'||json_quote(NEW."package_id"||'')||
+			',"name":'||json_quote(NEW."name"||'')||',"size":'||coalesce(NEW."size", 'null')||'}');
 END`
-	filesOnUpdate = `CREATE TRIGGER "_driftdb_files_update" AFTER UPDATE ON "files" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."created_at" IS NOT OLD."created_at"
-	OR NEW."updated_at" IS NOT OLD."updated_at"
-	OR NEW."package_id" IS NOT OLD."package_id" COLLATE BINARY
-	OR NEW."name" IS NOT OLD."name" COLLATE BINARY
-	OR NEW."size" IS NOT OLD."size"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'files', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(NEW."created_at", 'null') ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(NEW."updated_at", 'null') ELSE '' END||
-			CASE WHEN NEW."package_id" IS NOT OLD."package_id" COLLATE BINARY THEN ',"package_id":'||json_quote(NEW."package_id"||'') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
-			CASE WHEN NEW."size" IS NOT OLD."size" THEN ',"size":'||coalesce(NEW."size", 'null') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(OLD."created_at", 'null') ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(OLD."updated_at", 'null') ELSE '' END||
-			CASE WHEN NEW."package_id" IS NOT OLD."package_id" COLLATE BINARY THEN ',"package_id":'||json_quote(OLD."package_id"||'') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
-			CASE WHEN NEW."size" IS NOT OLD."size" THEN ',"size":'||coalesce(OLD."size", 'null') ELSE '' END, 2)||'}'
-	);
+	filesOnUpdate = `CREATE TRIGGER "_driftdb_files_update" AFTER UPDATE ON "files" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'files', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"created_at":', +NEW."created_at", +OLD."created_at"),
+			('"updated_at":', +NEW."updated_at", +OLD."updated_at"), ('"package_id":', +NEW."package_id", +OLD."package_id"),
+			('"name":', +NEW."name", +OLD."name"), ('"size":', +NEW."size", +OLD."size"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	filesOnDelete = `CREATE TRIGGER "_driftdb_files_delete" AFTER DELETE ON "files" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'files', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"package_id":'||json_quote(OLD."package_id"||'')||',"name":'||json_quote(OLD."name"||'')||',"size":'||coalesce(OLD."size", 'null')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'files', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||
+			',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"package_id":'||json_quote(OLD."package_id"||'')||
+			',"name":'||json_quote(OLD."name"||'')||',"size":'||coalesce(OLD."size", 'null')||'}');
 END`
 )
 
@@ -556,44 +525,33 @@ const (
 	CONSTRAINT "imports_to_id_fkey" FOREIGN KEY ("to_id") REFERENCES "packages" ("id") ON DELETE RESTRICT
 ) STRICT`
 	importsOnInsert = `CREATE TRIGGER "_driftdb_imports_insert" AFTER INSERT ON "imports" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'imports', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"from_id":'||json_quote(NEW."from_id"||'')||',"to_id":'||json_quote(NEW."to_id"||'')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
+			',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"from_id":'||json_quote(NEW."from_id"||'')||
+			',"to_id":'||json_quote(NEW."to_id"||'')||'}');
 END`
-	importsOnUpdate = `CREATE TRIGGER "_driftdb_imports_update" AFTER UPDATE ON "imports" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."created_at" IS NOT OLD."created_at"
-	OR NEW."updated_at" IS NOT OLD."updated_at"
-	OR NEW."from_id" IS NOT OLD."from_id" COLLATE BINARY
-	OR NEW."to_id" IS NOT OLD."to_id" COLLATE BINARY
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'imports', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(NEW."created_at", 'null') ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(NEW."updated_at", 'null') ELSE '' END||
-			CASE WHEN NEW."from_id" IS NOT OLD."from_id" COLLATE BINARY THEN ',"from_id":'||json_quote(NEW."from_id"||'') ELSE '' END||
-			CASE WHEN NEW."to_id" IS NOT OLD."to_id" COLLATE BINARY THEN ',"to_id":'||json_quote(NEW."to_id"||'') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."created_at" IS NOT OLD."created_at" THEN ',"created_at":'||coalesce(OLD."created_at", 'null') ELSE '' END||
-			CASE WHEN NEW."updated_at" IS NOT OLD."updated_at" THEN ',"updated_at":'||coalesce(OLD."updated_at", 'null') ELSE '' END||
-			CASE WHEN NEW."from_id" IS NOT OLD."from_id" COLLATE BINARY THEN ',"from_id":'||json_quote(OLD."from_id"||'') ELSE '' END||
-			CASE WHEN NEW."to_id" IS NOT OLD."to_id" COLLATE BINARY THEN ',"to_id":'||json_quote(OLD."to_id"||'') ELSE '' END, 2)||'}'
-	);
+	importsOnUpdate = `CREATE TRIGGER "_driftdb_imports_update" AFTER UPDATE ON "imports" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'imports', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"created_at":', +NEW."created_at", +OLD."created_at"),
+			('"updated_at":', +NEW."updated_at", +OLD."updated_at"), ('"from_id":', +NEW."from_id", +OLD."from_id"),
+			('"to_id":', +NEW."to_id", +OLD."to_id"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	importsOnDelete = `CREATE TRIGGER "_driftdb_imports_delete" AFTER DELETE ON "imports" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'imports', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"from_id":'||json_quote(OLD."from_id"||'')||',"to_id":'||json_quote(OLD."to_id"||'')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'imports', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"created_at":'||coalesce(OLD."created_at", 'null')||
+			',"updated_at":'||coalesce(OLD."updated_at", 'null')||',"from_id":'||json_quote(OLD."from_id"||'')||
+			',"to_id":'||json_quote(OLD."to_id"||'')||'}');
 END`
 )
 

@@ -27,35 +27,27 @@ const (
 	"balance" INTEGER NOT NULL
 ) STRICT`
 	accountsOnInsert = `CREATE TRIGGER "_driftdb_accounts_insert" AFTER INSERT ON "accounts" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'accounts', 'insert',
-		'{"name":'||json_quote(NEW."name"||'')||',"balance":'||coalesce(NEW."balance", 'null')||'}'
-	);
+		'{"name":'||json_quote(NEW."name"||'')||',"balance":'||coalesce(NEW."balance", 'null')||'}');
 END`
-	accountsOnUpdate = `CREATE TRIGGER "_driftdb_accounts_update" AFTER UPDATE ON "accounts" WHEN
-	NEW."name" IS NOT OLD."name" COLLATE BINARY
-	OR NEW."balance" IS NOT OLD."balance"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'accounts', 'update',
-		'{"name":'||json_quote(OLD."name"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
-			CASE WHEN NEW."balance" IS NOT OLD."balance" THEN ',"balance":'||coalesce(NEW."balance", 'null') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
-			CASE WHEN NEW."balance" IS NOT OLD."balance" THEN ',"balance":'||coalesce(OLD."balance", 'null') ELSE '' END, 2)||'}'
-	);
+	accountsOnUpdate = `CREATE TRIGGER "_driftdb_accounts_update" AFTER UPDATE ON "accounts" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'accounts', 'update', '{"name":'||json_quote(OLD."name"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"name":', +NEW."name", +OLD."name"), ('"balance":', +NEW."balance", +OLD."balance"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	accountsOnDelete = `CREATE TRIGGER "_driftdb_accounts_delete" AFTER DELETE ON "accounts" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'accounts', 'delete',
-		'{"name":'||json_quote(OLD."name"||'')||'}',
-		'{"name":'||json_quote(OLD."name"||'')||',"balance":'||coalesce(OLD."balance", 'null')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'accounts', 'delete', '{"name":'||json_quote(OLD."name"||'')||'}',
+		'{"name":'||json_quote(OLD."name"||'')||',"balance":'||coalesce(OLD."balance", 'null')||'}');
 END`
 )
 
@@ -207,41 +199,30 @@ const (
 	CONSTRAINT "transfers_to_fkey" FOREIGN KEY ("to") REFERENCES "accounts" ("name")
 ) STRICT`
 	transfersOnInsert = `CREATE TRIGGER "_driftdb_transfers_insert" AFTER INSERT ON "transfers" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'transfers', 'insert',
-		'{"n":'||coalesce(NEW."n", 'null')||',"from":'||json_quote(NEW."from"||'')||',"to":'||json_quote(NEW."to"||'')||',"amount":'||coalesce(NEW."amount", 'null')||'}'
-	);
+		'{"n":'||coalesce(NEW."n", 'null')||',"from":'||json_quote(NEW."from"||'')||',"to":'||json_quote(NEW."to"||'')||
+			',"amount":'||coalesce(NEW."amount", 'null')||'}');
 END`
-	transfersOnUpdate = `CREATE TRIGGER "_driftdb_transfers_update" AFTER UPDATE ON "transfers" WHEN
-	NEW."n" IS NOT OLD."n"
-	OR NEW."from" IS NOT OLD."from" COLLATE BINARY
-	OR NEW."to" IS NOT OLD."to" COLLATE BINARY
-	OR NEW."amount" IS NOT OLD."amount"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'transfers', 'update',
-		'{"n":'||coalesce(OLD."n", 'null')||'}',
-		'{'||substr(
-			CASE WHEN NEW."n" IS NOT OLD."n" THEN ',"n":'||coalesce(NEW."n", 'null') ELSE '' END||
-			CASE WHEN NEW."from" IS NOT OLD."from" COLLATE BINARY THEN ',"from":'||json_quote(NEW."from"||'') ELSE '' END||
-			CASE WHEN NEW."to" IS NOT OLD."to" COLLATE BINARY THEN ',"to":'||json_quote(NEW."to"||'') ELSE '' END||
-			CASE WHEN NEW."amount" IS NOT OLD."amount" THEN ',"amount":'||coalesce(NEW."amount", 'null') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."n" IS NOT OLD."n" THEN ',"n":'||coalesce(OLD."n", 'null') ELSE '' END||
-			CASE WHEN NEW."from" IS NOT OLD."from" COLLATE BINARY THEN ',"from":'||json_quote(OLD."from"||'') ELSE '' END||
-			CASE WHEN NEW."to" IS NOT OLD."to" COLLATE BINARY THEN ',"to":'||json_quote(OLD."to"||'') ELSE '' END||
-			CASE WHEN NEW."amount" IS NOT OLD."amount" THEN ',"amount":'||coalesce(OLD."amount", 'null') ELSE '' END, 2)||'}'
-	);
+	transfersOnUpdate = `CREATE TRIGGER "_driftdb_transfers_update" AFTER UPDATE ON "transfers" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'transfers', 'update', '{"n":'||coalesce(OLD."n", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"n":', +NEW."n", +OLD."n"), ('"from":', +NEW."from", +OLD."from"), ('"to":', +NEW."to", +OLD."to"),
+			('"amount":', +NEW."amount", +OLD."amount"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	transfersOnDelete = `CREATE TRIGGER "_driftdb_transfers_delete" AFTER DELETE ON "transfers" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'transfers', 'delete',
-		'{"n":'||coalesce(OLD."n", 'null')||'}',
-		'{"n":'||coalesce(OLD."n", 'null')||',"from":'||json_quote(OLD."from"||'')||',"to":'||json_quote(OLD."to"||'')||',"amount":'||coalesce(OLD."amount", 'null')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'transfers', 'delete', '{"n":'||coalesce(OLD."n", 'null')||'}',
+		'{"n":'||coalesce(OLD."n", 'null')||',"from":'||json_quote(OLD."from"||'')||',"to":'||json_quote(OLD."to"||'')||
+			',"amount":'||coalesce(OLD."amount", 'null')||'}');
 END`
 )
 
@@ -406,35 +387,27 @@ const (
 	CONSTRAINT "receipts_n_fkey" FOREIGN KEY ("n") REFERENCES "transfers" ("n") ON DELETE CASCADE
 ) STRICT`
 	receiptsOnInsert = `CREATE TRIGGER "_driftdb_receipts_insert" AFTER INSERT ON "receipts" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'receipts', 'insert',
-		'{"n":'||coalesce(NEW."n", 'null')||',"text":'||json_quote(NEW."text"||'')||'}'
-	);
+		'{"n":'||coalesce(NEW."n", 'null')||',"text":'||json_quote(NEW."text"||'')||'}');
 END`
-	receiptsOnUpdate = `CREATE TRIGGER "_driftdb_receipts_update" AFTER UPDATE ON "receipts" WHEN
-	NEW."n" IS NOT OLD."n"
-	OR NEW."text" IS NOT OLD."text" COLLATE BINARY
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'receipts', 'update',
-		'{"n":'||coalesce(OLD."n", 'null')||'}',
-		'{'||substr(
-			CASE WHEN NEW."n" IS NOT OLD."n" THEN ',"n":'||coalesce(NEW."n", 'null') ELSE '' END||
-			CASE WHEN NEW."text" IS NOT OLD."text" COLLATE BINARY THEN ',"text":'||json_quote(NEW."text"||'') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."n" IS NOT OLD."n" THEN ',"n":'||coalesce(OLD."n", 'null') ELSE '' END||
-			CASE WHEN NEW."text" IS NOT OLD."text" COLLATE BINARY THEN ',"text":'||json_quote(OLD."text"||'') ELSE '' END, 2)||'}'
-	);
+	receiptsOnUpdate = `CREATE TRIGGER "_driftdb_receipts_update" AFTER UPDATE ON "receipts" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'receipts', 'update', '{"n":'||coalesce(OLD."n", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"n":', +NEW."n", +OLD."n"), ('"text":', +NEW."text", +OLD."text"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	receiptsOnDelete = `CREATE TRIGGER "_driftdb_receipts_delete" AFTER DELETE ON "receipts" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'receipts', 'delete',
-		'{"n":'||coalesce(OLD."n", 'null')||'}',
-		'{"n":'||coalesce(OLD."n", 'null')||',"text":'||json_quote(OLD."text"||'')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'receipts', 'delete', '{"n":'||coalesce(OLD."n", 'null')||'}',
+		'{"n":'||coalesce(OLD."n", 'null')||',"text":'||json_quote(OLD."text"||'')||'}');
 END`
 )
 
