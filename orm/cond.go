@@ -55,7 +55,9 @@ const (
 	opExpr // an expression compared with a value
 	opSub  // a column or expression in what a query returns
 	opEqual
-	opOn // sql, in which %s stands for the column
+	opOn      // sql, in which %s stands for the column
+	opWrite   // what sub writes
+	opNotTrue // false or NULL
 )
 
 // node is a condition without its model's type.
@@ -266,6 +268,11 @@ func (t *text) node(n *node) {
 		col := schema.QuoteIdent(n.col.table) + "." + schema.QuoteIdent(n.col.name)
 		t.WriteString("(" + strings.ReplaceAll(n.sql, "%s", col) + ")")
 		t.bind(n.args...)
+	case opWrite:
+		n.sub(t)
+	case opNotTrue:
+		t.paren(n.kids[0])
+		t.WriteString(" IS NOT TRUE")
 	case opEqual:
 		t.column(n.col)
 		t.WriteString(" = ")

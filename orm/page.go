@@ -29,8 +29,17 @@ func (q Query[M]) Page(ctx context.Context, r Reader, after Cursor, n int) (Page
 	if err := q.m.ready(r); err != nil {
 		return Page[M]{}, q.m.wrap("read a page", err)
 	}
-	p, err := q.page(ctx, r, after, n)
-	return p, q.m.wrap("read a page", err)
+	var p Page[M]
+	err := snapshot(ctx, r, len(q.with) > 0, func(r Reader) (err error) {
+		if p, err = q.withRelations().page(ctx, r, after, n); err != nil || len(q.with) == 0 {
+			return err
+		}
+		return load(ctx, r, pointers(p.Items), q.with)
+	})
+	if err != nil {
+		return Page[M]{}, q.m.wrap("read a page", err)
+	}
+	return p, nil
 }
 
 var (

@@ -14,8 +14,9 @@ import (
 // Query is a choice of rows of M. Queries are values: each method returns a
 // new one.
 type Query[M any] struct {
-	m *model[M]
-	q query
+	m    *model[M]
+	q    query
+	with []Rel[M]
 }
 
 // query is a Query without its model's type.
@@ -239,6 +240,9 @@ func (q Query[M]) ToSQL() (string, []any) {
 // error is yielded once, with a nil row, and ends the loop. The rows of a DB
 // are those at the time the loop began; the loop may write to the DB.
 func (q Query[M]) Each(ctx context.Context, r Reader) iter.Seq2[*M, error] {
+	if len(q.with) > 0 && q.m.ready(r) == nil {
+		return q.eachWith(ctx, r)
+	}
 	return func(yield func(*M, error) bool) {
 		err := q.m.ready(r)
 		if err == nil {
@@ -320,13 +324,20 @@ func (q Query[M]) All(ctx context.Context, r Reader) ([]M, error) {
 	if err := q.m.ready(r); err != nil {
 		return nil, q.m.wrap("read", err)
 	}
+	q = q.withRelations()
 	t := q.q.rowsText(&q.m.info)
 	spread := q.m.spread(q.q.columns(&q.m.info))
 	all := []M{}
-	err := runRows(ctx, r, false, t, func(rs *rows) error {
-		var zero M
-		all = append(all, zero)
-		return q.m.read(spread(rs.dest), &all[len(all)-1])
+	err := snapshot(ctx, r, len(q.with) > 0, func(r Reader) error {
+		err := runRows(ctx, r, false, t, func(rs *rows) error {
+			var zero M
+			all = append(all, zero)
+			return q.m.read(spread(rs.dest), &all[len(all)-1])
+		})
+		if err != nil || len(q.with) == 0 {
+			return err
+		}
+		return load(ctx, r, pointers(all), q.with)
 	})
 	if err != nil {
 		return nil, q.m.wrap("read", err)
