@@ -146,9 +146,11 @@ func CutTime(t *time.Time, u Unit) {
 	}
 }
 
-// FillNullTime cuts a time that is not nil to what the column can hold.
-func FillNullTime(_ *Fill, t *time.Time, u Unit) {
-	if t != nil {
-		CutTime(t, u)
+// CutNullTime cuts a time that is not nil. What the caller's pointer leads to is
+// not changed.
+func CutNullTime(t **time.Time, u Unit) {
+	if *t != nil {
+		*t = new(**t)
+		CutTime(*t, u)
 	}
 }

@@ -128,7 +128,9 @@ func schemaEntry(s schema.Schema, ddl []string) (string, error) {
 	for _, t := range s.Tables {
 		l := changelog.Layout{Name: t.Name, Key: t.Key}
 		for _, c := range t.Columns {
-			l.Columns = append(l.Columns, c.Name)
+			if c.Logged() {
+				l.Columns = append(l.Columns, c.Name)
+			}
 		}
 		e.Tables = append(e.Tables, l)
 	}

@@ -1,6 +1,7 @@
 package orm
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -18,6 +19,9 @@ func unlike(t *schema.Table, storedSQL string, added []string) string {
 	want := words(t.Create)
 	if n, m := count(have, "CHECK"), count(want, "CHECK"); n > m {
 		return "the file has a CHECK that the model does not"
+	}
+	if n, m := count(have, "DEFERRABLE"), count(want, "DEFERRABLE"); n != m {
+		return fmt.Sprintf("the file has %d deferred foreign keys, the model %d", n, m)
 	}
 	if h, w := collations(have), collations(want); !slices.Equal(h, w) {
 		return "the collations of the columns are not those of the model: " + named(h) + " in the file, " + named(w) + " in the model"

@@ -79,6 +79,8 @@ func (c *collector) declarations(f *sourceFile) {
 			st, ok := spec.Type.(*ast.StructType)
 			obj, _ := c.pkg.TypesInfo.Defs[spec.Name].(*types.TypeName)
 			switch {
+			case d.query:
+				c.query(d)
 			case !ok || obj == nil:
 				if d.any() {
 					c.errorf(d.pos, "a //drift: directive stands above a struct type; %s is none", spec.Name.Name)
@@ -162,6 +164,10 @@ func (c *collector) markFlattened(d *structDecl) {
 func (c *collector) model(d *structDecl) {
 	name := d.obj.Name()
 	pos := c.pos(d.spec.Name.Pos())
+	if d.row {
+		c.row(d)
+		return
+	}
 	if d.skip {
 		if d.table != "" {
 			c.errorf(d.pos, "//drift:skip and //drift:table exclude each other")
@@ -189,6 +195,7 @@ func (c *collector) model(d *structDecl) {
 	}
 	m := &model{name: name, pos: pos, file: d.file, named: named, syntax: d.st, names: newNames(name, d.table)}
 	m.guards = []guarded{{name, d.st}}
+	m.unit = d.unit
 	st, ok := named.Underlying().(*types.Struct)
 	if !ok {
 		return
@@ -203,6 +210,7 @@ func (c *collector) model(d *structDecl) {
 		return
 	}
 	c.buildConstraints(m)
+	c.applyRules(m, d.rules)
 	if len(d.file.models) == 0 {
 		c.checkSource(d.file)
 	}

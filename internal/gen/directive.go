@@ -15,6 +15,17 @@ type directives struct {
 	skip  bool
 	table string
 	pos   token.Position // of the first one
+	row   bool           // the struct is the row of a query
+	query bool           // the interface holds queries
+	unit  string         // of times that do not say it
+	rules []rule         // indexes, unique keys and checks
+}
+
+// rule is a directive about columns, read when they are known.
+type rule struct {
+	kind string // index, unique or check
+	arg  string
+	pos  token.Position // of arg
 }
 
 func (d *directives) any() bool { return d.pos.Line > 0 }
@@ -30,6 +41,11 @@ func (d *directives) merge(o directives) {
 	if o.table != "" {
 		d.table = o.table
 	}
+	d.row, d.query = d.row || o.row, d.query || o.query
+	if o.unit != "" {
+		d.unit = o.unit
+	}
+	d.rules = append(d.rules, o.rules...)
 }
 
 func directiveNames() []string {
@@ -73,8 +89,15 @@ func (c *collector) readDirectives(doc *ast.CommentGroup, used map[*ast.Comment]
 			default:
 				d.table = arg
 			}
-		case "index", "unique", "check", "defaults", "row", "query":
-			c.errorf(at, "//drift:%s is not supported yet", name)
+		case "index", "unique", "check":
+			d.rules = append(d.rules, rule{name, arg, value})
+		case "defaults":
+			d.unit = c.defaults(arg, value)
+		case "row", "query":
+			d.row, d.query = d.row || name == "row", d.query || name == "query"
+			if arg != "" {
+				c.errorf(value, "//drift:%s takes no argument", name)
+			}
 		default:
 			msg := "unknown directive " + quoted("//drift:"+name)
 			if s := schema.Nearest(name, directiveNames()); s != "" {

@@ -218,10 +218,7 @@ func (e emitter) fillAndOmit() {
 			case col.kind == kindTime && col.valid != "":
 				body = append(body, e.orm("CutTime").Call(e.withUnit(col, jen.Op("&").Add(field(col)).Dot(col.valid))...))
 			case col.kind == kindTime && col.pointer:
-				// What the caller's pointer leads to is not changed.
-				body = append(body, jen.If(field(col).Op("!=").Nil()).Block(
-					field(col).Op("=").New(jen.Op("*").Add(field(col))),
-					e.orm("CutTime").Call(e.withUnit(col, field(col))...)))
+				body = append(body, e.orm("CutNullTime").Call(e.withUnit(col, at)...))
 			case col.kind == kindTime:
 				body = append(body, e.orm("CutTime").Call(e.withUnit(col, at)...))
 			}

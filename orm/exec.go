@@ -1,0 +1,37 @@
+package orm
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// Exec runs one writing statement of your own and returns how many rows it
+// changed. ? stands for args in turn; never build query from input. What it
+// changes in the tables of models is in the change log like everything else;
+// hooks do not run. Statements that begin or end transactions are refused: use
+// DB.Tx.
+func Exec(ctx context.Context, w Writer, query string, args ...any) (int64, error) {
+	n, err := exec(ctx, w, query, args)
+	if err != nil {
+		return 0, fmt.Errorf("raw statement: %w", err)
+	}
+	return n, nil
+}
+
+func exec(ctx context.Context, w Writer, query string, args []any) (int64, error) {
+	if err := usable(w); err != nil {
+		return 0, err
+	}
+	t, err := rawText(query, args)
+	if err != nil {
+		return 0, err
+	}
+	switch first := words(skipBlank(query)); {
+	case len(first) == 0:
+	case first[0] == "BEGIN" || first[0] == "COMMIT" || first[0] == "END" || first[0] == "ROLLBACK" || first[0] == "SAVEPOINT" || first[0] == "RELEASE":
+		return 0, fmt.Errorf("%s belongs to the database: use DB.Tx, and Tx.Tx for a savepoint", first[0])
+	}
+	return (&info{schema: new(schema.Table)}).run(ctx, w, t)
+}
