@@ -396,10 +396,7 @@ func fillUser(f *orm.Fill, m *User) {
 	orm.FillUUID7(f, &m.ID)
 	orm.FillTime(f, &m.CreatedAt, orm.Millisecond)
 	orm.FillTime(f, &m.UpdatedAt, orm.Millisecond)
-	if m.Seen != nil {
-		m.Seen = new(*m.Seen)
-		orm.CutTime(m.Seen, orm.Millisecond)
-	}
+	orm.CutNullTime(&m.Seen, orm.Millisecond)
 }
 
 // omitUser says which columns of m take their default: one bit for each of OmitCols.

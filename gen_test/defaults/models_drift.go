@@ -215,10 +215,7 @@ func bindSetting(a *orm.Args, m *Setting) {
 func fillSetting(f *orm.Fill, m *Setting) {
 	orm.FillUUID4(f, &m.ID)
 	orm.CutTime(&m.Since, orm.Millisecond)
-	if m.Until != nil {
-		m.Until = new(*m.Until)
-		orm.CutTime(m.Until, orm.Millisecond)
-	}
+	orm.CutNullTime(&m.Until, orm.Millisecond)
 }
 
 // omitSetting says which columns of m take their default: one bit for each of OmitCols.

@@ -73,74 +73,45 @@ const (
 	"pf" REAL
 ) STRICT`
 	numbersesOnInsert = `CREATE TRIGGER "_driftdb_numberses_insert" AFTER INSERT ON "numberses" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'numberses', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"i":'||coalesce(NEW."i", 'null')||',"i8":'||coalesce(NEW."i8", 'null')||',"i16":'||coalesce(NEW."i16", 'null')||',"i32":'||coalesce(NEW."i32", 'null')||',"i64":'||coalesce(NEW."i64", 'null')||',"u8":'||coalesce(NEW."u8", 'null')||',"u16":'||coalesce(NEW."u16", 'null')||',"u32":'||coalesce(NEW."u32", 'null')||',"u64":'||json_quote(NEW."u64"||'')||',"p64":'||json_quote(NEW."p64"||'')||',"f32":'||CASE WHEN NEW."f32" IS NULL THEN 'null' WHEN NEW."f32" = 0 OR abs(NEW."f32") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."f32") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"f64":'||CASE WHEN NEW."f64" IS NULL THEN 'null' WHEN NEW."f64" = 0 OR abs(NEW."f64") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."f64") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"p8":'||coalesce(NEW."p8", 'null')||',"pf":'||CASE WHEN NEW."pf" IS NULL THEN 'null' WHEN NEW."pf" = 0 OR abs(NEW."pf") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."pf") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"i":'||coalesce(NEW."i", 'null')||',"i8":'||coalesce(NEW."i8", 'null')||
+			',"i16":'||coalesce(NEW."i16", 'null')||',"i32":'||coalesce(NEW."i32", 'null')||',"i64":'||coalesce(NEW."i64", 'null')||
+			',"u8":'||coalesce(NEW."u8", 'null')||',"u16":'||coalesce(NEW."u16", 'null')||',"u32":'||coalesce(NEW."u32", 'null')||
+			',"u64":'||json_quote(NEW."u64"||'')||',"p64":'||json_quote(NEW."p64"||'')||
+			',"f32":'||CASE WHEN NEW."f32" IS NULL THEN 'null' WHEN NEW."f32" = 0 OR abs(NEW."f32") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."f32") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"f64":'||CASE WHEN NEW."f64" IS NULL THEN 'null' WHEN NEW."f64" = 0 OR abs(NEW."f64") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."f64") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"p8":'||coalesce(NEW."p8", 'null')||
+			',"pf":'||CASE WHEN NEW."pf" IS NULL THEN 'null' WHEN NEW."pf" = 0 OR abs(NEW."pf") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."pf") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}');
 END`
-	numbersesOnUpdate = `CREATE TRIGGER "_driftdb_numberses_update" AFTER UPDATE ON "numberses" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."i" IS NOT OLD."i"
-	OR NEW."i8" IS NOT OLD."i8"
-	OR NEW."i16" IS NOT OLD."i16"
-	OR NEW."i32" IS NOT OLD."i32"
-	OR NEW."i64" IS NOT OLD."i64"
-	OR NEW."u8" IS NOT OLD."u8"
-	OR NEW."u16" IS NOT OLD."u16"
-	OR NEW."u32" IS NOT OLD."u32"
-	OR NEW."u64" IS NOT OLD."u64" COLLATE BINARY
-	OR NEW."p64" IS NOT OLD."p64" COLLATE BINARY
-	OR NEW."f32" IS NOT OLD."f32"
-	OR NEW."f64" IS NOT OLD."f64"
-	OR NEW."p8" IS NOT OLD."p8"
-	OR NEW."pf" IS NOT OLD."pf"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'numberses', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."i" IS NOT OLD."i" THEN ',"i":'||coalesce(NEW."i", 'null') ELSE '' END||
-			CASE WHEN NEW."i8" IS NOT OLD."i8" THEN ',"i8":'||coalesce(NEW."i8", 'null') ELSE '' END||
-			CASE WHEN NEW."i16" IS NOT OLD."i16" THEN ',"i16":'||coalesce(NEW."i16", 'null') ELSE '' END||
-			CASE WHEN NEW."i32" IS NOT OLD."i32" THEN ',"i32":'||coalesce(NEW."i32", 'null') ELSE '' END||
-			CASE WHEN NEW."i64" IS NOT OLD."i64" THEN ',"i64":'||coalesce(NEW."i64", 'null') ELSE '' END||
-			CASE WHEN NEW."u8" IS NOT OLD."u8" THEN ',"u8":'||coalesce(NEW."u8", 'null') ELSE '' END||
-			CASE WHEN NEW."u16" IS NOT OLD."u16" THEN ',"u16":'||coalesce(NEW."u16", 'null') ELSE '' END||
-			CASE WHEN NEW."u32" IS NOT OLD."u32" THEN ',"u32":'||coalesce(NEW."u32", 'null') ELSE '' END||
-			CASE WHEN NEW."u64" IS NOT OLD."u64" COLLATE BINARY THEN ',"u64":'||json_quote(NEW."u64"||'') ELSE '' END||
-			CASE WHEN NEW."p64" IS NOT OLD."p64" COLLATE BINARY THEN ',"p64":'||json_quote(NEW."p64"||'') ELSE '' END||
-			CASE WHEN NEW."f32" IS NOT OLD."f32" THEN ',"f32":'||CASE WHEN NEW."f32" IS NULL THEN 'null' WHEN NEW."f32" = 0 OR abs(NEW."f32") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."f32") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."f64" IS NOT OLD."f64" THEN ',"f64":'||CASE WHEN NEW."f64" IS NULL THEN 'null' WHEN NEW."f64" = 0 OR abs(NEW."f64") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."f64") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."p8" IS NOT OLD."p8" THEN ',"p8":'||coalesce(NEW."p8", 'null') ELSE '' END||
-			CASE WHEN NEW."pf" IS NOT OLD."pf" THEN ',"pf":'||CASE WHEN NEW."pf" IS NULL THEN 'null' WHEN NEW."pf" = 0 OR abs(NEW."pf") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."pf") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."i" IS NOT OLD."i" THEN ',"i":'||coalesce(OLD."i", 'null') ELSE '' END||
-			CASE WHEN NEW."i8" IS NOT OLD."i8" THEN ',"i8":'||coalesce(OLD."i8", 'null') ELSE '' END||
-			CASE WHEN NEW."i16" IS NOT OLD."i16" THEN ',"i16":'||coalesce(OLD."i16", 'null') ELSE '' END||
-			CASE WHEN NEW."i32" IS NOT OLD."i32" THEN ',"i32":'||coalesce(OLD."i32", 'null') ELSE '' END||
-			CASE WHEN NEW."i64" IS NOT OLD."i64" THEN ',"i64":'||coalesce(OLD."i64", 'null') ELSE '' END||
-			CASE WHEN NEW."u8" IS NOT OLD."u8" THEN ',"u8":'||coalesce(OLD."u8", 'null') ELSE '' END||
-			CASE WHEN NEW."u16" IS NOT OLD."u16" THEN ',"u16":'||coalesce(OLD."u16", 'null') ELSE '' END||
-			CASE WHEN NEW."u32" IS NOT OLD."u32" THEN ',"u32":'||coalesce(OLD."u32", 'null') ELSE '' END||
-			CASE WHEN NEW."u64" IS NOT OLD."u64" COLLATE BINARY THEN ',"u64":'||json_quote(OLD."u64"||'') ELSE '' END||
-			CASE WHEN NEW."p64" IS NOT OLD."p64" COLLATE BINARY THEN ',"p64":'||json_quote(OLD."p64"||'') ELSE '' END||
-			CASE WHEN NEW."f32" IS NOT OLD."f32" THEN ',"f32":'||CASE WHEN OLD."f32" IS NULL THEN 'null' WHEN OLD."f32" = 0 OR abs(OLD."f32") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."f32") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."f64" IS NOT OLD."f64" THEN ',"f64":'||CASE WHEN OLD."f64" IS NULL THEN 'null' WHEN OLD."f64" = 0 OR abs(OLD."f64") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."f64") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END||
-			CASE WHEN NEW."p8" IS NOT OLD."p8" THEN ',"p8":'||coalesce(OLD."p8", 'null') ELSE '' END||
-			CASE WHEN NEW."pf" IS NOT OLD."pf" THEN ',"pf":'||CASE WHEN OLD."pf" IS NULL THEN 'null' WHEN OLD."pf" = 0 OR abs(OLD."pf") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."pf") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END, 2)||'}'
-	);
+	numbersesOnUpdate = `CREATE TRIGGER "_driftdb_numberses_update" AFTER UPDATE ON "numberses" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'numberses', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"i":', +NEW."i", +OLD."i"), ('"i8":', +NEW."i8", +OLD."i8"),
+			('"i16":', +NEW."i16", +OLD."i16"), ('"i32":', +NEW."i32", +OLD."i32"), ('"i64":', +NEW."i64", +OLD."i64"),
+			('"u8":', +NEW."u8", +OLD."u8"), ('"u16":', +NEW."u16", +OLD."u16"), ('"u32":', +NEW."u32", +OLD."u32"),
+			('"u64":', +NEW."u64", +OLD."u64"), ('"p64":', +NEW."p64", +OLD."p64"), ('"f32":', +NEW."f32", +OLD."f32"),
+			('"f64":', +NEW."f64", +OLD."f64"), ('"p8":', +NEW."p8", +OLD."p8"), ('"pf":', +NEW."pf", +OLD."pf"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	numbersesOnDelete = `CREATE TRIGGER "_driftdb_numberses_delete" AFTER DELETE ON "numberses" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'numberses', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"i":'||coalesce(OLD."i", 'null')||',"i8":'||coalesce(OLD."i8", 'null')||',"i16":'||coalesce(OLD."i16", 'null')||',"i32":'||coalesce(OLD."i32", 'null')||',"i64":'||coalesce(OLD."i64", 'null')||',"u8":'||coalesce(OLD."u8", 'null')||',"u16":'||coalesce(OLD."u16", 'null')||',"u32":'||coalesce(OLD."u32", 'null')||',"u64":'||json_quote(OLD."u64"||'')||',"p64":'||json_quote(OLD."p64"||'')||',"f32":'||CASE WHEN OLD."f32" IS NULL THEN 'null' WHEN OLD."f32" = 0 OR abs(OLD."f32") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."f32") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"f64":'||CASE WHEN OLD."f64" IS NULL THEN 'null' WHEN OLD."f64" = 0 OR abs(OLD."f64") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."f64") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||',"p8":'||coalesce(OLD."p8", 'null')||',"pf":'||CASE WHEN OLD."pf" IS NULL THEN 'null' WHEN OLD."pf" = 0 OR abs(OLD."pf") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."pf") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'numberses', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"i":'||coalesce(OLD."i", 'null')||',"i8":'||coalesce(OLD."i8", 'null')||
+			',"i16":'||coalesce(OLD."i16", 'null')||',"i32":'||coalesce(OLD."i32", 'null')||',"i64":'||coalesce(OLD."i64", 'null')||
+			',"u8":'||coalesce(OLD."u8", 'null')||',"u16":'||coalesce(OLD."u16", 'null')||',"u32":'||coalesce(OLD."u32", 'null')||
+			',"u64":'||json_quote(OLD."u64"||'')||',"p64":'||json_quote(OLD."p64"||'')||
+			',"f32":'||CASE WHEN OLD."f32" IS NULL THEN 'null' WHEN OLD."f32" = 0 OR abs(OLD."f32") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."f32") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"f64":'||CASE WHEN OLD."f64" IS NULL THEN 'null' WHEN OLD."f64" = 0 OR abs(OLD."f64") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."f64") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
+			',"p8":'||coalesce(OLD."p8", 'null')||
+			',"pf":'||CASE WHEN OLD."pf" IS NULL THEN 'null' WHEN OLD."pf" = 0 OR abs(OLD."pf") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."pf") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}');
 END`
 )
 
@@ -411,68 +382,43 @@ const (
 	CONSTRAINT "timeses_p_on_check" CHECK ("p_on" IN (0, 1))
 ) STRICT`
 	timesesOnInsert = `CREATE TRIGGER "_driftdb_timeses_insert" AFTER INSERT ON "timeses" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'timeses', 'insert',
-		'{"id":'||CASE WHEN NEW."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."id")||'"}' END||',"ms":'||coalesce(NEW."ms", 'null')||',"s":'||coalesce(NEW."s", 'null')||',"us":'||coalesce(NEW."us", 'null')||',"ns":'||coalesce(NEW."ns", 'null')||',"text":'||json_quote(NEW."text"||'')||',"p_text":'||json_quote(NEW."p_text"||'')||',"null":'||coalesce(NEW."null", 'null')||',"made":'||json_quote(NEW."made"||'')||',"on":'||coalesce(NEW."on", 'null')||',"p_on":'||coalesce(NEW."p_on", 'null')||',"blob":'||CASE WHEN NEW."blob" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."blob")||'"}' END||',"n_blob":'||CASE WHEN NEW."n_blob" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."n_blob")||'"}' END||'}'
-	);
+		'{"id":'||CASE WHEN NEW."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."id")||'"}' END||
+			',"ms":'||coalesce(NEW."ms", 'null')||',"s":'||coalesce(NEW."s", 'null')||',"us":'||coalesce(NEW."us", 'null')||
+			',"ns":'||coalesce(NEW."ns", 'null')||',"text":'||json_quote(NEW."text"||'')||',"p_text":'||json_quote(NEW."p_text"||'')||
+			',"null":'||coalesce(NEW."null", 'null')||',"made":'||json_quote(NEW."made"||'')||',"on":'||coalesce(NEW."on", 'null')||
+			',"p_on":'||coalesce(NEW."p_on", 'null')||
+			',"blob":'||CASE WHEN NEW."blob" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."blob")||'"}' END||
+			',"n_blob":'||CASE WHEN NEW."n_blob" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."n_blob")||'"}' END||'}');
 END`
-	timesesOnUpdate = `CREATE TRIGGER "_driftdb_timeses_update" AFTER UPDATE ON "timeses" WHEN
-	NEW."id" IS NOT OLD."id"
-	OR NEW."ms" IS NOT OLD."ms"
-	OR NEW."s" IS NOT OLD."s"
-	OR NEW."us" IS NOT OLD."us"
-	OR NEW."ns" IS NOT OLD."ns"
-	OR NEW."text" IS NOT OLD."text" COLLATE BINARY
-	OR NEW."p_text" IS NOT OLD."p_text" COLLATE BINARY
-	OR NEW."null" IS NOT OLD."null"
-	OR NEW."made" IS NOT OLD."made" COLLATE BINARY
-	OR NEW."on" IS NOT OLD."on"
-	OR NEW."p_on" IS NOT OLD."p_on"
-	OR NEW."blob" IS NOT OLD."blob"
-	OR NEW."n_blob" IS NOT OLD."n_blob"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'timeses', 'update',
-		'{"id":'||CASE WHEN OLD."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."id")||'"}' END||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||CASE WHEN NEW."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."id")||'"}' END ELSE '' END||
-			CASE WHEN NEW."ms" IS NOT OLD."ms" THEN ',"ms":'||coalesce(NEW."ms", 'null') ELSE '' END||
-			CASE WHEN NEW."s" IS NOT OLD."s" THEN ',"s":'||coalesce(NEW."s", 'null') ELSE '' END||
-			CASE WHEN NEW."us" IS NOT OLD."us" THEN ',"us":'||coalesce(NEW."us", 'null') ELSE '' END||
-			CASE WHEN NEW."ns" IS NOT OLD."ns" THEN ',"ns":'||coalesce(NEW."ns", 'null') ELSE '' END||
-			CASE WHEN NEW."text" IS NOT OLD."text" COLLATE BINARY THEN ',"text":'||json_quote(NEW."text"||'') ELSE '' END||
-			CASE WHEN NEW."p_text" IS NOT OLD."p_text" COLLATE BINARY THEN ',"p_text":'||json_quote(NEW."p_text"||'') ELSE '' END||
-			CASE WHEN NEW."null" IS NOT OLD."null" THEN ',"null":'||coalesce(NEW."null", 'null') ELSE '' END||
-			CASE WHEN NEW."made" IS NOT OLD."made" COLLATE BINARY THEN ',"made":'||json_quote(NEW."made"||'') ELSE '' END||
-			CASE WHEN NEW."on" IS NOT OLD."on" THEN ',"on":'||coalesce(NEW."on", 'null') ELSE '' END||
-			CASE WHEN NEW."p_on" IS NOT OLD."p_on" THEN ',"p_on":'||coalesce(NEW."p_on", 'null') ELSE '' END||
-			CASE WHEN NEW."blob" IS NOT OLD."blob" THEN ',"blob":'||CASE WHEN NEW."blob" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."blob")||'"}' END ELSE '' END||
-			CASE WHEN NEW."n_blob" IS NOT OLD."n_blob" THEN ',"n_blob":'||CASE WHEN NEW."n_blob" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."n_blob")||'"}' END ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||CASE WHEN OLD."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."id")||'"}' END ELSE '' END||
-			CASE WHEN NEW."ms" IS NOT OLD."ms" THEN ',"ms":'||coalesce(OLD."ms", 'null') ELSE '' END||
-			CASE WHEN NEW."s" IS NOT OLD."s" THEN ',"s":'||coalesce(OLD."s", 'null') ELSE '' END||
-			CASE WHEN NEW."us" IS NOT OLD."us" THEN ',"us":'||coalesce(OLD."us", 'null') ELSE '' END||
-			CASE WHEN NEW."ns" IS NOT OLD."ns" THEN ',"ns":'||coalesce(OLD."ns", 'null') ELSE '' END||
-			CASE WHEN NEW."text" IS NOT OLD."text" COLLATE BINARY THEN ',"text":'||json_quote(OLD."text"||'') ELSE '' END||
-			CASE WHEN NEW."p_text" IS NOT OLD."p_text" COLLATE BINARY THEN ',"p_text":'||json_quote(OLD."p_text"||'') ELSE '' END||
-			CASE WHEN NEW."null" IS NOT OLD."null" THEN ',"null":'||coalesce(OLD."null", 'null') ELSE '' END||
-			CASE WHEN NEW."made" IS NOT OLD."made" COLLATE BINARY THEN ',"made":'||json_quote(OLD."made"||'') ELSE '' END||
-			CASE WHEN NEW."on" IS NOT OLD."on" THEN ',"on":'||coalesce(OLD."on", 'null') ELSE '' END||
-			CASE WHEN NEW."p_on" IS NOT OLD."p_on" THEN ',"p_on":'||coalesce(OLD."p_on", 'null') ELSE '' END||
-			CASE WHEN NEW."blob" IS NOT OLD."blob" THEN ',"blob":'||CASE WHEN OLD."blob" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."blob")||'"}' END ELSE '' END||
-			CASE WHEN NEW."n_blob" IS NOT OLD."n_blob" THEN ',"n_blob":'||CASE WHEN OLD."n_blob" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."n_blob")||'"}' END ELSE '' END, 2)||'}'
-	);
+	timesesOnUpdate = `CREATE TRIGGER "_driftdb_timeses_update" AFTER UPDATE ON "timeses" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'timeses', 'update', '{"id":'||CASE WHEN OLD."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."id")||'"}' END||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"ms":', +NEW."ms", +OLD."ms"), ('"s":', +NEW."s", +OLD."s"),
+			('"us":', +NEW."us", +OLD."us"), ('"ns":', +NEW."ns", +OLD."ns"), ('"text":', +NEW."text", +OLD."text"),
+			('"p_text":', +NEW."p_text", +OLD."p_text"), ('"null":', +NEW."null", +OLD."null"),
+			('"made":', +NEW."made", +OLD."made"), ('"on":', +NEW."on", +OLD."on"), ('"p_on":', +NEW."p_on", +OLD."p_on"),
+			('"blob":', +NEW."blob", +OLD."blob"), ('"n_blob":', +NEW."n_blob", +OLD."n_blob"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	timesesOnDelete = `CREATE TRIGGER "_driftdb_timeses_delete" AFTER DELETE ON "timeses" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'timeses', 'delete',
-		'{"id":'||CASE WHEN OLD."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."id")||'"}' END||'}',
-		'{"id":'||CASE WHEN OLD."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."id")||'"}' END||',"ms":'||coalesce(OLD."ms", 'null')||',"s":'||coalesce(OLD."s", 'null')||',"us":'||coalesce(OLD."us", 'null')||',"ns":'||coalesce(OLD."ns", 'null')||',"text":'||json_quote(OLD."text"||'')||',"p_text":'||json_quote(OLD."p_text"||'')||',"null":'||coalesce(OLD."null", 'null')||',"made":'||json_quote(OLD."made"||'')||',"on":'||coalesce(OLD."on", 'null')||',"p_on":'||coalesce(OLD."p_on", 'null')||',"blob":'||CASE WHEN OLD."blob" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."blob")||'"}' END||',"n_blob":'||CASE WHEN OLD."n_blob" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."n_blob")||'"}' END||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'timeses', 'delete', '{"id":'||CASE WHEN OLD."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."id")||'"}' END||'}',
+		'{"id":'||CASE WHEN OLD."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."id")||'"}' END||
+			',"ms":'||coalesce(OLD."ms", 'null')||',"s":'||coalesce(OLD."s", 'null')||',"us":'||coalesce(OLD."us", 'null')||
+			',"ns":'||coalesce(OLD."ns", 'null')||',"text":'||json_quote(OLD."text"||'')||',"p_text":'||json_quote(OLD."p_text"||'')||
+			',"null":'||coalesce(OLD."null", 'null')||',"made":'||json_quote(OLD."made"||'')||',"on":'||coalesce(OLD."on", 'null')||
+			',"p_on":'||coalesce(OLD."p_on", 'null')||
+			',"blob":'||CASE WHEN OLD."blob" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."blob")||'"}' END||
+			',"n_blob":'||CASE WHEN OLD."n_blob" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."n_blob")||'"}' END||'}');
 END`
 )
 
@@ -737,53 +683,33 @@ const (
 	CONSTRAINT "docs_pairs_json_check" CHECK (json_valid("pairs"))
 ) STRICT`
 	docsOnInsert = `CREATE TRIGGER "_driftdb_docs_insert" AFTER INSERT ON "docs" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'docs', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"meta":'||json_quote(NEW."meta"||'')||',"tags":'||json_quote(NEW."tags"||'')||',"addr":'||json_quote(NEW."addr"||'')||',"p_addr":'||json_quote(NEW."p_addr"||'')||',"raw":'||json_quote(NEW."raw"||'')||',"any":'||json_quote(NEW."any"||'')||',"pairs":'||json_quote(NEW."pairs"||'')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"meta":'||json_quote(NEW."meta"||'')||',"tags":'||json_quote(NEW."tags"||'')||
+			',"addr":'||json_quote(NEW."addr"||'')||',"p_addr":'||json_quote(NEW."p_addr"||'')||',"raw":'||json_quote(NEW."raw"||'')||
+			',"any":'||json_quote(NEW."any"||'')||',"pairs":'||json_quote(NEW."pairs"||'')||'}');
 END`
-	docsOnUpdate = `CREATE TRIGGER "_driftdb_docs_update" AFTER UPDATE ON "docs" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."meta" IS NOT OLD."meta" COLLATE BINARY
-	OR NEW."tags" IS NOT OLD."tags" COLLATE BINARY
-	OR NEW."addr" IS NOT OLD."addr" COLLATE BINARY
-	OR NEW."p_addr" IS NOT OLD."p_addr" COLLATE BINARY
-	OR NEW."raw" IS NOT OLD."raw" COLLATE BINARY
-	OR NEW."any" IS NOT OLD."any" COLLATE BINARY
-	OR NEW."pairs" IS NOT OLD."pairs" COLLATE BINARY
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'docs', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."meta" IS NOT OLD."meta" COLLATE BINARY THEN ',"meta":'||json_quote(NEW."meta"||'') ELSE '' END||
-			CASE WHEN NEW."tags" IS NOT OLD."tags" COLLATE BINARY THEN ',"tags":'||json_quote(NEW."tags"||'') ELSE '' END||
-			CASE WHEN NEW."addr" IS NOT OLD."addr" COLLATE BINARY THEN ',"addr":'||json_quote(NEW."addr"||'') ELSE '' END||
-			CASE WHEN NEW."p_addr" IS NOT OLD."p_addr" COLLATE BINARY THEN ',"p_addr":'||json_quote(NEW."p_addr"||'') ELSE '' END||
-			CASE WHEN NEW."raw" IS NOT OLD."raw" COLLATE BINARY THEN ',"raw":'||json_quote(NEW."raw"||'') ELSE '' END||
-			CASE WHEN NEW."any" IS NOT OLD."any" COLLATE BINARY THEN ',"any":'||json_quote(NEW."any"||'') ELSE '' END||
-			CASE WHEN NEW."pairs" IS NOT OLD."pairs" COLLATE BINARY THEN ',"pairs":'||json_quote(NEW."pairs"||'') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."meta" IS NOT OLD."meta" COLLATE BINARY THEN ',"meta":'||json_quote(OLD."meta"||'') ELSE '' END||
-			CASE WHEN NEW."tags" IS NOT OLD."tags" COLLATE BINARY THEN ',"tags":'||json_quote(OLD."tags"||'') ELSE '' END||
-			CASE WHEN NEW."addr" IS NOT OLD."addr" COLLATE BINARY THEN ',"addr":'||json_quote(OLD."addr"||'') ELSE '' END||
-			CASE WHEN NEW."p_addr" IS NOT OLD."p_addr" COLLATE BINARY THEN ',"p_addr":'||json_quote(OLD."p_addr"||'') ELSE '' END||
-			CASE WHEN NEW."raw" IS NOT OLD."raw" COLLATE BINARY THEN ',"raw":'||json_quote(OLD."raw"||'') ELSE '' END||
-			CASE WHEN NEW."any" IS NOT OLD."any" COLLATE BINARY THEN ',"any":'||json_quote(OLD."any"||'') ELSE '' END||
-			CASE WHEN NEW."pairs" IS NOT OLD."pairs" COLLATE BINARY THEN ',"pairs":'||json_quote(OLD."pairs"||'') ELSE '' END, 2)||'}'
-	);
+	docsOnUpdate = `CREATE TRIGGER "_driftdb_docs_update" AFTER UPDATE ON "docs" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'docs', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||json_quote(column2||'')) AS after,
+		group_concat(column1||json_quote(column3||'')) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"meta":', +NEW."meta", +OLD."meta"), ('"tags":', +NEW."tags", +OLD."tags"),
+			('"addr":', +NEW."addr", +OLD."addr"), ('"p_addr":', +NEW."p_addr", +OLD."p_addr"), ('"raw":', +NEW."raw", +OLD."raw"),
+			('"any":', +NEW."any", +OLD."any"), ('"pairs":', +NEW."pairs", +OLD."pairs"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	docsOnDelete = `CREATE TRIGGER "_driftdb_docs_delete" AFTER DELETE ON "docs" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'docs', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"meta":'||json_quote(OLD."meta"||'')||',"tags":'||json_quote(OLD."tags"||'')||',"addr":'||json_quote(OLD."addr"||'')||',"p_addr":'||json_quote(OLD."p_addr"||'')||',"raw":'||json_quote(OLD."raw"||'')||',"any":'||json_quote(OLD."any"||'')||',"pairs":'||json_quote(OLD."pairs"||'')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'docs', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"meta":'||json_quote(OLD."meta"||'')||',"tags":'||json_quote(OLD."tags"||'')||
+			',"addr":'||json_quote(OLD."addr"||'')||',"p_addr":'||json_quote(OLD."p_addr"||'')||',"raw":'||json_quote(OLD."raw"||'')||
+			',"any":'||json_quote(OLD."any"||'')||',"pairs":'||json_quote(OLD."pairs"||'')||'}');
 END`
 )
 
@@ -1020,44 +946,30 @@ const (
 	CONSTRAINT "persons_level_enum_check" CHECK ("level" IN (1, 2, 3))
 ) STRICT`
 	personsOnInsert = `CREATE TRIGGER "_driftdb_persons_insert" AFTER INSERT ON "persons" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'persons', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"role":'||json_quote(NEW."role"||'')||',"other":'||json_quote(NEW."other"||'')||',"grade":'||coalesce(NEW."grade", 'null')||',"level":'||coalesce(NEW."level", 'null')||'}'
-	);
+		'{"id":'||coalesce(NEW."id", 'null')||',"role":'||json_quote(NEW."role"||'')||',"other":'||json_quote(NEW."other"||'')||
+			',"grade":'||coalesce(NEW."grade", 'null')||',"level":'||coalesce(NEW."level", 'null')||'}');
 END`
-	personsOnUpdate = `CREATE TRIGGER "_driftdb_persons_update" AFTER UPDATE ON "persons" WHEN
-	NEW."id" IS NOT OLD."id"
-	OR NEW."role" IS NOT OLD."role" COLLATE BINARY
-	OR NEW."other" IS NOT OLD."other" COLLATE BINARY
-	OR NEW."grade" IS NOT OLD."grade"
-	OR NEW."level" IS NOT OLD."level"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'persons', 'update',
-		'{"id":'||coalesce(OLD."id", 'null')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||coalesce(NEW."id", 'null') ELSE '' END||
-			CASE WHEN NEW."role" IS NOT OLD."role" COLLATE BINARY THEN ',"role":'||json_quote(NEW."role"||'') ELSE '' END||
-			CASE WHEN NEW."other" IS NOT OLD."other" COLLATE BINARY THEN ',"other":'||json_quote(NEW."other"||'') ELSE '' END||
-			CASE WHEN NEW."grade" IS NOT OLD."grade" THEN ',"grade":'||coalesce(NEW."grade", 'null') ELSE '' END||
-			CASE WHEN NEW."level" IS NOT OLD."level" THEN ',"level":'||coalesce(NEW."level", 'null') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" THEN ',"id":'||coalesce(OLD."id", 'null') ELSE '' END||
-			CASE WHEN NEW."role" IS NOT OLD."role" COLLATE BINARY THEN ',"role":'||json_quote(OLD."role"||'') ELSE '' END||
-			CASE WHEN NEW."other" IS NOT OLD."other" COLLATE BINARY THEN ',"other":'||json_quote(OLD."other"||'') ELSE '' END||
-			CASE WHEN NEW."grade" IS NOT OLD."grade" THEN ',"grade":'||coalesce(OLD."grade", 'null') ELSE '' END||
-			CASE WHEN NEW."level" IS NOT OLD."level" THEN ',"level":'||coalesce(OLD."level", 'null') ELSE '' END, 2)||'}'
-	);
+	personsOnUpdate = `CREATE TRIGGER "_driftdb_persons_update" AFTER UPDATE ON "persons" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'persons', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"role":', +NEW."role", +OLD."role"), ('"other":', +NEW."other", +OLD."other"),
+			('"grade":', +NEW."grade", +OLD."grade"), ('"level":', +NEW."level", +OLD."level"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	personsOnDelete = `CREATE TRIGGER "_driftdb_persons_delete" AFTER DELETE ON "persons" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'persons', 'delete',
-		'{"id":'||coalesce(OLD."id", 'null')||'}',
-		'{"id":'||coalesce(OLD."id", 'null')||',"role":'||json_quote(OLD."role"||'')||',"other":'||json_quote(OLD."other"||'')||',"grade":'||coalesce(OLD."grade", 'null')||',"level":'||coalesce(OLD."level", 'null')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'persons', 'delete', '{"id":'||coalesce(OLD."id", 'null')||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||',"role":'||json_quote(OLD."role"||'')||',"other":'||json_quote(OLD."other"||'')||
+			',"grade":'||coalesce(OLD."grade", 'null')||',"level":'||coalesce(OLD."level", 'null')||'}');
 END`
 )
 
@@ -1291,71 +1203,43 @@ const (
 	CONSTRAINT "customs_n_bool_check" CHECK ("n_bool" IN (0, 1))
 ) STRICT`
 	customsOnInsert = `CREATE TRIGGER "_driftdb_customs_insert" AFTER INSERT ON "customs" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'customs', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"price":'||coalesce(NEW."price", 'null')||',"sale":'||coalesce(NEW."sale", 'null')||',"name":'||json_quote(NEW."name"||'')||',"addr":'||json_quote(NEW."addr"||'')||',"from":'||json_quote(NEW."from"||'')||',"owner":'||json_quote(NEW."owner"||'')||',"boss":'||json_quote(NEW."boss"||'')||',"key":'||CASE WHEN NEW."key" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."key")||'"}' END||',"n_str":'||json_quote(NEW."n_str"||'')||',"n_int":'||coalesce(NEW."n_int", 'null')||',"n_gen":'||coalesce(NEW."n_gen", 'null')||',"n_bool":'||coalesce(NEW."n_bool", 'null')||',"nf":'||CASE WHEN NEW."nf" IS NULL THEN 'null' WHEN NEW."nf" = 0 OR abs(NEW."nf") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."nf") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"price":'||coalesce(NEW."price", 'null')||',"sale":'||coalesce(NEW."sale", 'null')||
+			',"name":'||json_quote(NEW."name"||'')||',"addr":'||json_quote(NEW."addr"||'')||',"from":'||json_quote(NEW."from"||'')||
+			',"owner":'||json_quote(NEW."owner"||'')||',"boss":'||json_quote(NEW."boss"||'')||
+			',"key":'||CASE WHEN NEW."key" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."key")||'"}' END||
+			',"n_str":'||json_quote(NEW."n_str"||'')||',"n_int":'||coalesce(NEW."n_int", 'null')||
+			',"n_gen":'||coalesce(NEW."n_gen", 'null')||',"n_bool":'||coalesce(NEW."n_bool", 'null')||
+			',"nf":'||CASE WHEN NEW."nf" IS NULL THEN 'null' WHEN NEW."nf" = 0 OR abs(NEW."nf") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."nf") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}');
 END`
-	customsOnUpdate = `CREATE TRIGGER "_driftdb_customs_update" AFTER UPDATE ON "customs" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."price" IS NOT OLD."price"
-	OR NEW."sale" IS NOT OLD."sale"
-	OR NEW."name" IS NOT OLD."name" COLLATE BINARY
-	OR NEW."addr" IS NOT OLD."addr" COLLATE BINARY
-	OR NEW."from" IS NOT OLD."from" COLLATE BINARY
-	OR NEW."owner" IS NOT OLD."owner" COLLATE BINARY
-	OR NEW."boss" IS NOT OLD."boss" COLLATE BINARY
-	OR NEW."key" IS NOT OLD."key"
-	OR NEW."n_str" IS NOT OLD."n_str" COLLATE BINARY
-	OR NEW."n_int" IS NOT OLD."n_int"
-	OR NEW."n_gen" IS NOT OLD."n_gen"
-	OR NEW."n_bool" IS NOT OLD."n_bool"
-	OR NEW."nf" IS NOT OLD."nf"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'customs', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."price" IS NOT OLD."price" THEN ',"price":'||coalesce(NEW."price", 'null') ELSE '' END||
-			CASE WHEN NEW."sale" IS NOT OLD."sale" THEN ',"sale":'||coalesce(NEW."sale", 'null') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
-			CASE WHEN NEW."addr" IS NOT OLD."addr" COLLATE BINARY THEN ',"addr":'||json_quote(NEW."addr"||'') ELSE '' END||
-			CASE WHEN NEW."from" IS NOT OLD."from" COLLATE BINARY THEN ',"from":'||json_quote(NEW."from"||'') ELSE '' END||
-			CASE WHEN NEW."owner" IS NOT OLD."owner" COLLATE BINARY THEN ',"owner":'||json_quote(NEW."owner"||'') ELSE '' END||
-			CASE WHEN NEW."boss" IS NOT OLD."boss" COLLATE BINARY THEN ',"boss":'||json_quote(NEW."boss"||'') ELSE '' END||
-			CASE WHEN NEW."key" IS NOT OLD."key" THEN ',"key":'||CASE WHEN NEW."key" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."key")||'"}' END ELSE '' END||
-			CASE WHEN NEW."n_str" IS NOT OLD."n_str" COLLATE BINARY THEN ',"n_str":'||json_quote(NEW."n_str"||'') ELSE '' END||
-			CASE WHEN NEW."n_int" IS NOT OLD."n_int" THEN ',"n_int":'||coalesce(NEW."n_int", 'null') ELSE '' END||
-			CASE WHEN NEW."n_gen" IS NOT OLD."n_gen" THEN ',"n_gen":'||coalesce(NEW."n_gen", 'null') ELSE '' END||
-			CASE WHEN NEW."n_bool" IS NOT OLD."n_bool" THEN ',"n_bool":'||coalesce(NEW."n_bool", 'null') ELSE '' END||
-			CASE WHEN NEW."nf" IS NOT OLD."nf" THEN ',"nf":'||CASE WHEN NEW."nf" IS NULL THEN 'null' WHEN NEW."nf" = 0 OR abs(NEW."nf") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."nf") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."price" IS NOT OLD."price" THEN ',"price":'||coalesce(OLD."price", 'null') ELSE '' END||
-			CASE WHEN NEW."sale" IS NOT OLD."sale" THEN ',"sale":'||coalesce(OLD."sale", 'null') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
-			CASE WHEN NEW."addr" IS NOT OLD."addr" COLLATE BINARY THEN ',"addr":'||json_quote(OLD."addr"||'') ELSE '' END||
-			CASE WHEN NEW."from" IS NOT OLD."from" COLLATE BINARY THEN ',"from":'||json_quote(OLD."from"||'') ELSE '' END||
-			CASE WHEN NEW."owner" IS NOT OLD."owner" COLLATE BINARY THEN ',"owner":'||json_quote(OLD."owner"||'') ELSE '' END||
-			CASE WHEN NEW."boss" IS NOT OLD."boss" COLLATE BINARY THEN ',"boss":'||json_quote(OLD."boss"||'') ELSE '' END||
-			CASE WHEN NEW."key" IS NOT OLD."key" THEN ',"key":'||CASE WHEN OLD."key" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."key")||'"}' END ELSE '' END||
-			CASE WHEN NEW."n_str" IS NOT OLD."n_str" COLLATE BINARY THEN ',"n_str":'||json_quote(OLD."n_str"||'') ELSE '' END||
-			CASE WHEN NEW."n_int" IS NOT OLD."n_int" THEN ',"n_int":'||coalesce(OLD."n_int", 'null') ELSE '' END||
-			CASE WHEN NEW."n_gen" IS NOT OLD."n_gen" THEN ',"n_gen":'||coalesce(OLD."n_gen", 'null') ELSE '' END||
-			CASE WHEN NEW."n_bool" IS NOT OLD."n_bool" THEN ',"n_bool":'||coalesce(OLD."n_bool", 'null') ELSE '' END||
-			CASE WHEN NEW."nf" IS NOT OLD."nf" THEN ',"nf":'||CASE WHEN OLD."nf" IS NULL THEN 'null' WHEN OLD."nf" = 0 OR abs(OLD."nf") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."nf") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE '' END, 2)||'}'
-	);
+	customsOnUpdate = `CREATE TRIGGER "_driftdb_customs_update" AFTER UPDATE ON "customs" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'customs', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"price":', +NEW."price", +OLD."price"), ('"sale":', +NEW."sale", +OLD."sale"),
+			('"name":', +NEW."name", +OLD."name"), ('"addr":', +NEW."addr", +OLD."addr"), ('"from":', +NEW."from", +OLD."from"),
+			('"owner":', +NEW."owner", +OLD."owner"), ('"boss":', +NEW."boss", +OLD."boss"), ('"key":', +NEW."key", +OLD."key"),
+			('"n_str":', +NEW."n_str", +OLD."n_str"), ('"n_int":', +NEW."n_int", +OLD."n_int"),
+			('"n_gen":', +NEW."n_gen", +OLD."n_gen"), ('"n_bool":', +NEW."n_bool", +OLD."n_bool"), ('"nf":', +NEW."nf", +OLD."nf"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	customsOnDelete = `CREATE TRIGGER "_driftdb_customs_delete" AFTER DELETE ON "customs" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'customs', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"price":'||coalesce(OLD."price", 'null')||',"sale":'||coalesce(OLD."sale", 'null')||',"name":'||json_quote(OLD."name"||'')||',"addr":'||json_quote(OLD."addr"||'')||',"from":'||json_quote(OLD."from"||'')||',"owner":'||json_quote(OLD."owner"||'')||',"boss":'||json_quote(OLD."boss"||'')||',"key":'||CASE WHEN OLD."key" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."key")||'"}' END||',"n_str":'||json_quote(OLD."n_str"||'')||',"n_int":'||coalesce(OLD."n_int", 'null')||',"n_gen":'||coalesce(OLD."n_gen", 'null')||',"n_bool":'||coalesce(OLD."n_bool", 'null')||',"nf":'||CASE WHEN OLD."nf" IS NULL THEN 'null' WHEN OLD."nf" = 0 OR abs(OLD."nf") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."nf") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'customs', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"price":'||coalesce(OLD."price", 'null')||',"sale":'||coalesce(OLD."sale", 'null')||
+			',"name":'||json_quote(OLD."name"||'')||',"addr":'||json_quote(OLD."addr"||'')||',"from":'||json_quote(OLD."from"||'')||
+			',"owner":'||json_quote(OLD."owner"||'')||',"boss":'||json_quote(OLD."boss"||'')||
+			',"key":'||CASE WHEN OLD."key" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."key")||'"}' END||
+			',"n_str":'||json_quote(OLD."n_str"||'')||',"n_int":'||coalesce(OLD."n_int", 'null')||
+			',"n_gen":'||coalesce(OLD."n_gen", 'null')||',"n_bool":'||coalesce(OLD."n_bool", 'null')||
+			',"nf":'||CASE WHEN OLD."nf" IS NULL THEN 'null' WHEN OLD."nf" = 0 OR abs(OLD."nf") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', OLD."nf") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||'}');
 END`
 )
 

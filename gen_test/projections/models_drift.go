@@ -342,10 +342,7 @@ func bindSale(a *orm.Args, m *Sale) {
 // fillSale sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillSale(f *orm.Fill, m *Sale) {
 	orm.CutTime(&m.At, orm.Second)
-	if m.Due != nil {
-		m.Due = new(*m.Due)
-		orm.CutTime(m.Due, orm.Millisecond)
-	}
+	orm.CutNullTime(&m.Due, orm.Millisecond)
 }
 
 // A field or a tag of Sale that has changed since fails to compile here: run go generate.

@@ -90,56 +90,36 @@ const (
 	CONSTRAINT "accounts_rich_check" CHECK (balance >= 0 OR owner = 'bank')
 ) STRICT`
 	accountsOnInsert = `CREATE TRIGGER "_driftdb_accounts_insert" AFTER INSERT ON "accounts" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'accounts', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"owner":'||json_quote(NEW."owner"||'')||',"name":'||json_quote(NEW."name"||'')||',"number":'||coalesce(NEW."number", 'null')||',"balance":'||coalesce(NEW."balance", 'null')||',"serial":'||coalesce(NEW."serial", 'null')||',"note":'||json_quote(NEW."note"||'')||',"hash":'||json_quote(NEW."hash"||'')||',"at":'||coalesce(NEW."at", 'null')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"owner":'||json_quote(NEW."owner"||'')||',"name":'||json_quote(NEW."name"||'')||
+			',"number":'||coalesce(NEW."number", 'null')||',"balance":'||coalesce(NEW."balance", 'null')||
+			',"serial":'||coalesce(NEW."serial", 'null')||',"note":'||json_quote(NEW."note"||'')||
+			',"hash":'||json_quote(NEW."hash"||'')||',"at":'||coalesce(NEW."at", 'null')||'}');
 END`
-	accountsOnUpdate = `CREATE TRIGGER "_driftdb_accounts_update" AFTER UPDATE ON "accounts" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."owner" IS NOT OLD."owner" COLLATE BINARY
-	OR NEW."name" IS NOT OLD."name" COLLATE BINARY
-	OR NEW."number" IS NOT OLD."number"
-	OR NEW."balance" IS NOT OLD."balance"
-	OR NEW."serial" IS NOT OLD."serial"
-	OR NEW."note" IS NOT OLD."note" COLLATE BINARY
-	OR NEW."hash" IS NOT OLD."hash" COLLATE BINARY
-	OR NEW."at" IS NOT OLD."at"
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'accounts', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."owner" IS NOT OLD."owner" COLLATE BINARY THEN ',"owner":'||json_quote(NEW."owner"||'') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(NEW."name"||'') ELSE '' END||
-			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||coalesce(NEW."number", 'null') ELSE '' END||
-			CASE WHEN NEW."balance" IS NOT OLD."balance" THEN ',"balance":'||coalesce(NEW."balance", 'null') ELSE '' END||
-			CASE WHEN NEW."serial" IS NOT OLD."serial" THEN ',"serial":'||coalesce(NEW."serial", 'null') ELSE '' END||
-			CASE WHEN NEW."note" IS NOT OLD."note" COLLATE BINARY THEN ',"note":'||json_quote(NEW."note"||'') ELSE '' END||
-			CASE WHEN NEW."hash" IS NOT OLD."hash" COLLATE BINARY THEN ',"hash":'||json_quote(NEW."hash"||'') ELSE '' END||
-			CASE WHEN NEW."at" IS NOT OLD."at" THEN ',"at":'||coalesce(NEW."at", 'null') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."owner" IS NOT OLD."owner" COLLATE BINARY THEN ',"owner":'||json_quote(OLD."owner"||'') ELSE '' END||
-			CASE WHEN NEW."name" IS NOT OLD."name" COLLATE BINARY THEN ',"name":'||json_quote(OLD."name"||'') ELSE '' END||
-			CASE WHEN NEW."number" IS NOT OLD."number" THEN ',"number":'||coalesce(OLD."number", 'null') ELSE '' END||
-			CASE WHEN NEW."balance" IS NOT OLD."balance" THEN ',"balance":'||coalesce(OLD."balance", 'null') ELSE '' END||
-			CASE WHEN NEW."serial" IS NOT OLD."serial" THEN ',"serial":'||coalesce(OLD."serial", 'null') ELSE '' END||
-			CASE WHEN NEW."note" IS NOT OLD."note" COLLATE BINARY THEN ',"note":'||json_quote(OLD."note"||'') ELSE '' END||
-			CASE WHEN NEW."hash" IS NOT OLD."hash" COLLATE BINARY THEN ',"hash":'||json_quote(OLD."hash"||'') ELSE '' END||
-			CASE WHEN NEW."at" IS NOT OLD."at" THEN ',"at":'||coalesce(OLD."at", 'null') ELSE '' END, 2)||'}'
-	);
+	accountsOnUpdate = `CREATE TRIGGER "_driftdb_accounts_update" AFTER UPDATE ON "accounts" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'accounts', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"owner":', +NEW."owner", +OLD."owner"), ('"name":', +NEW."name", +OLD."name"),
+			('"number":', +NEW."number", +OLD."number"), ('"balance":', +NEW."balance", +OLD."balance"),
+			('"serial":', +NEW."serial", +OLD."serial"), ('"note":', +NEW."note", +OLD."note"),
+			('"hash":', +NEW."hash", +OLD."hash"), ('"at":', +NEW."at", +OLD."at"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	accountsOnDelete = `CREATE TRIGGER "_driftdb_accounts_delete" AFTER DELETE ON "accounts" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'accounts', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"owner":'||json_quote(OLD."owner"||'')||',"name":'||json_quote(OLD."name"||'')||',"number":'||coalesce(OLD."number", 'null')||',"balance":'||coalesce(OLD."balance", 'null')||',"serial":'||coalesce(OLD."serial", 'null')||',"note":'||json_quote(OLD."note"||'')||',"hash":'||json_quote(OLD."hash"||'')||',"at":'||coalesce(OLD."at", 'null')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'accounts', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"owner":'||json_quote(OLD."owner"||'')||',"name":'||json_quote(OLD."name"||'')||
+			',"number":'||coalesce(OLD."number", 'null')||',"balance":'||coalesce(OLD."balance", 'null')||
+			',"serial":'||coalesce(OLD."serial", 'null')||',"note":'||json_quote(OLD."note"||'')||
+			',"hash":'||json_quote(OLD."hash"||'')||',"at":'||coalesce(OLD."at", 'null')||'}');
 END`
 )
 
@@ -422,35 +402,27 @@ const (
 	CONSTRAINT "nodes_next_fkey" FOREIGN KEY ("next") REFERENCES "nodes" ("id") DEFERRABLE INITIALLY DEFERRED
 ) STRICT`
 	nodesOnInsert = `CREATE TRIGGER "_driftdb_nodes_insert" AFTER INSERT ON "nodes" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'nodes', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"next":'||json_quote(NEW."next"||'')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"next":'||json_quote(NEW."next"||'')||'}');
 END`
-	nodesOnUpdate = `CREATE TRIGGER "_driftdb_nodes_update" AFTER UPDATE ON "nodes" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."next" IS NOT OLD."next" COLLATE BINARY
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'nodes', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."next" IS NOT OLD."next" COLLATE BINARY THEN ',"next":'||json_quote(NEW."next"||'') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."next" IS NOT OLD."next" COLLATE BINARY THEN ',"next":'||json_quote(OLD."next"||'') ELSE '' END, 2)||'}'
-	);
+	nodesOnUpdate = `CREATE TRIGGER "_driftdb_nodes_update" AFTER UPDATE ON "nodes" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'nodes', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||json_quote(column2||'')) AS after,
+		group_concat(column1||json_quote(column3||'')) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"next":', +NEW."next", +OLD."next"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	nodesOnDelete = `CREATE TRIGGER "_driftdb_nodes_delete" AFTER DELETE ON "nodes" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'nodes', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"next":'||json_quote(OLD."next"||'')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'nodes', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"next":'||json_quote(OLD."next"||'')||'}');
 END`
 )
 
@@ -605,35 +577,27 @@ const (
 	CONSTRAINT "lefts_right_id_fkey" FOREIGN KEY ("right_id") REFERENCES "rights" ("id") ON DELETE SET NULL
 ) STRICT`
 	leftsOnInsert = `CREATE TRIGGER "_driftdb_lefts_insert" AFTER INSERT ON "lefts" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'lefts', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"right_id":'||json_quote(NEW."right_id"||'')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"right_id":'||json_quote(NEW."right_id"||'')||'}');
 END`
-	leftsOnUpdate = `CREATE TRIGGER "_driftdb_lefts_update" AFTER UPDATE ON "lefts" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."right_id" IS NOT OLD."right_id" COLLATE BINARY
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'lefts', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."right_id" IS NOT OLD."right_id" COLLATE BINARY THEN ',"right_id":'||json_quote(NEW."right_id"||'') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."right_id" IS NOT OLD."right_id" COLLATE BINARY THEN ',"right_id":'||json_quote(OLD."right_id"||'') ELSE '' END, 2)||'}'
-	);
+	leftsOnUpdate = `CREATE TRIGGER "_driftdb_lefts_update" AFTER UPDATE ON "lefts" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'lefts', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||json_quote(column2||'')) AS after,
+		group_concat(column1||json_quote(column3||'')) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"right_id":', +NEW."right_id", +OLD."right_id"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	leftsOnDelete = `CREATE TRIGGER "_driftdb_lefts_delete" AFTER DELETE ON "lefts" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'lefts', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"right_id":'||json_quote(OLD."right_id"||'')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'lefts', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"right_id":'||json_quote(OLD."right_id"||'')||'}');
 END`
 )
 
@@ -788,35 +752,27 @@ const (
 	CONSTRAINT "rights_left_id_fkey" FOREIGN KEY ("left_id") REFERENCES "lefts" ("id") ON DELETE CASCADE
 ) STRICT`
 	rightsOnInsert = `CREATE TRIGGER "_driftdb_rights_insert" AFTER INSERT ON "rights" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, data) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'rights', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"left_id":'||json_quote(NEW."left_id"||'')||'}'
-	);
+		'{"id":'||json_quote(NEW."id"||'')||',"left_id":'||json_quote(NEW."left_id"||'')||'}');
 END`
-	rightsOnUpdate = `CREATE TRIGGER "_driftdb_rights_update" AFTER UPDATE ON "rights" WHEN
-	NEW."id" IS NOT OLD."id" COLLATE BINARY
-	OR NEW."left_id" IS NOT OLD."left_id" COLLATE BINARY
- BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'rights', 'update',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(NEW."id"||'') ELSE '' END||
-			CASE WHEN NEW."left_id" IS NOT OLD."left_id" COLLATE BINARY THEN ',"left_id":'||json_quote(NEW."left_id"||'') ELSE '' END, 2)||'}',
-		'{'||substr(
-			CASE WHEN NEW."id" IS NOT OLD."id" COLLATE BINARY THEN ',"id":'||json_quote(OLD."id"||'') ELSE '' END||
-			CASE WHEN NEW."left_id" IS NOT OLD."left_id" COLLATE BINARY THEN ',"left_id":'||json_quote(OLD."left_id"||'') ELSE '' END, 2)||'}'
-	);
+	rightsOnUpdate = `CREATE TRIGGER "_driftdb_rights_update" AFTER UPDATE ON "rights" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'rights', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT
+		group_concat(column1||json_quote(column2||'')) AS after,
+		group_concat(column1||json_quote(column3||'')) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"left_id":', +NEW."left_id", +OLD."left_id"))
+		WHERE column2 IS NOT column3 COLLATE BINARY)
+	WHERE after IS NOT NULL;
 END`
 	rightsOnDelete = `CREATE TRIGGER "_driftdb_rights_delete" AFTER DELETE ON "rights" BEGIN
-	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before) VALUES (
-		CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'rights', 'delete',
-		'{"id":'||json_quote(OLD."id"||'')||'}',
-		'{"id":'||json_quote(OLD."id"||'')||',"left_id":'||json_quote(OLD."left_id"||'')||'}'
-	);
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'rights', 'delete', '{"id":'||json_quote(OLD."id"||'')||'}',
+		'{"id":'||json_quote(OLD."id"||'')||',"left_id":'||json_quote(OLD."left_id"||'')||'}');
 END`
 )
 

@@ -170,14 +170,8 @@ func fillEvent(f *orm.Fill, m *Event) {
 	orm.CutTime(&m.Milli, orm.Millisecond)
 	orm.CutTime(&m.Micro, orm.Microsecond)
 	orm.CutTime(&m.Nano, orm.Nanosecond)
-	if m.MaybeS != nil {
-		m.MaybeS = new(*m.MaybeS)
-		orm.CutTime(m.MaybeS, orm.Second)
-	}
-	if m.MaybeUS != nil {
-		m.MaybeUS = new(*m.MaybeUS)
-		orm.CutTime(m.MaybeUS, orm.Microsecond)
-	}
+	orm.CutNullTime(&m.MaybeS, orm.Second)
+	orm.CutNullTime(&m.MaybeUS, orm.Microsecond)
 	orm.FillTime(f, &m.Made, orm.Microsecond)
 	orm.FillTime(f, &m.Modified, orm.Microsecond)
 }
