@@ -146,8 +146,18 @@ func CutTime(t *time.Time, u Unit) {
 	}
 }
 
-// CutNullTime cuts a time that is not nil. What the caller's pointer leads to is
-// not changed.
+// Bits sets bit i of its result for every zero[i], of 64 at most.
+func Bits(zero ...bool) (bits uint64) {
+	for i, z := range zero {
+		if z {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}
+
+// CutNullTime is CutTime for a column that may be NULL. What the caller's
+// pointer leads to is not changed.
 func CutNullTime(t **time.Time, u Unit) {
 	if *t != nil {
 		*t = new(**t)

@@ -27,12 +27,12 @@ const wideLine = 120
 // needs it. An update makes a row of each column, of its key in the JSON
 // object, the new and the old value, and prints those that differ.
 func (t *Table) TriggerSQL() []Trigger {
-	key := object("OLD", t.keyColumns())
+	key, insert, remove := object("OLD", t.keyColumns()), object("NEW", t.logged()), object("OLD", t.logged())
 	return []Trigger{
-		t.trigger("insert", "data", "VALUES ("+t.head("insert")+",\n\t\t"+object("NEW", t.logged())+")"),
-		t.trigger("update", "key, data, before", "SELECT "+t.head("update")+", "+key+", '{'||after||'}', '{'||before||'}'\n\tFROM (SELECT\n"+
-			t.changes()+"\n\tWHERE after IS NOT NULL"),
-		t.trigger("delete", "key, before", "VALUES ("+t.head("delete")+", "+key+",\n\t\t"+object("OLD", t.logged())+")"),
+		t.trigger("insert", "data", "VALUES ("+t.head("insert")+", "+insert+")"),
+		t.trigger("update", "key, data, before", "SELECT "+t.head("update")+", "+key+", '{'||after||'}', '{'||before||'}'\n\tFROM (SELECT "+
+			t.changes()+") WHERE after IS NOT NULL"),
+		t.trigger("delete", "key, before", "VALUES ("+t.head("delete")+", "+key+",\n\t\t"+remove+")"),
 	}
 }
 
@@ -101,9 +101,9 @@ func (t *Table) changes() string {
 		}
 		return anyJSON(v, types)
 	}
-	return "\t\tgroup_concat(column1||" + value("column2") + ") AS after,\n" +
+	return "group_concat(column1||" + value("column2") + ") AS after,\n" +
 		"\t\tgroup_concat(column1||" + value("column3") + ") AS before\n" +
-		"\t\tFROM (VALUES " + wrap(rows, ", ") + ")\n\t\tWHERE " + changed + ")"
+		"\t\tFROM (VALUES " + wrap(rows, ", ") + ") WHERE " + changed
 }
 
 // chain joins operands of ||. SQLite refuses an expression that is nested 1000

@@ -7,45 +7,29 @@ import (
 	"github.com/driftdb/driftdb/gen_test/embed/geo"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 )
 
-// ShopsTable has the columns, keys and verbs of the table shops.
+// ShopsTable has the columns and keys of the table shops, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type ShopsTable struct {
 	orm.Table[Shop, string]
 
-	// ID is shops.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[Shop, string]
-	// CreatedAt is shops.created_at: INTEGER NOT NULL, Unix milliseconds. Create sets a zero CreatedAt.
-	CreatedAt orm.Time[Shop]
-	// UpdatedAt is shops.updated_at: INTEGER NOT NULL, Unix milliseconds. Create sets a zero UpdatedAt,
-	// Update every one.
-	UpdatedAt orm.Time[Shop]
-	// By is shops.by: TEXT NOT NULL.
-	By orm.Str[Shop, string]
-	// Reason is shops.reason: TEXT.
-	Reason orm.NullStr[Shop, string]
-	// Lat is shops.lat: REAL NOT NULL.
-	Lat orm.Num[Shop, float64]
-	// Lon is shops.lon: REAL NOT NULL.
-	Lon orm.Num[Shop, float64]
-	// Name is shops.name: TEXT NOT NULL, unique.
-	Name orm.Str[Shop, string]
-	// HomeStreet is shops.street: TEXT NOT NULL, CHECK (length("street") <= 100).
-	HomeStreet orm.Str[Shop, string]
-	// HomeCity is shops.city: TEXT NOT NULL, indexed.
-	HomeCity orm.Str[Shop, string]
-	// WorkStreet is shops.work_street: TEXT NOT NULL, CHECK (length("work_street") <= 100).
-	WorkStreet orm.Str[Shop, string]
-	// WorkCity is shops.work_city: TEXT NOT NULL, indexed.
-	WorkCity orm.Str[Shop, string]
-	// AreaWidth is shops.area_width: REAL NOT NULL, CHECK ("area_width" >= 0).
-	AreaWidth orm.Num[Shop, geo.Meters]
-	// AreaHeight is shops.area_height: REAL.
-	AreaHeight orm.NullNum[Shop, geo.Meters]
+	ID         orm.Str[Shop, string]         // shops.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	CreatedAt  orm.Time[Shop]                // shops.created_at INTEGER NOT NULL, Unix milliseconds. Create sets a zero CreatedAt.
+	UpdatedAt  orm.Time[Shop]                // shops.updated_at INTEGER NOT NULL, Unix milliseconds. Create sets a zero UpdatedAt, Update every one.
+	By         orm.Str[Shop, string]         // shops.by TEXT NOT NULL.
+	Reason     orm.NullStr[Shop, string]     // shops.reason TEXT.
+	Lat        orm.Num[Shop, float64]        // shops.lat REAL NOT NULL.
+	Lon        orm.Num[Shop, float64]        // shops.lon REAL NOT NULL.
+	Name       orm.Str[Shop, string]         // shops.name TEXT NOT NULL, unique.
+	HomeStreet orm.Str[Shop, string]         // shops.street TEXT NOT NULL, CHECK (length("street") <= 100).
+	HomeCity   orm.Str[Shop, string]         // shops.city TEXT NOT NULL, indexed.
+	WorkStreet orm.Str[Shop, string]         // shops.work_street TEXT NOT NULL, CHECK (length("work_street") <= 100).
+	WorkCity   orm.Str[Shop, string]         // shops.work_city TEXT NOT NULL, indexed.
+	AreaWidth  orm.Num[Shop, geo.Meters]     // shops.area_width REAL NOT NULL, CHECK ("area_width" >= 0).
+	AreaHeight orm.NullNum[Shop, geo.Meters] // shops.area_height REAL.
 
-	// ByName is the unique key shops_name_key (name).
-	ByName orm.Unique[Shop, string]
+	ByName orm.Unique[Shop, string] // the unique key shops_name_key (name)
 }
 
 const (
@@ -73,8 +57,7 @@ const (
 	shopsOnInsert = `CREATE TRIGGER "_driftdb_shops_insert" AFTER INSERT ON "shops" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'shops', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
+		'shops', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
 			',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"by":'||json_quote(NEW."by"||'')||
 			',"reason":'||json_quote(NEW."reason"||'')||
 			',"lat":'||CASE WHEN NEW."lat" IS NULL THEN 'null' WHEN NEW."lat" = 0 OR abs(NEW."lat") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."lat") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
@@ -89,8 +72,7 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'shops', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"created_at":', +NEW."created_at", +OLD."created_at"),
 			('"updated_at":', +NEW."updated_at", +OLD."updated_at"), ('"by":', +NEW."by", +OLD."by"),
@@ -98,9 +80,7 @@ END`
 			('"name":', +NEW."name", +OLD."name"), ('"street":', +NEW."street", +OLD."street"),
 			('"city":', +NEW."city", +OLD."city"), ('"work_street":', +NEW."work_street", +OLD."work_street"),
 			('"work_city":', +NEW."work_city", +OLD."work_city"), ('"area_width":', +NEW."area_width", +OLD."area_width"),
-			('"area_height":', +NEW."area_height", +OLD."area_height"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"area_height":', +NEW."area_height", +OLD."area_height")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	shopsOnDelete = `CREATE TRIGGER "_driftdb_shops_delete" AFTER DELETE ON "shops" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -147,13 +127,11 @@ var shopsSchema = schema.Table{
 		{Name: "shops_work_street_maxlen_check", Column: "work_street", Expr: `length("work_street") <= 100`},
 		{Name: "shops_area_width_min_check", Column: "area_width", Expr: `"area_width" >= 0`},
 	},
-	Create:   shopsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_shops_insert", SQL: shopsOnInsert}, {Name: "_driftdb_shops_update", SQL: shopsOnUpdate}, {Name: "_driftdb_shops_delete", SQL: shopsOnDelete}},
+	Create: shopsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_shops_insert", SQL: shopsOnInsert}, {Name: "_driftdb_shops_update", SQL: shopsOnUpdate}, {Name: "_driftdb_shops_delete", SQL: shopsOnDelete}},
 }
 
 var shopsDef = orm.Def[Shop, string]{
-	Version: orm.GenVersion1, Schema: &shopsSchema,
-	Select: shopsSelect, Insert: shopsInsert,
+	Version: orm.GenVersion1, Schema: &shopsSchema, Select: shopsSelect, Insert: shopsInsert,
 	Scan: scanShop, Bind: bindShop, Fill: fillShop,
 	Key:     func(m *Shop) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -179,11 +157,9 @@ var Shops = ShopsTable{
 	AreaWidth:  orm.NewNum[Shop, geo.Meters]("shops", "area_width"),
 	AreaHeight: orm.NewNullNum[Shop, geo.Meters]("shops", "area_height"),
 	ByName: orm.NewUnique(&shopsDef, "shops_name_key", []string{"name"},
-		func(m *Shop) (string, bool) { return m.Name, true },
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		func(m *Shop) (string, bool) { return m.Name, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 }
 
-// scanShop reads a row of shopsSelect into m.
 func scanShop(r *orm.Row, m *Shop) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanTime(r, 1, &m.CreatedAt, orm.Millisecond)
@@ -201,7 +177,6 @@ func scanShop(r *orm.Row, m *Shop) {
 	orm.ScanNullNum(r, 13, &m.Area.Height)
 }
 
-// bindShop appends m's columns in the order of shopsInsert.
 func bindShop(a *orm.Args, m *Shop) {
 	orm.BindStr(a, m.ID)
 	orm.BindTime(a, m.CreatedAt, orm.Millisecond)
@@ -219,14 +194,12 @@ func bindShop(a *orm.Args, m *Shop) {
 	orm.BindNullNum(a, m.Area.Height)
 }
 
-// fillShop sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillShop(f *orm.Fill, m *Shop) {
 	orm.FillUUID7(f, &m.ID)
 	orm.FillTime(f, &m.CreatedAt, orm.Millisecond)
 	orm.FillTime(f, &m.UpdatedAt, orm.Millisecond)
 }
 
-// A field or a tag of Shop that has changed since fails to compile here: run go generate.
 var _ struct {
 	orm.Base
 	Audit
@@ -235,21 +208,18 @@ var _ struct {
 	Home Address  `drift:"embed"`
 	Work Address  `drift:"embed,prefix=work_"`
 	Area geo.Area `drift:"embed,prefix=area_"`
-} = Shop{}
+} = Shop{} // a field or a tag that has changed does not compile: run go generate
 
-// A field or a tag of Audit that has changed since fails to compile here: run go generate.
 var _ struct {
 	By     string
 	Reason *string
-} = Audit{}
+} = Audit{} // a field or a tag that has changed does not compile: run go generate
 
-// A field or a tag of Address that has changed since fails to compile here: run go generate.
 var _ struct {
 	Street string `drift:"maxlen=100"`
 	City   string `drift:"index"`
-} = Address{}
+} = Address{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneShop returns a copy that shares no memory with the columns of m.
 func cloneShop(m *Shop) Shop {
 	c := *m
 	c.Reason = orm.ClonePtr(m.Reason)
@@ -257,8 +227,7 @@ func cloneShop(m *Shop) Shop {
 	return c
 }
 
-// ShopPatch changes the columns of a Shop whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// ShopPatch changes the columns of a Shop whose values are present; in JSON, null is NULL and what is absent stays.
 type ShopPatch struct {
 	By         orm.Opt[string]      `json:"by,omitzero"`
 	Reason     orm.Opt[*string]     `json:"reason,omitzero"`
@@ -279,19 +248,12 @@ func (p ShopPatch) Sets() []orm.Set[Shop] {
 }
 
 // ShopChanges returns the setters that make the columns of before those of after.
-func ShopChanges(before, after *Shop) []orm.Set[Shop] {
-	return Shops.Diff(before, after)
-}
+func ShopChanges(before, after *Shop) []orm.Set[Shop] { return Shops.Diff(before, after) }
 
-// Create inserts m. A zero ID becomes a UUIDv7. A zero CreatedAt and UpdatedAt become the time of the
-// call. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
+// Create inserts m. A zero ID becomes a UUIDv7. A zero CreatedAt and UpdatedAt become the time of the call. Times are
+// cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
 func (t ShopsTable) Create(ctx context.Context, w orm.Writer, m *Shop, opts ...orm.CreateOption[Shop]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t ShopsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Shop, opts ...orm.CreateOption[Shop]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Shop with this ID, or orm.ErrNotFound.
@@ -299,45 +261,20 @@ func (t ShopsTable) Find(ctx context.Context, r orm.Reader, key string) (*Shop, 
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Shop that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t ShopsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Shop]) (*Shop, error) {
-	return t.Table.First(ctx, r, c...)
+// Save writes every column of m to the row with its ID, except CreatedAt; orm.ErrNotFound if there is none. UpdatedAt
+// becomes the time of the call.
+func (t ShopsTable) Save(ctx context.Context, w orm.Writer, m *Shop) error {
+	return t.Table.Save(ctx, w, m)
 }
 
-// All returns every Shop that meets every condition; without one, the whole table.
-func (t ShopsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Shop]) ([]Shop, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of shops that meet every condition.
-func (t ShopsTable) Where(c ...orm.Cond[Shop]) orm.Query[Shop] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of shops meet every condition.
-func (t ShopsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Shop]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether shops has a row with this ID.
-func (t ShopsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Shop that meets every condition, one at a time; an error ends it.
-func (t ShopsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Shop]) iter.Seq2[*Shop, error] {
-	return t.Table.Each(ctx, r, c...)
-}
-
-// Update changes columns of the row with the key; orm.ErrNotFound if there is none. UpdatedAt becomes
-// the time of the call.
+// Update changes columns of the row with the key; orm.ErrNotFound if there is none. UpdatedAt becomes the time of the
+// call.
 func (t ShopsTable) Update(ctx context.Context, w orm.Writer, key string, sets ...orm.Set[Shop]) error {
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except CreatedAt: m
-// is the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except CreatedAt: m is the row as
+// it stands afterwards.
 func (t ShopsTable) Upsert(ctx context.Context, w orm.Writer, m *Shop, opts ...orm.UpsertOption[Shop]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

@@ -6,37 +6,30 @@ import (
 	"context"
 	driftorm "github.com/driftdb/driftdb/orm"
 	driftschema "github.com/driftdb/driftdb/schema"
-	"iter"
 	"time"
 )
 
-// OrdersTable has the columns, keys and verbs of the table order.
+// OrdersTable has the columns and keys of the table order, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type OrdersTable struct {
 	driftorm.Table[Order, string]
 
-	// Key is order.primary: TEXT PRIMARY KEY NOT NULL.
-	Key driftorm.Str[Order, string]
-	// CountCol is order.count: INTEGER NOT NULL.
-	CountCol driftorm.Num[Order, int]
-	// Select is order.select: TEXT NOT NULL COLLATE NOCASE, unique.
-	Select driftorm.Str[Order, string]
-	// Odd is order.a`b"c: TEXT NOT NULL.
-	Odd driftorm.Str[Order, string]
-	// Group is order.total (net), group: INTEGER NOT NULL, indexed.
-	Group driftorm.Num[Order, int]
-	// Now is order.now: INTEGER NOT NULL, Unix milliseconds.
-	Now driftorm.Time[Order]
+	Key      driftorm.Str[Order, string] // order.primary TEXT PRIMARY KEY NOT NULL.
+	CountCol driftorm.Num[Order, int]    // order.count INTEGER NOT NULL.
+	Select   driftorm.Str[Order, string] // order.select TEXT NOT NULL COLLATE NOCASE, unique.
+	Odd      driftorm.Str[Order, string] // order.a`b"c TEXT NOT NULL.
+	Group    driftorm.Num[Order, int]    // order.total (net), group INTEGER NOT NULL, indexed.
+	Now      driftorm.Time[Order]        // order.now INTEGER NOT NULL, Unix milliseconds.
 
-	// BySelect is the unique key order_select_key (select).
-	BySelect driftorm.Unique[Order, string]
+	BySelect driftorm.Unique[Order, string] // the unique key order_select_key (select)
 }
 
 const (
 	ordersSelect   = "SELECT \"primary\", \"count\", \"select\", \"a`b\"\"c\", \"total (net), group\", \"now\" FROM \"order\""
 	ordersInsert   = "INSERT INTO \"order\" (\"primary\", \"count\", \"select\", \"a`b\"\"c\", \"total (net), group\", \"now\") VALUES (?, ?, ?, ?, ?, ?)"
 	ordersCreate   = "CREATE TABLE \"order\" (\n\t\"primary\" TEXT NOT NULL PRIMARY KEY,\n\t\"count\" INTEGER NOT NULL,\n\t\"select\" TEXT NOT NULL COLLATE NOCASE,\n\t\"a`b\"\"c\" TEXT NOT NULL,\n\t\"total (net), group\" INTEGER NOT NULL,\n\t\"now\" INTEGER NOT NULL\n) STRICT"
-	ordersOnInsert = "CREATE TRIGGER \"_driftdb_order_insert\" AFTER INSERT ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, data)\n\tVALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'insert',\n\t\t'{\"primary\":'||json_quote(NEW.\"primary\"||'')||',\"count\":'||coalesce(NEW.\"count\", 'null')||\n\t\t\t',\"select\":'||json_quote(NEW.\"select\"||'')||',\"a`b\\\"c\":'||json_quote(NEW.\"a`b\"\"c\"||'')||\n\t\t\t',\"total (net), group\":'||coalesce(NEW.\"total (net), group\", 'null')||',\"now\":'||coalesce(NEW.\"now\", 'null')||'}');\nEND"
-	ordersOnUpdate = "CREATE TRIGGER \"_driftdb_order_update\" AFTER UPDATE ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, data, before)\n\tSELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'update', '{\"primary\":'||json_quote(OLD.\"primary\"||'')||'}', '{'||after||'}', '{'||before||'}'\n\tFROM (SELECT\n\t\tgroup_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,\n\t\tgroup_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before\n\t\tFROM (VALUES ('\"primary\":', +NEW.\"primary\", +OLD.\"primary\"), ('\"count\":', +NEW.\"count\", +OLD.\"count\"),\n\t\t\t('\"select\":', +NEW.\"select\", +OLD.\"select\"), ('\"a`b\\\"c\":', +NEW.\"a`b\"\"c\", +OLD.\"a`b\"\"c\"),\n\t\t\t('\"total (net), group\":', +NEW.\"total (net), group\", +OLD.\"total (net), group\"), ('\"now\":', +NEW.\"now\", +OLD.\"now\"))\n\t\tWHERE column2 IS NOT column3 COLLATE BINARY)\n\tWHERE after IS NOT NULL;\nEND"
+	ordersOnInsert = "CREATE TRIGGER \"_driftdb_order_insert\" AFTER INSERT ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, data)\n\tVALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'insert', '{\"primary\":'||json_quote(NEW.\"primary\"||'')||',\"count\":'||coalesce(NEW.\"count\", 'null')||\n\t\t\t',\"select\":'||json_quote(NEW.\"select\"||'')||',\"a`b\\\"c\":'||json_quote(NEW.\"a`b\"\"c\"||'')||\n\t\t\t',\"total (net), group\":'||coalesce(NEW.\"total (net), group\", 'null')||',\"now\":'||coalesce(NEW.\"now\", 'null')||'}');\nEND"
+	ordersOnUpdate = "CREATE TRIGGER \"_driftdb_order_update\" AFTER UPDATE ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, data, before)\n\tSELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'update', '{\"primary\":'||json_quote(OLD.\"primary\"||'')||'}', '{'||after||'}', '{'||before||'}'\n\tFROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,\n\t\tgroup_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before\n\t\tFROM (VALUES ('\"primary\":', +NEW.\"primary\", +OLD.\"primary\"), ('\"count\":', +NEW.\"count\", +OLD.\"count\"),\n\t\t\t('\"select\":', +NEW.\"select\", +OLD.\"select\"), ('\"a`b\\\"c\":', +NEW.\"a`b\"\"c\", +OLD.\"a`b\"\"c\"),\n\t\t\t('\"total (net), group\":', +NEW.\"total (net), group\", +OLD.\"total (net), group\"), ('\"now\":', +NEW.\"now\", +OLD.\"now\")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;\nEND"
 	ordersOnDelete = "CREATE TRIGGER \"_driftdb_order_delete\" AFTER DELETE ON \"order\" BEGIN\n\tINSERT INTO _driftdb_log (timestamp, \"table\", operation, key, before)\n\tVALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),\n\t\t'order', 'delete', '{\"primary\":'||json_quote(OLD.\"primary\"||'')||'}',\n\t\t'{\"primary\":'||json_quote(OLD.\"primary\"||'')||',\"count\":'||coalesce(OLD.\"count\", 'null')||\n\t\t\t',\"select\":'||json_quote(OLD.\"select\"||'')||',\"a`b\\\"c\":'||json_quote(OLD.\"a`b\"\"c\"||'')||\n\t\t\t',\"total (net), group\":'||coalesce(OLD.\"total (net), group\", 'null')||',\"now\":'||coalesce(OLD.\"now\", 'null')||'}');\nEND"
 )
 
@@ -54,13 +47,11 @@ var ordersSchema = driftschema.Table{
 		{Name: "order_select_key", Columns: []string{"select"}, Unique: true},
 		{Name: "order_total (net), group_idx", Columns: []string{"total (net), group"}},
 	},
-	Create:   ordersCreate,
-	Triggers: []driftschema.Trigger{{Name: "_driftdb_order_insert", SQL: ordersOnInsert}, {Name: "_driftdb_order_update", SQL: ordersOnUpdate}, {Name: "_driftdb_order_delete", SQL: ordersOnDelete}},
+	Create: ordersCreate, Triggers: []driftschema.Trigger{{Name: "_driftdb_order_insert", SQL: ordersOnInsert}, {Name: "_driftdb_order_update", SQL: ordersOnUpdate}, {Name: "_driftdb_order_delete", SQL: ordersOnDelete}},
 }
 
 var ordersDef = driftorm.Def[Order, string]{
-	Version: driftorm.GenVersion1, Schema: &ordersSchema,
-	Select: ordersSelect, Insert: ordersInsert,
+	Version: driftorm.GenVersion1, Schema: &ordersSchema, Select: ordersSelect, Insert: ordersInsert,
 	Scan: scanOrder, Bind: bindOrder, Fill: fillOrder,
 	Key:     func(m *Order) string { return m.Key },
 	BindKey: func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) },
@@ -76,11 +67,9 @@ var Orders = OrdersTable{
 	Group:    driftorm.NewNum[Order, int]("order", "total (net), group"),
 	Now:      driftorm.NewTime[Order]("order", "now", driftorm.Millisecond),
 	BySelect: driftorm.NewUnique(&ordersDef, "order_select_key", []string{"select"},
-		func(m *Order) (string, bool) { return m.Select, true },
-		func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) }),
+		func(m *Order) (string, bool) { return m.Select, true }, func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) }),
 }
 
-// scanOrder reads a row of ordersSelect into m.
 func scanOrder(r *driftorm.Row, m *Order) {
 	driftorm.ScanStr(r, 0, &m.Key)
 	driftorm.ScanNum(r, 1, &m.Count)
@@ -90,7 +79,6 @@ func scanOrder(r *driftorm.Row, m *Order) {
 	driftorm.ScanTime(r, 5, &m.Now, driftorm.Millisecond)
 }
 
-// bindOrder appends m's columns in the order of ordersInsert.
 func bindOrder(a *driftorm.Args, m *Order) {
 	driftorm.BindStr(a, m.Key)
 	driftorm.BindNum(a, m.Count)
@@ -100,12 +88,10 @@ func bindOrder(a *driftorm.Args, m *Order) {
 	driftorm.BindTime(a, m.Now, driftorm.Millisecond)
 }
 
-// fillOrder sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillOrder(f *driftorm.Fill, m *Order) {
 	driftorm.CutTime(&m.Now, driftorm.Millisecond)
 }
 
-// A field or a tag of Order that has changed since fails to compile here: run go generate.
 var _ struct {
 	Key    string `drift:"pk,column=primary"`
 	Count  int    `drift:"name=CountCol"`
@@ -113,10 +99,9 @@ var _ struct {
 	Odd    string "drift:\"column='a`b\\\"c'\""
 	Group  int    `drift:"column='total (net), group',index"`
 	Now    time.Time
-} = Order{}
+} = Order{} // a field or a tag that has changed does not compile: run go generate
 
-// OrderPatch changes the columns of a Order whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// OrderPatch changes the columns of a Order whose values are present; in JSON, null is NULL and what is absent stays.
 type OrderPatch struct {
 	CountCol driftorm.Opt[int]       `json:"countCol,omitzero"`
 	Select   driftorm.Opt[string]    `json:"select,omitzero"`
@@ -131,19 +116,11 @@ func (p OrderPatch) Sets() []driftorm.Set[Order] {
 }
 
 // OrderChanges returns the setters that make the columns of before those of after.
-func OrderChanges(before, after *Order) []driftorm.Set[Order] {
-	return Orders.Diff(before, after)
-}
+func OrderChanges(before, after *Order) []driftorm.Set[Order] { return Orders.Diff(before, after) }
 
-// Create inserts m. Times are cut to milliseconds, as they are stored. What was chosen stands in m
-// afterwards.
+// Create inserts m. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
 func (t OrdersTable) Create(ctx context.Context, w driftorm.Writer, m *Order, opts ...driftorm.CreateOption[Order]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t OrdersTable) CreateMany(ctx context.Context, w driftorm.Writer, ms []Order, opts ...driftorm.CreateOption[Order]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Order with this Key, or orm.ErrNotFound.
@@ -151,35 +128,9 @@ func (t OrdersTable) Find(ctx context.Context, r driftorm.Reader, key string) (*
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Order that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t OrdersTable) First(ctx context.Context, r driftorm.Reader, c ...driftorm.Cond[Order]) (*Order, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Order that meets every condition; without one, the whole table.
-func (t OrdersTable) All(ctx context.Context, r driftorm.Reader, c ...driftorm.Cond[Order]) ([]Order, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of order that meet every condition.
-func (t OrdersTable) Where(c ...driftorm.Cond[Order]) driftorm.Query[Order] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of order meet every condition.
-func (t OrdersTable) Count(ctx context.Context, r driftorm.Reader, c ...driftorm.Cond[Order]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether order has a row with this Key.
-func (t OrdersTable) Exists(ctx context.Context, r driftorm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Order that meets every condition, one at a time; an error ends it.
-func (t OrdersTable) Each(ctx context.Context, r driftorm.Reader, c ...driftorm.Cond[Order]) iter.Seq2[*Order, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its Key; orm.ErrNotFound if there is none.
+func (t OrdersTable) Save(ctx context.Context, w driftorm.Writer, m *Order) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -187,8 +138,8 @@ func (t OrdersTable) Update(ctx context.Context, w driftorm.Writer, key string, 
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same Key gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same Key gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t OrdersTable) Upsert(ctx context.Context, w driftorm.Writer, m *Order, opts ...driftorm.UpsertOption[Order]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
@@ -198,14 +149,13 @@ func (t OrdersTable) Delete(ctx context.Context, w driftorm.Writer, key string) 
 	return t.Table.Delete(ctx, w, key)
 }
 
-// personsTable has the columns, keys and verbs of the table people.
+// personsTable has the columns and keys of the table people, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type personsTable struct {
 	driftorm.Table[person, string]
 
-	// ID is people.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID driftorm.Str[person, string]
-	// HTTPIp is people.http_ip: TEXT NOT NULL.
-	HTTPIp driftorm.Str[person, string]
+	ID     driftorm.Str[person, string] // people.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	HTTPIp driftorm.Str[person, string] // people.http_ip TEXT NOT NULL.
 }
 
 const (
@@ -218,19 +168,15 @@ const (
 	personsOnInsert = `CREATE TRIGGER "_driftdb_people_insert" AFTER INSERT ON "people" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'people', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"http_ip":'||json_quote(NEW."http_ip"||'')||'}');
+		'people', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"http_ip":'||json_quote(NEW."http_ip"||'')||'}');
 END`
 	personsOnUpdate = `CREATE TRIGGER "_driftdb_people_update" AFTER UPDATE ON "people" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'people', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"http_ip":', +NEW."http_ip", +OLD."http_ip"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"http_ip":', +NEW."http_ip", +OLD."http_ip")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	personsOnDelete = `CREATE TRIGGER "_driftdb_people_delete" AFTER DELETE ON "people" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -246,13 +192,11 @@ var personsSchema = driftschema.Table{
 		{Name: "id", Type: driftschema.Text, NotNull: true},
 		{Name: "http_ip", Type: driftschema.Text, NotNull: true},
 	},
-	Create:   personsCreate,
-	Triggers: []driftschema.Trigger{{Name: "_driftdb_people_insert", SQL: personsOnInsert}, {Name: "_driftdb_people_update", SQL: personsOnUpdate}, {Name: "_driftdb_people_delete", SQL: personsOnDelete}},
+	Create: personsCreate, Triggers: []driftschema.Trigger{{Name: "_driftdb_people_insert", SQL: personsOnInsert}, {Name: "_driftdb_people_update", SQL: personsOnUpdate}, {Name: "_driftdb_people_delete", SQL: personsOnDelete}},
 }
 
 var personsDef = driftorm.Def[person, string]{
-	Version: driftorm.GenVersion1, Schema: &personsSchema,
-	Select: personsSelect, Insert: personsInsert,
+	Version: driftorm.GenVersion1, Schema: &personsSchema, Select: personsSelect, Insert: personsInsert,
 	Scan: scanPerson, Bind: bindPerson, Fill: fillPerson,
 	Key:     func(m *person) string { return m.ID },
 	BindKey: func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) },
@@ -265,24 +209,20 @@ var persons = personsTable{
 	HTTPIp: driftorm.NewStr[person, string]("people", "http_ip"),
 }
 
-// scanPerson reads a row of personsSelect into m.
 func scanPerson(r *driftorm.Row, m *person) {
 	driftorm.ScanStr(r, 0, &m.ID)
 	driftorm.ScanStr(r, 1, &m.HTTPIp)
 }
 
-// bindPerson appends m's columns in the order of personsInsert.
 func bindPerson(a *driftorm.Args, m *person) {
 	driftorm.BindStr(a, m.ID)
 	driftorm.BindStr(a, m.HTTPIp)
 }
 
-// fillPerson sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillPerson(f *driftorm.Fill, m *person) {
 	driftorm.FillUUID7(f, &m.ID)
 }
 
-// A field or a tag of person that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID     string `drift:"pk,uuid7"`
 	HTTPIp string
@@ -295,10 +235,10 @@ var _ struct {
 	} `drift:"-"`
 	Arr [6]*time.Duration `drift:"-"`
 	gen pair[string, *Order]
-} = person{}
+} = person{} // a field or a tag that has changed does not compile: run go generate
 
-// personPatch changes the columns of a person whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// personPatch changes the columns of a person whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type personPatch struct {
 	HTTPIp driftorm.Opt[string] `json:"httpIp,omitzero"`
 }
@@ -309,18 +249,11 @@ func (p personPatch) Sets() []driftorm.Set[person] {
 }
 
 // personChanges returns the setters that make the columns of before those of after.
-func personChanges(before, after *person) []driftorm.Set[person] {
-	return persons.Diff(before, after)
-}
+func personChanges(before, after *person) []driftorm.Set[person] { return persons.Diff(before, after) }
 
 // Create inserts m. A zero ID becomes a UUIDv7. What was chosen stands in m afterwards.
 func (t personsTable) Create(ctx context.Context, w driftorm.Writer, m *person, opts ...driftorm.CreateOption[person]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t personsTable) CreateMany(ctx context.Context, w driftorm.Writer, ms []person, opts ...driftorm.CreateOption[person]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the person with this ID, or orm.ErrNotFound.
@@ -328,35 +261,9 @@ func (t personsTable) Find(ctx context.Context, r driftorm.Reader, key string) (
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a person that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t personsTable) First(ctx context.Context, r driftorm.Reader, c ...driftorm.Cond[person]) (*person, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every person that meets every condition; without one, the whole table.
-func (t personsTable) All(ctx context.Context, r driftorm.Reader, c ...driftorm.Cond[person]) ([]person, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of people that meet every condition.
-func (t personsTable) Where(c ...driftorm.Cond[person]) driftorm.Query[person] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of people meet every condition.
-func (t personsTable) Count(ctx context.Context, r driftorm.Reader, c ...driftorm.Cond[person]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether people has a row with this ID.
-func (t personsTable) Exists(ctx context.Context, r driftorm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every person that meets every condition, one at a time; an error ends it.
-func (t personsTable) Each(ctx context.Context, r driftorm.Reader, c ...driftorm.Cond[person]) iter.Seq2[*person, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t personsTable) Save(ctx context.Context, w driftorm.Writer, m *person) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -364,8 +271,8 @@ func (t personsTable) Update(ctx context.Context, w driftorm.Writer, key string,
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t personsTable) Upsert(ctx context.Context, w driftorm.Writer, m *person, opts ...driftorm.UpsertOption[person]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

@@ -6,26 +6,20 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 	"slices"
 )
 
-// ItemsTable has the columns, keys and verbs of the table items.
+// ItemsTable has the columns and keys of the table items, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type ItemsTable struct {
 	orm.Table[Item, ItemKey]
 
-	// Shelf is items.shelf: TEXT NOT NULL, part of the primary key.
-	Shelf orm.Str[Item, string]
-	// Place is items.place: INTEGER NOT NULL, part of the primary key.
-	Place orm.Num[Item, int64]
-	// Name is items.name: TEXT NOT NULL COLLATE NOCASE, indexed.
-	Name orm.Str[Item, string]
-	// Rank is items.rank: INTEGER.
-	Rank orm.NullNum[Item, int64]
-	// Score is items.score: REAL NOT NULL.
-	Score orm.Num[Item, float64]
-	// Data is items.data: BLOB.
-	Data orm.NullBytes[Item]
+	Shelf orm.Str[Item, string]    // items.shelf TEXT NOT NULL, part of the primary key.
+	Place orm.Num[Item, int64]     // items.place INTEGER NOT NULL, part of the primary key.
+	Name  orm.Str[Item, string]    // items.name TEXT NOT NULL COLLATE NOCASE, indexed.
+	Rank  orm.NullNum[Item, int64] // items.rank INTEGER.
+	Score orm.Num[Item, float64]   // items.score REAL NOT NULL.
+	Data  orm.NullBytes[Item]      // items.data BLOB.
 }
 
 // ItemKey is the primary key of items.
@@ -49,8 +43,7 @@ const (
 	itemsOnInsert = `CREATE TRIGGER "_driftdb_items_insert" AFTER INSERT ON "items" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'items', 'insert',
-		'{"shelf":'||json_quote(NEW."shelf"||'')||',"place":'||coalesce(NEW."place", 'null')||
+		'items', 'insert', '{"shelf":'||json_quote(NEW."shelf"||'')||',"place":'||coalesce(NEW."place", 'null')||
 			',"name":'||json_quote(NEW."name"||'')||',"rank":'||coalesce(NEW."rank", 'null')||
 			',"score":'||CASE WHEN NEW."score" IS NULL THEN 'null' WHEN NEW."score" = 0 OR abs(NEW."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
 			',"data":'||CASE WHEN NEW."data" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."data")||'"}' END||'}');
@@ -59,14 +52,11 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'items', 'update', '{"shelf":'||json_quote(OLD."shelf"||'')||',"place":'||coalesce(OLD."place", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"shelf":', +NEW."shelf", +OLD."shelf"), ('"place":', +NEW."place", +OLD."place"),
 			('"name":', +NEW."name", +OLD."name"), ('"rank":', +NEW."rank", +OLD."rank"), ('"score":', +NEW."score", +OLD."score"),
-			('"data":', +NEW."data", +OLD."data"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"data":', +NEW."data", +OLD."data")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	itemsOnDelete = `CREATE TRIGGER "_driftdb_items_delete" AFTER DELETE ON "items" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -89,14 +79,12 @@ var itemsSchema = schema.Table{
 		{Name: "score", Type: schema.Real, NotNull: true},
 		{Name: "data", Type: schema.Blob},
 	},
-	Indexes:  []schema.Index{{Name: "items_name_idx", Columns: []string{"name"}}},
-	Create:   itemsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_items_insert", SQL: itemsOnInsert}, {Name: "_driftdb_items_update", SQL: itemsOnUpdate}, {Name: "_driftdb_items_delete", SQL: itemsOnDelete}},
+	Indexes: []schema.Index{{Name: "items_name_idx", Columns: []string{"name"}}},
+	Create:  itemsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_items_insert", SQL: itemsOnInsert}, {Name: "_driftdb_items_update", SQL: itemsOnUpdate}, {Name: "_driftdb_items_delete", SQL: itemsOnDelete}},
 }
 
 var itemsDef = orm.Def[Item, ItemKey]{
-	Version: orm.GenVersion1, Schema: &itemsSchema,
-	Select: itemsSelect, Insert: itemsInsert,
+	Version: orm.GenVersion1, Schema: &itemsSchema, Select: itemsSelect, Insert: itemsInsert,
 	Scan: scanItem, Bind: bindItem,
 	Key:     func(m *Item) ItemKey { return ItemKey{Shelf: m.Shelf, Place: m.Place} },
 	BindKey: func(a *orm.Args, k ItemKey) { orm.BindStr(a, k.Shelf); orm.BindNum(a, k.Place) },
@@ -114,7 +102,6 @@ var Items = ItemsTable{
 	Data:  orm.NewNullBytes[Item]("items", "data"),
 }
 
-// scanItem reads a row of itemsSelect into m.
 func scanItem(r *orm.Row, m *Item) {
 	orm.ScanStr(r, 0, &m.Shelf)
 	orm.ScanNum(r, 1, &m.Place)
@@ -124,7 +111,6 @@ func scanItem(r *orm.Row, m *Item) {
 	orm.ScanNullBytes(r, 5, &m.Data)
 }
 
-// bindItem appends m's columns in the order of itemsInsert.
 func bindItem(a *orm.Args, m *Item) {
 	orm.BindStr(a, m.Shelf)
 	orm.BindNum(a, m.Place)
@@ -134,7 +120,6 @@ func bindItem(a *orm.Args, m *Item) {
 	orm.BindNullBytes(a, m.Data)
 }
 
-// A field or a tag of Item that has changed since fails to compile here: run go generate.
 var _ struct {
 	Shelf string `drift:"pk"`
 	Place int64  `drift:"pk"`
@@ -142,9 +127,8 @@ var _ struct {
 	Rank  *int64
 	Score float64
 	Data  []byte `drift:"null"`
-} = Item{}
+} = Item{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneItem returns a copy that shares no memory with the columns of m.
 func cloneItem(m *Item) Item {
 	c := *m
 	c.Rank = orm.ClonePtr(m.Rank)
@@ -152,8 +136,7 @@ func cloneItem(m *Item) Item {
 	return c
 }
 
-// ItemPatch changes the columns of a Item whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// ItemPatch changes the columns of a Item whose values are present; in JSON, null is NULL and what is absent stays.
 type ItemPatch struct {
 	Name  orm.Opt[string]  `json:"name,omitzero"`
 	Rank  orm.Opt[*int64]  `json:"rank,omitzero"`
@@ -167,18 +150,11 @@ func (p ItemPatch) Sets() []orm.Set[Item] {
 }
 
 // ItemChanges returns the setters that make the columns of before those of after.
-func ItemChanges(before, after *Item) []orm.Set[Item] {
-	return Items.Diff(before, after)
-}
+func ItemChanges(before, after *Item) []orm.Set[Item] { return Items.Diff(before, after) }
 
 // Create inserts m.
 func (t ItemsTable) Create(ctx context.Context, w orm.Writer, m *Item, opts ...orm.CreateOption[Item]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t ItemsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Item, opts ...orm.CreateOption[Item]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Item with this Shelf and Place, or orm.ErrNotFound.
@@ -186,35 +162,9 @@ func (t ItemsTable) Find(ctx context.Context, r orm.Reader, key ItemKey) (*Item,
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Item that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t ItemsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Item]) (*Item, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Item that meets every condition; without one, the whole table.
-func (t ItemsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Item]) ([]Item, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of items that meet every condition.
-func (t ItemsTable) Where(c ...orm.Cond[Item]) orm.Query[Item] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of items meet every condition.
-func (t ItemsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Item]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether items has a row with this Shelf and Place.
-func (t ItemsTable) Exists(ctx context.Context, r orm.Reader, key ItemKey) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Item that meets every condition, one at a time; an error ends it.
-func (t ItemsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Item]) iter.Seq2[*Item, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its Shelf and Place; orm.ErrNotFound if there is none.
+func (t ItemsTable) Save(ctx context.Context, w orm.Writer, m *Item) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -222,8 +172,8 @@ func (t ItemsTable) Update(ctx context.Context, w orm.Writer, key ItemKey, sets 
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same Shelf and Place gets m's columns instead: m is
-// the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same Shelf and Place gets m's columns instead: m is the row as it
+// stands afterwards.
 func (t ItemsTable) Upsert(ctx context.Context, w orm.Writer, m *Item, opts ...orm.UpsertOption[Item]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

@@ -6,20 +6,17 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 )
 
-// OwnersTable has the columns, keys and verbs of the table owners.
+// OwnersTable has the columns and keys of the table owners, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type OwnersTable struct {
 	orm.Table[Owner, int64]
 
-	// ID is owners.id: INTEGER PRIMARY KEY NOT NULL.
-	ID orm.Num[Owner, int64]
-	// Slug is owners.slug: TEXT NOT NULL, unique.
-	Slug orm.Str[Owner, string]
+	ID   orm.Num[Owner, int64]  // owners.id INTEGER PRIMARY KEY NOT NULL.
+	Slug orm.Str[Owner, string] // owners.slug TEXT NOT NULL, unique.
 
-	// BySlug is the unique key owners_slug_key (slug).
-	BySlug orm.Unique[Owner, string]
+	BySlug orm.Unique[Owner, string] // the unique key owners_slug_key (slug)
 }
 
 const (
@@ -32,19 +29,15 @@ const (
 	ownersOnInsert = `CREATE TRIGGER "_driftdb_owners_insert" AFTER INSERT ON "owners" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'owners', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"slug":'||json_quote(NEW."slug"||'')||'}');
+		'owners', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"slug":'||json_quote(NEW."slug"||'')||'}');
 END`
 	ownersOnUpdate = `CREATE TRIGGER "_driftdb_owners_update" AFTER UPDATE ON "owners" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'owners', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"slug":', +NEW."slug", +OLD."slug"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"slug":', +NEW."slug", +OLD."slug")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	ownersOnDelete = `CREATE TRIGGER "_driftdb_owners_delete" AFTER DELETE ON "owners" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -60,14 +53,12 @@ var ownersSchema = schema.Table{
 		{Name: "id", Type: schema.Integer, NotNull: true},
 		{Name: "slug", Type: schema.Text, NotNull: true},
 	},
-	Indexes:  []schema.Index{{Name: "owners_slug_key", Columns: []string{"slug"}, Unique: true}},
-	Create:   ownersCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_owners_insert", SQL: ownersOnInsert}, {Name: "_driftdb_owners_update", SQL: ownersOnUpdate}, {Name: "_driftdb_owners_delete", SQL: ownersOnDelete}},
+	Indexes: []schema.Index{{Name: "owners_slug_key", Columns: []string{"slug"}, Unique: true}},
+	Create:  ownersCreate, Triggers: []schema.Trigger{{Name: "_driftdb_owners_insert", SQL: ownersOnInsert}, {Name: "_driftdb_owners_update", SQL: ownersOnUpdate}, {Name: "_driftdb_owners_delete", SQL: ownersOnDelete}},
 }
 
 var ownersDef = orm.Def[Owner, int64]{
-	Version: orm.GenVersion1, Schema: &ownersSchema,
-	Select: ownersSelect, Insert: ownersInsert,
+	Version: orm.GenVersion1, Schema: &ownersSchema, Select: ownersSelect, Insert: ownersInsert,
 	Scan: scanOwner, Bind: bindOwner,
 	Key:     func(m *Owner) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -79,30 +70,25 @@ var Owners = OwnersTable{
 	ID:    orm.NewNum[Owner, int64]("owners", "id"),
 	Slug:  orm.NewStr[Owner, string]("owners", "slug"),
 	BySlug: orm.NewUnique(&ownersDef, "owners_slug_key", []string{"slug"},
-		func(m *Owner) (string, bool) { return m.Slug, true },
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		func(m *Owner) (string, bool) { return m.Slug, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 }
 
-// scanOwner reads a row of ownersSelect into m.
 func scanOwner(r *orm.Row, m *Owner) {
 	orm.ScanNum(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.Slug)
 }
 
-// bindOwner appends m's columns in the order of ownersInsert.
 func bindOwner(a *orm.Args, m *Owner) {
 	orm.BindNum(a, m.ID)
 	orm.BindStr(a, m.Slug)
 }
 
-// A field or a tag of Owner that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID   int64  `drift:"pk"`
 	Slug string `drift:"unique"`
-} = Owner{}
+} = Owner{} // a field or a tag that has changed does not compile: run go generate
 
-// OwnerPatch changes the columns of a Owner whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// OwnerPatch changes the columns of a Owner whose values are present; in JSON, null is NULL and what is absent stays.
 type OwnerPatch struct {
 	Slug orm.Opt[string] `json:"slug,omitzero"`
 }
@@ -113,18 +99,11 @@ func (p OwnerPatch) Sets() []orm.Set[Owner] {
 }
 
 // OwnerChanges returns the setters that make the columns of before those of after.
-func OwnerChanges(before, after *Owner) []orm.Set[Owner] {
-	return Owners.Diff(before, after)
-}
+func OwnerChanges(before, after *Owner) []orm.Set[Owner] { return Owners.Diff(before, after) }
 
 // Create inserts m.
 func (t OwnersTable) Create(ctx context.Context, w orm.Writer, m *Owner, opts ...orm.CreateOption[Owner]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t OwnersTable) CreateMany(ctx context.Context, w orm.Writer, ms []Owner, opts ...orm.CreateOption[Owner]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Owner with this ID, or orm.ErrNotFound.
@@ -132,35 +111,9 @@ func (t OwnersTable) Find(ctx context.Context, r orm.Reader, key int64) (*Owner,
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Owner that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t OwnersTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Owner]) (*Owner, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Owner that meets every condition; without one, the whole table.
-func (t OwnersTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Owner]) ([]Owner, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of owners that meet every condition.
-func (t OwnersTable) Where(c ...orm.Cond[Owner]) orm.Query[Owner] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of owners meet every condition.
-func (t OwnersTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Owner]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether owners has a row with this ID.
-func (t OwnersTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Owner that meets every condition, one at a time; an error ends it.
-func (t OwnersTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Owner]) iter.Seq2[*Owner, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t OwnersTable) Save(ctx context.Context, w orm.Writer, m *Owner) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -168,38 +121,32 @@ func (t OwnersTable) Update(ctx context.Context, w orm.Writer, key int64, sets .
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t OwnersTable) Upsert(ctx context.Context, w orm.Writer, m *Owner, opts ...orm.UpsertOption[Owner]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Pets whose OwnerID refers to it
-// are deleted with it. Pets whose FriendID refers to it lose the reference. Pets whose VetID refers to
-// it get the column's default. It is refused while there are Pets whose Keeper refers to it. Pets whose
-// Slug refers to it lose the reference.
+// Delete removes the row with the key and says whether there was one. Pets whose OwnerID refers to it are deleted
+// with it. Pets whose FriendID refers to it lose the reference. Pets whose VetID refers to it get the column's
+// default. It is refused while there are Pets whose Keeper refers to it. Pets whose Slug refers to it lose the
+// reference.
 func (t OwnersTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PetsTable has the columns, keys and verbs of the table pets.
+// PetsTable has the columns and keys of the table pets, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type PetsTable struct {
 	orm.Table[Pet, string]
 
-	// ID is pets.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[Pet, string]
-	// OwnerID is pets.owner_id: INTEGER NOT NULL, indexed, refers to owners.id ON DELETE CASCADE.
-	OwnerID orm.Num[Pet, int64]
-	// FriendID is pets.friend_id: INTEGER, indexed, refers to owners.id ON DELETE SET NULL.
-	FriendID orm.NullNum[Pet, int64]
-	// VetID is pets.vet_id: INTEGER NOT NULL DEFAULT 1, indexed, refers to owners.id ON DELETE SET DEFAULT.
-	VetID orm.Num[Pet, int64]
-	// Keeper is pets.keeper: INTEGER, indexed, refers to owners.id ON DELETE RESTRICT.
-	Keeper orm.NullNum[Pet, int64]
-	// Slug is pets.slug: TEXT, indexed, refers to owners.slug ON DELETE SET NULL ON UPDATE CASCADE.
-	Slug orm.NullStr[Pet, string]
-	// MotherID is pets.mother_id: TEXT, indexed, refers to pets.id.
-	MotherID orm.NullStr[Pet, string]
+	ID       orm.Str[Pet, string]     // pets.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	OwnerID  orm.Num[Pet, int64]      // pets.owner_id INTEGER NOT NULL, indexed, refers to owners.id ON DELETE CASCADE.
+	FriendID orm.NullNum[Pet, int64]  // pets.friend_id INTEGER, indexed, refers to owners.id ON DELETE SET NULL.
+	VetID    orm.Num[Pet, int64]      // pets.vet_id INTEGER NOT NULL DEFAULT 1, indexed, refers to owners.id ON DELETE SET DEFAULT.
+	Keeper   orm.NullNum[Pet, int64]  // pets.keeper INTEGER, indexed, refers to owners.id ON DELETE RESTRICT.
+	Slug     orm.NullStr[Pet, string] // pets.slug TEXT, indexed, refers to owners.slug ON DELETE SET NULL ON UPDATE CASCADE.
+	MotherID orm.NullStr[Pet, string] // pets.mother_id TEXT, indexed, refers to pets.id.
 }
 
 const (
@@ -223,8 +170,7 @@ const (
 	petsOnInsert = `CREATE TRIGGER "_driftdb_pets_insert" AFTER INSERT ON "pets" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'pets', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"owner_id":'||coalesce(NEW."owner_id", 'null')||
+		'pets', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"owner_id":'||coalesce(NEW."owner_id", 'null')||
 			',"friend_id":'||coalesce(NEW."friend_id", 'null')||',"vet_id":'||coalesce(NEW."vet_id", 'null')||
 			',"keeper":'||coalesce(NEW."keeper", 'null')||',"slug":'||json_quote(NEW."slug"||'')||
 			',"mother_id":'||json_quote(NEW."mother_id"||'')||'}');
@@ -233,15 +179,12 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'pets', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"owner_id":', +NEW."owner_id", +OLD."owner_id"),
 			('"friend_id":', +NEW."friend_id", +OLD."friend_id"), ('"vet_id":', +NEW."vet_id", +OLD."vet_id"),
 			('"keeper":', +NEW."keeper", +OLD."keeper"), ('"slug":', +NEW."slug", +OLD."slug"),
-			('"mother_id":', +NEW."mother_id", +OLD."mother_id"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"mother_id":', +NEW."mother_id", +OLD."mother_id")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	petsOnDelete = `CREATE TRIGGER "_driftdb_pets_delete" AFTER DELETE ON "pets" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -281,13 +224,11 @@ var petsSchema = schema.Table{
 		{Columns: []string{"slug"}, RefTable: "owners", RefColumns: []string{"slug"}, OnDelete: schema.SetNull, OnUpdate: schema.Cascade},
 		{Columns: []string{"mother_id"}, RefTable: "pets", RefColumns: []string{"id"}},
 	},
-	Create:   petsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_pets_insert", SQL: petsOnInsert}, {Name: "_driftdb_pets_update", SQL: petsOnUpdate}, {Name: "_driftdb_pets_delete", SQL: petsOnDelete}},
+	Create: petsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_pets_insert", SQL: petsOnInsert}, {Name: "_driftdb_pets_update", SQL: petsOnUpdate}, {Name: "_driftdb_pets_delete", SQL: petsOnDelete}},
 }
 
 var petsDef = orm.Def[Pet, string]{
-	Version: orm.GenVersion1, Schema: &petsSchema,
-	Select: petsSelect, Insert: petsInsert,
+	Version: orm.GenVersion1, Schema: &petsSchema, Select: petsSelect, Insert: petsInsert,
 	Scan: scanPet, Bind: bindPet, Fill: fillPet,
 	Key:     func(m *Pet) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -306,7 +247,6 @@ var Pets = PetsTable{
 	MotherID: orm.NewNullStr[Pet, string]("pets", "mother_id"),
 }
 
-// scanPet reads a row of petsSelect into m.
 func scanPet(r *orm.Row, m *Pet) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanNum(r, 1, &m.OwnerID)
@@ -317,7 +257,6 @@ func scanPet(r *orm.Row, m *Pet) {
 	orm.ScanNullStr(r, 6, &m.MotherID)
 }
 
-// bindPet appends m's columns in the order of petsInsert.
 func bindPet(a *orm.Args, m *Pet) {
 	orm.BindStr(a, m.ID)
 	orm.BindNum(a, m.OwnerID)
@@ -328,12 +267,10 @@ func bindPet(a *orm.Args, m *Pet) {
 	orm.BindNullStr(a, m.MotherID)
 }
 
-// fillPet sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillPet(f *orm.Fill, m *Pet) {
 	orm.FillUUID7(f, &m.ID)
 }
 
-// A field or a tag of Pet that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID       string  `drift:"pk,uuid7"`
 	OwnerID  int64   `drift:"ref=Owner,ondelete=cascade,index"`
@@ -342,9 +279,8 @@ var _ struct {
 	Keeper   *int64  `drift:"ref=Owner,ondelete=restrict,index"`
 	Slug     *string `drift:"ref=Owner.Slug,onupdate=cascade,ondelete=setnull,index"`
 	MotherID *string `drift:"ref=Pet,index"`
-} = Pet{}
+} = Pet{} // a field or a tag that has changed does not compile: run go generate
 
-// clonePet returns a copy that shares no memory with the columns of m.
 func clonePet(m *Pet) Pet {
 	c := *m
 	c.FriendID = orm.ClonePtr(m.FriendID)
@@ -354,8 +290,7 @@ func clonePet(m *Pet) Pet {
 	return c
 }
 
-// PetPatch changes the columns of a Pet whose values are present. In JSON an absent member is a column
-// that stays, null is NULL.
+// PetPatch changes the columns of a Pet whose values are present; in JSON, null is NULL and what is absent stays.
 type PetPatch struct {
 	OwnerID  orm.Opt[int64]   `json:"ownerID,omitzero"`
 	FriendID orm.Opt[*int64]  `json:"friendID,omitzero"`
@@ -371,18 +306,11 @@ func (p PetPatch) Sets() []orm.Set[Pet] {
 }
 
 // PetChanges returns the setters that make the columns of before those of after.
-func PetChanges(before, after *Pet) []orm.Set[Pet] {
-	return Pets.Diff(before, after)
-}
+func PetChanges(before, after *Pet) []orm.Set[Pet] { return Pets.Diff(before, after) }
 
 // Create inserts m. A zero ID becomes a UUIDv7. What was chosen stands in m afterwards.
 func (t PetsTable) Create(ctx context.Context, w orm.Writer, m *Pet, opts ...orm.CreateOption[Pet]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t PetsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Pet, opts ...orm.CreateOption[Pet]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Pet with this ID, or orm.ErrNotFound.
@@ -390,35 +318,9 @@ func (t PetsTable) Find(ctx context.Context, r orm.Reader, key string) (*Pet, er
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Pet that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t PetsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Pet]) (*Pet, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Pet that meets every condition; without one, the whole table.
-func (t PetsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Pet]) ([]Pet, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of pets that meet every condition.
-func (t PetsTable) Where(c ...orm.Cond[Pet]) orm.Query[Pet] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of pets meet every condition.
-func (t PetsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Pet]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether pets has a row with this ID.
-func (t PetsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Pet that meets every condition, one at a time; an error ends it.
-func (t PetsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Pet]) iter.Seq2[*Pet, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t PetsTable) Save(ctx context.Context, w orm.Writer, m *Pet) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -426,32 +328,27 @@ func (t PetsTable) Update(ctx context.Context, w orm.Writer, key string, sets ..
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t PetsTable) Upsert(ctx context.Context, w orm.Writer, m *Pet, opts ...orm.UpsertOption[Pet]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. It is refused while there are
-// Pets whose MotherID refers to it. Visits whose PetID refers to it are deleted with it.
+// Delete removes the row with the key and says whether there was one. It is refused while there are Pets whose
+// MotherID refers to it. Visits whose PetID refers to it are deleted with it.
 func (t PetsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// VisitsTable has the columns, keys and verbs of the table visits.
+// VisitsTable has the columns and keys of the table visits, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type VisitsTable struct {
 	orm.Table[Visit, VisitKey]
 
-	// PetID is visits.pet_id: TEXT NOT NULL, part of the primary key, refers to pets.id ON DELETE CASCADE.
-	PetID orm.Str[Visit, string]
-	// Number is visits.number: INTEGER NOT NULL, part of the primary key.
-	Number orm.Num[Visit, int64]
-	// Reason is visits.reason: TEXT NOT NULL, CHECK (length("reason") >= 3), CHECK (length("reason") <=
-	// 40).
-	Reason orm.Str[Visit, string]
-	// Weight is visits.weight: INTEGER NOT NULL, CHECK ("weight" >= 1), CHECK ("weight" <= 5000), CHECK
-	// (weight % 2 = 1).
-	Weight orm.Num[Visit, int]
+	PetID  orm.Str[Visit, string] // visits.pet_id TEXT NOT NULL, part of the primary key, refers to pets.id ON DELETE CASCADE.
+	Number orm.Num[Visit, int64]  // visits.number INTEGER NOT NULL, part of the primary key.
+	Reason orm.Str[Visit, string] // visits.reason TEXT NOT NULL, CHECK (length("reason") >= 3), CHECK (length("reason") <= 40).
+	Weight orm.Num[Visit, int]    // visits.weight INTEGER NOT NULL, CHECK ("weight" >= 1), CHECK ("weight" <= 5000), CHECK (weight % 2 = 1).
 }
 
 // VisitKey is the primary key of visits.
@@ -479,21 +376,17 @@ const (
 	visitsOnInsert = `CREATE TRIGGER "_driftdb_visits_insert" AFTER INSERT ON "visits" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'visits', 'insert',
-		'{"pet_id":'||json_quote(NEW."pet_id"||'')||',"number":'||coalesce(NEW."number", 'null')||
+		'visits', 'insert', '{"pet_id":'||json_quote(NEW."pet_id"||'')||',"number":'||coalesce(NEW."number", 'null')||
 			',"reason":'||json_quote(NEW."reason"||'')||',"weight":'||coalesce(NEW."weight", 'null')||'}');
 END`
 	visitsOnUpdate = `CREATE TRIGGER "_driftdb_visits_update" AFTER UPDATE ON "visits" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'visits', 'update', '{"pet_id":'||json_quote(OLD."pet_id"||'')||',"number":'||coalesce(OLD."number", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"pet_id":', +NEW."pet_id", +OLD."pet_id"), ('"number":', +NEW."number", +OLD."number"),
-			('"reason":', +NEW."reason", +OLD."reason"), ('"weight":', +NEW."weight", +OLD."weight"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"reason":', +NEW."reason", +OLD."reason"), ('"weight":', +NEW."weight", +OLD."weight")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	visitsOnDelete = `CREATE TRIGGER "_driftdb_visits_delete" AFTER DELETE ON "visits" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -520,13 +413,11 @@ var visitsSchema = schema.Table{
 		{Name: "visits_weight_max_check", Column: "weight", Expr: `"weight" <= 5000`},
 		{Name: "visits_weight_check", Column: "weight", Expr: "weight % 2 = 1"},
 	},
-	Create:   visitsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_visits_insert", SQL: visitsOnInsert}, {Name: "_driftdb_visits_update", SQL: visitsOnUpdate}, {Name: "_driftdb_visits_delete", SQL: visitsOnDelete}},
+	Create: visitsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_visits_insert", SQL: visitsOnInsert}, {Name: "_driftdb_visits_update", SQL: visitsOnUpdate}, {Name: "_driftdb_visits_delete", SQL: visitsOnDelete}},
 }
 
 var visitsDef = orm.Def[Visit, VisitKey]{
-	Version: orm.GenVersion1, Schema: &visitsSchema,
-	Select: visitsSelect, Insert: visitsInsert,
+	Version: orm.GenVersion1, Schema: &visitsSchema, Select: visitsSelect, Insert: visitsInsert,
 	Scan: scanVisit, Bind: bindVisit,
 	Key:     func(m *Visit) VisitKey { return VisitKey{PetID: m.PetID, Number: m.Number} },
 	BindKey: func(a *orm.Args, k VisitKey) { orm.BindStr(a, k.PetID); orm.BindNum(a, k.Number) },
@@ -541,7 +432,6 @@ var Visits = VisitsTable{
 	Weight: orm.NewNum[Visit, int]("visits", "weight"),
 }
 
-// scanVisit reads a row of visitsSelect into m.
 func scanVisit(r *orm.Row, m *Visit) {
 	orm.ScanStr(r, 0, &m.PetID)
 	orm.ScanNum(r, 1, &m.Number)
@@ -549,7 +439,6 @@ func scanVisit(r *orm.Row, m *Visit) {
 	orm.ScanNum(r, 3, &m.Weight)
 }
 
-// bindVisit appends m's columns in the order of visitsInsert.
 func bindVisit(a *orm.Args, m *Visit) {
 	orm.BindStr(a, m.PetID)
 	orm.BindNum(a, m.Number)
@@ -557,16 +446,14 @@ func bindVisit(a *orm.Args, m *Visit) {
 	orm.BindNum(a, m.Weight)
 }
 
-// A field or a tag of Visit that has changed since fails to compile here: run go generate.
 var _ struct {
 	PetID  string `drift:"pk,ref=Pet,ondelete=cascade"`
 	Number int64  `drift:"pk"`
 	Reason string `drift:"minlen=3,maxlen=40"`
 	Weight int    `drift:"min=1,max=5000,check=(weight % 2 = 1)"`
-} = Visit{}
+} = Visit{} // a field or a tag that has changed does not compile: run go generate
 
-// VisitPatch changes the columns of a Visit whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// VisitPatch changes the columns of a Visit whose values are present; in JSON, null is NULL and what is absent stays.
 type VisitPatch struct {
 	Reason orm.Opt[string] `json:"reason,omitzero"`
 	Weight orm.Opt[int]    `json:"weight,omitzero"`
@@ -578,18 +465,11 @@ func (p VisitPatch) Sets() []orm.Set[Visit] {
 }
 
 // VisitChanges returns the setters that make the columns of before those of after.
-func VisitChanges(before, after *Visit) []orm.Set[Visit] {
-	return Visits.Diff(before, after)
-}
+func VisitChanges(before, after *Visit) []orm.Set[Visit] { return Visits.Diff(before, after) }
 
 // Create inserts m.
 func (t VisitsTable) Create(ctx context.Context, w orm.Writer, m *Visit, opts ...orm.CreateOption[Visit]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t VisitsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Visit, opts ...orm.CreateOption[Visit]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Visit with this PetID and Number, or orm.ErrNotFound.
@@ -597,35 +477,9 @@ func (t VisitsTable) Find(ctx context.Context, r orm.Reader, key VisitKey) (*Vis
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Visit that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t VisitsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Visit]) (*Visit, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Visit that meets every condition; without one, the whole table.
-func (t VisitsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Visit]) ([]Visit, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of visits that meet every condition.
-func (t VisitsTable) Where(c ...orm.Cond[Visit]) orm.Query[Visit] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of visits meet every condition.
-func (t VisitsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Visit]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether visits has a row with this PetID and Number.
-func (t VisitsTable) Exists(ctx context.Context, r orm.Reader, key VisitKey) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Visit that meets every condition, one at a time; an error ends it.
-func (t VisitsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Visit]) iter.Seq2[*Visit, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its PetID and Number; orm.ErrNotFound if there is none.
+func (t VisitsTable) Save(ctx context.Context, w orm.Writer, m *Visit) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -633,8 +487,8 @@ func (t VisitsTable) Update(ctx context.Context, w orm.Writer, key VisitKey, set
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same PetID and Number gets m's columns instead: m is
-// the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same PetID and Number gets m's columns instead: m is the row as it
+// stands afterwards.
 func (t VisitsTable) Upsert(ctx context.Context, w orm.Writer, m *Visit, opts ...orm.UpsertOption[Visit]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

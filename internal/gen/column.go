@@ -206,22 +206,15 @@ func (col *column) readDefault(it *item) (*defaultValue, string) {
 func (c *collector) checkConflicts(col *column) {
 	t := &col.tag
 	for _, pair := range [][2]string{
-		{"uuid7", "uuid4"}, {"created", "updated"}, {"omitzero", "writezero"}, {"pk", "default"}, {"pk", "unique"}, {"pk", "index"},
+		{"uuid7", "uuid4"}, {"created", "updated"}, {"omitzero", "writezero"}, {"pk", "default"},
 		{"created", "default"}, {"updated", "default"}, {"uuid7", "auto"}, {"uuid4", "auto"}, {"version", "pk"}, {"version", "default"},
 		{"softdelete", "default"}, {"generated", "default"}, {"generated", "pk"}, {"generated", "readonly"}, {"generated", "createonly"},
-		{"generated", "nolog"}, {"generated", "ref"}, {"createonly", "readonly"}, {"readonly", "pk"}, {"nolog", "pk"}, {"json", "type"}, {"json", "enum"}, {"pk", "uniquelive"},
+		{"generated", "nolog"}, {"generated", "ref"}, {"createonly", "readonly"}, {"readonly", "pk"}, {"nolog", "pk"}, {"json", "type"}, {"json", "enum"},
 	} {
 		if !t.has(pair[0]) || !t.has(pair[1]) {
 			continue
 		}
-		msg := pair[0] + " and " + pair[1] + " exclude each other"
-		if pair[0] == "pk" && (pair[1] != "default") {
-			if it := t.get(pair[1]); it.HasValue {
-				continue // a part of a larger key or index
-			}
-			msg = "a primary key is " + map[string]string{"unique": "unique", "index": "indexed"}[pair[1]] + " already: drop " + pair[1]
-		}
-		c.errorf(t.get(pair[1]).pos, "%s", msg)
+		c.errorf(t.get(pair[1]).pos, "%s and %s exclude each other", pair[0], pair[1])
 	}
 	for _, need := range [][2]string{
 		{"uuid7", "pk"}, {"uuid4", "pk"}, {"auto", "pk"}, {"omitzero", "default"}, {"writezero", "default"}, {"ondelete", "ref"}, {"onupdate", "ref"},

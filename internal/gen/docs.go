@@ -10,7 +10,12 @@ import (
 	"github.com/driftdb/driftdb/schema"
 )
 
-const commentWidth = 104
+const commentWidth = 118
+
+// beside returns text as the comment at the end of a line.
+func beside(text string) *jen.Statement {
+	return jen.Comment("// " + strings.Join(strings.Fields(text), " "))
+}
 
 // comments returns text as comment lines.
 func comments(text string) []jen.Code {
@@ -30,7 +35,7 @@ func comments(text string) []jen.Code {
 // with it.
 func (col *column) doc() string {
 	m := col.model
-	s := fmt.Sprintf("%s is %s.%s: %s", col.name, m.names.table, col.sql, col.storage())
+	s := fmt.Sprintf("%s.%s %s", m.names.table, col.sql, col.storage())
 	alone := len(m.key) == 1 && m.key[0] == col
 	if alone {
 		s += " PRIMARY KEY"
@@ -252,11 +257,38 @@ func (m *model) deleteDoc() string {
 
 // updateDoc says what Update does for this model.
 func (m *model) updateDoc() string {
-	s := "Update changes columns of the row with the key; orm.ErrNotFound if there is none."
+	return "Update changes columns of the row with the key; orm.ErrNotFound if there is none." + m.updatesDoc()
+}
+
+// updatesDoc says which columns change with every update.
+func (m *model) updatesDoc() string {
+	var s string
 	if col := m.updated(); col != nil {
 		s += " " + col.name + " becomes the time of the call."
 	}
+	if col := m.version(); col != nil {
+		s += " " + col.name + " grows by one."
+	}
 	return s
+}
+
+// saveDoc says what Save does for this model.
+func (m *model) saveDoc() string {
+	s := fmt.Sprintf("Save writes every column of m to the row with its %s", m.keyNames())
+	var stay []string
+	for _, col := range m.columns {
+		if !col.pk && (col.created || col.createonly || col.readonly) {
+			stay = append(stay, col.name)
+		}
+	}
+	if len(stay) > 0 {
+		s += ", except " + and(stay)
+	}
+	s += "; orm.ErrNotFound if there is none"
+	if col := m.version(); col != nil {
+		s += ", orm.ErrStale if its " + col.name + " is not m's"
+	}
+	return s + "." + m.updatesDoc()
 }
 
 // upsertDoc says what Upsert does for this model.

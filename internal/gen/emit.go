@@ -175,18 +175,17 @@ func field(col *column) *jen.Statement { return jen.Id("m." + col.selector()) }
 func (e emitter) tableType() {
 	m := e.m
 	e.file.Line()
-	e.comment("%s has the columns, keys and verbs of the table %s.", m.names.typ, m.names.table)
+	e.comment("%s has the columns and keys of the table %s, its own verbs, and those of [orm.Table]: Where, First, All, Count, …", m.names.typ, m.names.table)
 	fields := []jen.Code{e.orm("Table").Types(e.model(), e.keyType()), jen.Line()}
 	for _, col := range m.columns {
-		fields = append(fields, comments(col.doc())...)
-		fields = append(fields, jen.Id(col.name).Add(e.orm(col.typeName()).Types(e.typeArgs(col)...)))
+		fields = append(fields, jen.Id(col.name).Add(e.orm(col.typeName()).Types(e.typeArgs(col)...)).Add(beside(col.doc())))
 	}
 	for i, u := range m.uniques {
 		if i == 0 {
 			fields = append(fields, jen.Line())
 		}
-		fields = append(fields, comments(fmt.Sprintf("%s is the unique key %s (%s).", u.by, u.sql, strings.Join(u.sqlColumns(), ", ")))...)
-		fields = append(fields, jen.Id(u.by).Add(e.orm("Unique").Types(e.model(), e.uniqueType(u))))
+		doc := fmt.Sprintf("the unique key %s (%s)", u.sql, strings.Join(u.sqlColumns(), ", "))
+		fields = append(fields, jen.Id(u.by).Add(e.orm("Unique").Types(e.model(), e.uniqueType(u))).Add(beside(doc)))
 	}
 	e.file.Type().Id(m.names.typ).Struct(fields...)
 }
@@ -240,8 +239,8 @@ func sqlCode(s string) *jen.Statement {
 // changed.
 func (e emitter) guard(g guarded) {
 	e.file.Line()
-	e.comment("A field or a tag of %s that has changed since fails to compile here: run go generate.", g.name)
-	e.file.Var().Id("_").Add(e.syntax.structType(g.syntax)).Op("=").Id(g.name).Values()
+	e.file.Var().Id("_").Add(e.syntax.structType(g.syntax)).Op("=").Id(g.name).Values().Add(
+		beside("a field or a tag that has changed does not compile: run go generate"))
 }
 
 // comment writes a comment, wrapped.

@@ -15,8 +15,8 @@ func (e emitter) constructor() {
 	}
 	def := []jen.Code{
 		// A runtime too old for the output does not have this version.
-		row(keyed("Version", e.orm("GenVersion1")), keyed("Schema", jen.Op("&").Id(m.names.lower+"Schema"))),
-		row(keyed("Select", jen.Id(m.names.lower+"Select")), keyed("Insert", jen.Id(m.names.lower+"Insert"))),
+		row(keyed("Version", e.orm("GenVersion1")), keyed("Schema", jen.Op("&").Id(m.names.lower+"Schema")),
+			keyed("Select", jen.Id(m.names.lower+"Select")), keyed("Insert", jen.Id(m.names.lower+"Insert"))),
 		row(scan...),
 		keyed("Key", jen.Func().Params(e.modelParam()).Add(e.keyType()).Add(oneLine(jen.Return(e.keyValue(m.names.key, m.key))))),
 		keyed("BindKey", e.bindKey(m.names.key, m.key)),
@@ -52,7 +52,7 @@ func (e emitter) constructor() {
 	for _, u := range m.uniques {
 		table = append(table, keyed(u.by, e.orm("NewUnique").Call(
 			ref(), jen.Lit(u.sql), jen.Index().String().Values(texts(u.sqlColumns())...),
-			jen.Line().Add(e.uniqueKeyFunc(u)), jen.Line().Add(e.bindKey(u.typ, u.columns)))))
+			jen.Line().Add(e.uniqueKeyFunc(u)), e.bindKey(u.typ, u.columns))))
 	}
 	// A variable of its own: relations of other tables refer to it, where
 	// tables that refer to each other would be an initialisation cycle.
@@ -149,10 +149,8 @@ func (e emitter) scanAndBind() {
 		}
 	}
 	e.file.Line()
-	e.comment("scan%s reads a row of %sSelect into m.", m.names.model, m.names.lower)
 	e.file.Func().Id("scan"+m.names.model).Params(jen.Id("r").Op("*").Add(e.orm("Row")), e.modelParam()).Block(scan...)
 	e.file.Line()
-	e.comment("bind%s appends m's columns in the order of %sInsert.", m.names.model, m.names.lower)
 	e.file.Func().Id("bind"+m.names.model).Params(jen.Id("a").Op("*").Add(e.orm("Args")), e.modelParam()).Block(bind...)
 }
 
@@ -224,7 +222,6 @@ func (e emitter) fillAndOmit() {
 			}
 		}
 		e.file.Line()
-		e.comment("fill%s sets what Create chooses for m, and rounds its times to what the columns hold.", m.names.model)
 		e.file.Func().Id("fill"+m.names.model).Params(jen.Id("f").Op("*").Add(e.orm("Fill")), e.modelParam()).Block(body...)
 	}
 	omitted := m.omitted()
@@ -235,14 +232,8 @@ func (e emitter) fillAndOmit() {
 	for _, col := range omitted {
 		zeros = append(zeros, e.isZero(col))
 	}
-	body := []jen.Code{
-		jen.For(jen.List(jen.Id("bit"), jen.Id("zero")).Op(":=").Range().Index(jen.Op("...")).Bool().Add(lines(zeros...))).Block(
-			jen.If(jen.Id("zero")).Block(jen.Id("bits").Op("|=").Lit(1).Op("<<").Id("bit"))),
-		jen.Return(jen.Id("bits")),
-	}
 	e.file.Line()
-	e.comment("omit%s says which columns of m take their default: one bit for each of OmitCols.", m.names.model)
-	e.file.Func().Id("omit" + m.names.model).Params(e.modelParam()).Params(jen.Id("bits").Uint64()).Block(body...)
+	e.file.Func().Id("omit" + m.names.model).Params(e.modelParam()).Uint64().Block(jen.Return(e.orm("Bits").Call(zeros...)))
 }
 
 // isZero returns the test for a column that takes its default.

@@ -76,7 +76,6 @@ func (e emitter) clone() {
 		}
 	}
 	e.file.Line()
-	e.comment("clone%s returns a copy that shares no memory with the columns of m.", m.names.model)
 	e.file.Func().Id("clone" + m.names.model).Params(e.modelParam()).Add(e.model()).Block(append(body, jen.Return(jen.Id("c")))...)
 }
 
@@ -113,7 +112,7 @@ func (e emitter) patch() {
 		sets = append(sets, e.orm("PatchSet").Call(jen.Id("p."+col.name), set))
 	}
 	e.file.Line()
-	e.comment("%s changes the columns of a %s whose values are present. In JSON an absent member is a column that stays, null is NULL.", m.names.patch, m.name)
+	e.comment("%s changes the columns of a %s whose values are present; in JSON, null is NULL and what is absent stays.", m.names.patch, m.name)
 	e.file.Type().Id(m.names.patch).Struct(fields...)
 	e.file.Line()
 	e.comment("Sets returns the setters of the values that are present.")
@@ -121,8 +120,8 @@ func (e emitter) patch() {
 		jen.Return(e.orm("PatchSets").Call(sets...)))
 	e.file.Line()
 	e.comment("%s returns the setters that make the columns of before those of after.", m.names.changes)
-	e.file.Func().Id(m.names.changes).Params(jen.List(jen.Id("before"), jen.Id("after")).Op("*").Add(e.model())).Index().Add(e.orm("Set").Types(e.model())).Block(
-		jen.Return(jen.Id(m.names.value).Dot("Diff").Call(jen.Id("before"), jen.Id("after"))))
+	e.file.Func().Id(m.names.changes).Params(jen.List(jen.Id("before"), jen.Id("after")).Op("*").Add(e.model())).Index().Add(e.orm("Set").Types(e.model())).Add(
+		oneLine(jen.Return(jen.Id(m.names.value).Dot("Diff").Call(jen.Id("before"), jen.Id("after")))))
 }
 
 // jsonName is the column's name in a patch: what the field's own tag says, or

@@ -33,8 +33,7 @@ func (e emitter) schema() {
 	for i, tr := range t.Triggers {
 		triggers = append(triggers, jen.Values(keyed("Name", jen.Lit(tr.Name)), keyed("SQL", jen.Id(lower+sqlConstants()[3+i]))))
 	}
-	fields = append(fields, keyed("Create", jen.Id(lower+"Create")))
-	fields = append(fields, keyed("Triggers", jen.Index().Qual(schemaPath, "Trigger").Values(triggers...)))
+	fields = append(fields, row(keyed("Create", jen.Id(lower+"Create")), keyed("Triggers", jen.Index().Qual(schemaPath, "Trigger").Values(triggers...))))
 	e.file.Line()
 	e.file.Var().Id(lower+"Schema").Op("=").Qual(schemaPath, "Table").Add(lines(fields...))
 }

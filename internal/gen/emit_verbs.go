@@ -20,7 +20,9 @@ type param struct {
 	typ  *jen.Statement
 }
 
-// verbs writes the methods, whose comments say what they do for this model.
+// verbs writes the methods that do something of their own for this model, and
+// say so. The others are those of orm.Table, which the type embeds: writing
+// all of them again cost half of the output.
 func (e emitter) verbs() {
 	for _, v := range e.verbList() {
 		params := []jen.Code{}
@@ -54,33 +56,14 @@ func (e emitter) verbList() []verb {
 	ctx := param{"ctx", jen.Qual("context", "Context")}
 	r, w := param{"r", e.orm("Reader")}, param{"w", e.orm("Writer")}
 	row, key := param{"m", one()}, param{"key", e.keyType()}
-	conds := param{"c", of("Cond")}
-	creates := param{"opts", of("CreateOption")}
 	err := jen.Error()
-	keys := m.keyNames()
 	return []verb{
-		{"Create", m.createDoc(), []param{ctx, w, row, creates}, true, []jen.Code{err}},
-		{"CreateMany", "CreateMany inserts ms in one transaction, each as Create does: all of them or none.",
-			[]param{ctx, w, {"ms", jen.Index().Add(e.model())}, creates}, true, []jen.Code{err}},
-		{"Find", fmt.Sprintf("Find returns the %s with this %s, or orm.ErrNotFound.", m.name, keys),
+		{"Create", m.createDoc(), []param{ctx, w, row, {"opts", of("CreateOption")}}, true, []jen.Code{err}},
+		{"Find", fmt.Sprintf("Find returns the %s with this %s, or orm.ErrNotFound.", m.name, m.keyNames()),
 			[]param{ctx, r, key}, false, []jen.Code{one(), err}},
-		{"First", fmt.Sprintf("First returns a %s that meets every condition, or orm.ErrNotFound. Which one is open: Where(…).OrderBy(…).First(…) chooses.", m.name),
-			[]param{ctx, r, conds}, true, []jen.Code{one(), err}},
-		{"All", fmt.Sprintf("All returns every %s that meets every condition; without one, the whole table.", m.name),
-			[]param{ctx, r, conds}, true, []jen.Code{jen.Index().Add(e.model()), err}},
-		{"Where", fmt.Sprintf("Where begins a query for the rows of %s that meet every condition.", m.names.table),
-			[]param{conds}, true, []jen.Code{of("Query")}},
-		{"Count", fmt.Sprintf("Count returns how many rows of %s meet every condition.", m.names.table),
-			[]param{ctx, r, conds}, true, []jen.Code{jen.Int64(), err}},
-		{"Exists", fmt.Sprintf("Exists says whether %s has a row with this %s.", m.names.table, keys),
-			[]param{ctx, r, key}, false, []jen.Code{jen.Bool(), err}},
-		{"Each", fmt.Sprintf("Each yields every %s that meets every condition, one at a time; an error ends it.", m.name),
-			[]param{ctx, r, conds}, true, []jen.Code{jen.Qual("iter", "Seq2").Types(one(), jen.Error())}},
-		{"Update", m.updateDoc(),
-			[]param{ctx, w, key, {"sets", of("Set")}}, true, []jen.Code{err}},
-		{"Upsert", m.upsertDoc(),
-			[]param{ctx, w, row, {"opts", of("UpsertOption")}}, true, []jen.Code{err}},
-		{"Delete", m.deleteDoc(),
-			[]param{ctx, w, key}, false, []jen.Code{jen.Bool(), err}},
+		{"Save", m.saveDoc(), []param{ctx, w, row}, false, []jen.Code{err}},
+		{"Update", m.updateDoc(), []param{ctx, w, key, {"sets", of("Set")}}, true, []jen.Code{err}},
+		{"Upsert", m.upsertDoc(), []param{ctx, w, row, {"opts", of("UpsertOption")}}, true, []jen.Code{err}},
+		{"Delete", m.deleteDoc(), []param{ctx, w, key}, false, []jen.Code{jen.Bool(), err}},
 	}
 }

@@ -156,6 +156,9 @@ func (col *column) inserted() bool { return !col.readonly && col.generated == ""
 // updated returns the column that every update sets, nil for none.
 func (m *model) updated() *column { return m.first(func(col *column) bool { return col.updated }) }
 
+// version returns the column that tells versions of a row apart, nil for none.
+func (m *model) version() *column { return m.first(func(col *column) bool { return col.version }) }
+
 func (m *model) first(f func(*column) bool) *column {
 	if i := slices.IndexFunc(m.columns, f); i >= 0 {
 		return m.columns[i]

@@ -53,6 +53,7 @@ func (c *collector) resolveKeys(m *model) {
 	if len(m.key) > 1 {
 		m.names.key = m.name + "Key"
 	}
+	c.checkKeyIndexes(m)
 	for _, u := range m.uniques {
 		switch {
 		case u.name != "":
@@ -70,6 +71,22 @@ func (c *collector) resolveKeys(m *model) {
 		}
 	}
 	slices.SortStableFunc(m.uniques, func(a, b *uniqueKey) int { return cmp.Compare(a.columns[0].index(), b.columns[0].index()) })
+}
+
+// checkKeyIndexes reports indexes that the primary key is already. The second
+// column of a key is neither unique nor indexed by it.
+func (c *collector) checkKeyIndexes(m *model) {
+	for _, it := range m.key[0].tag.items {
+		switch {
+		case it.HasValue: // a part of a larger key or index
+		case it.Key == "index" && len(m.key) > 1:
+			c.errorf(it.pos, "the primary key begins with %s, which indexes it already: drop index", m.key[0].selector())
+		case it.Key == "index":
+			c.errorf(it.pos, "a primary key is indexed already: drop index")
+		case (it.Key == "unique" || it.Key == "uniquelive") && len(m.key) == 1:
+			c.errorf(it.pos, "a primary key is unique already: drop %s", it.Key)
+		}
+	}
 }
 
 // isVerb says whether name is a method of orm.Table, now or as planned, or its

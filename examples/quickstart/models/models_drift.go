@@ -6,33 +6,23 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 )
 
-// PackagesTable has the columns, keys and verbs of the table packages.
+// PackagesTable has the columns and keys of the table packages, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type PackagesTable struct {
 	orm.Table[Package, string]
 
-	// ID is packages.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[Package, string]
-	// CreatedAt is packages.created_at: INTEGER NOT NULL, Unix milliseconds. Create sets a zero CreatedAt.
-	CreatedAt orm.Time[Package]
-	// UpdatedAt is packages.updated_at: INTEGER NOT NULL, Unix milliseconds. Create sets a zero UpdatedAt,
-	// Update every one.
-	UpdatedAt orm.Time[Package]
-	// Path is packages.path: TEXT NOT NULL, unique.
-	Path orm.Str[Package, string]
-	// Name is packages.name: TEXT NOT NULL, indexed.
-	Name orm.Str[Package, string]
-	// Synopsis is packages.synopsis: TEXT NOT NULL.
-	Synopsis orm.Str[Package, string]
-	// Internal is packages.internal: INTEGER NOT NULL, CHECK ("internal" IN (0, 1)).
-	Internal orm.Bool[Package]
-	// ImportedBy is packages.imported_by: INTEGER NOT NULL DEFAULT 0, indexed.
-	ImportedBy orm.Num[Package, int64]
+	ID         orm.Str[Package, string] // packages.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	CreatedAt  orm.Time[Package]        // packages.created_at INTEGER NOT NULL, Unix milliseconds. Create sets a zero CreatedAt.
+	UpdatedAt  orm.Time[Package]        // packages.updated_at INTEGER NOT NULL, Unix milliseconds. Create sets a zero UpdatedAt, Update every one.
+	Path       orm.Str[Package, string] // packages.path TEXT NOT NULL, unique.
+	Name       orm.Str[Package, string] // packages.name TEXT NOT NULL, indexed.
+	Synopsis   orm.Str[Package, string] // packages.synopsis TEXT NOT NULL.
+	Internal   orm.Bool[Package]        // packages.internal INTEGER NOT NULL, CHECK ("internal" IN (0, 1)).
+	ImportedBy orm.Num[Package, int64]  // packages.imported_by INTEGER NOT NULL DEFAULT 0, indexed.
 
-	// ByPath is the unique key packages_path_key (path).
-	ByPath orm.Unique[Package, string]
+	ByPath orm.Unique[Package, string] // the unique key packages_path_key (path)
 }
 
 const (
@@ -52,8 +42,7 @@ const (
 	packagesOnInsert = `CREATE TRIGGER "_driftdb_packages_insert" AFTER INSERT ON "packages" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'packages', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
+		'packages', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
 			',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"path":'||json_quote(NEW."path"||'')||
 			',"name":'||json_quote(NEW."name"||'')||',"synopsis":'||json_quote(NEW."synopsis"||'')||
 			',"internal":'||coalesce(NEW."internal", 'null')||',"imported_by":'||coalesce(NEW."imported_by", 'null')||'}');
@@ -62,15 +51,12 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'packages', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"created_at":', +NEW."created_at", +OLD."created_at"),
 			('"updated_at":', +NEW."updated_at", +OLD."updated_at"), ('"path":', +NEW."path", +OLD."path"),
 			('"name":', +NEW."name", +OLD."name"), ('"synopsis":', +NEW."synopsis", +OLD."synopsis"),
-			('"internal":', +NEW."internal", +OLD."internal"), ('"imported_by":', +NEW."imported_by", +OLD."imported_by"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"internal":', +NEW."internal", +OLD."internal"), ('"imported_by":', +NEW."imported_by", +OLD."imported_by")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	packagesOnDelete = `CREATE TRIGGER "_driftdb_packages_delete" AFTER DELETE ON "packages" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -100,14 +86,12 @@ var packagesSchema = schema.Table{
 		{Name: "packages_name_idx", Columns: []string{"name"}},
 		{Name: "packages_imported_by_idx", Columns: []string{"imported_by"}},
 	},
-	Checks:   []schema.Check{{Name: "packages_internal_check", Column: "internal", Expr: `"internal" IN (0, 1)`}},
-	Create:   packagesCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_packages_insert", SQL: packagesOnInsert}, {Name: "_driftdb_packages_update", SQL: packagesOnUpdate}, {Name: "_driftdb_packages_delete", SQL: packagesOnDelete}},
+	Checks: []schema.Check{{Name: "packages_internal_check", Column: "internal", Expr: `"internal" IN (0, 1)`}},
+	Create: packagesCreate, Triggers: []schema.Trigger{{Name: "_driftdb_packages_insert", SQL: packagesOnInsert}, {Name: "_driftdb_packages_update", SQL: packagesOnUpdate}, {Name: "_driftdb_packages_delete", SQL: packagesOnDelete}},
 }
 
 var packagesDef = orm.Def[Package, string]{
-	Version: orm.GenVersion1, Schema: &packagesSchema,
-	Select: packagesSelect, Insert: packagesInsert,
+	Version: orm.GenVersion1, Schema: &packagesSchema, Select: packagesSelect, Insert: packagesInsert,
 	Scan: scanPackage, Bind: bindPackage, Fill: fillPackage,
 	Key:     func(m *Package) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -126,11 +110,9 @@ var Packages = PackagesTable{
 	Internal:   orm.NewBool[Package]("packages", "internal"),
 	ImportedBy: orm.NewNum[Package, int64]("packages", "imported_by"),
 	ByPath: orm.NewUnique(&packagesDef, "packages_path_key", []string{"path"},
-		func(m *Package) (string, bool) { return m.Path, true },
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		func(m *Package) (string, bool) { return m.Path, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 }
 
-// scanPackage reads a row of packagesSelect into m.
 func scanPackage(r *orm.Row, m *Package) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanTime(r, 1, &m.CreatedAt, orm.Millisecond)
@@ -142,7 +124,6 @@ func scanPackage(r *orm.Row, m *Package) {
 	orm.ScanNum(r, 7, &m.ImportedBy)
 }
 
-// bindPackage appends m's columns in the order of packagesInsert.
 func bindPackage(a *orm.Args, m *Package) {
 	orm.BindStr(a, m.ID)
 	orm.BindTime(a, m.CreatedAt, orm.Millisecond)
@@ -154,14 +135,12 @@ func bindPackage(a *orm.Args, m *Package) {
 	orm.BindNum(a, m.ImportedBy)
 }
 
-// fillPackage sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillPackage(f *orm.Fill, m *Package) {
 	orm.FillUUID7(f, &m.ID)
 	orm.FillTime(f, &m.CreatedAt, orm.Millisecond)
 	orm.FillTime(f, &m.UpdatedAt, orm.Millisecond)
 }
 
-// A field or a tag of Package that has changed since fails to compile here: run go generate.
 var _ struct {
 	orm.Base
 	Path       string `drift:"unique"`
@@ -169,10 +148,10 @@ var _ struct {
 	Synopsis   string
 	Internal   bool
 	ImportedBy int64 `drift:"default=0,index"`
-} = Package{}
+} = Package{} // a field or a tag that has changed does not compile: run go generate
 
-// PackagePatch changes the columns of a Package whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// PackagePatch changes the columns of a Package whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type PackagePatch struct {
 	Path       orm.Opt[string] `json:"path,omitzero"`
 	Name       orm.Opt[string] `json:"name,omitzero"`
@@ -187,19 +166,12 @@ func (p PackagePatch) Sets() []orm.Set[Package] {
 }
 
 // PackageChanges returns the setters that make the columns of before those of after.
-func PackageChanges(before, after *Package) []orm.Set[Package] {
-	return Packages.Diff(before, after)
-}
+func PackageChanges(before, after *Package) []orm.Set[Package] { return Packages.Diff(before, after) }
 
-// Create inserts m. A zero ID becomes a UUIDv7. A zero CreatedAt and UpdatedAt become the time of the
-// call. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
+// Create inserts m. A zero ID becomes a UUIDv7. A zero CreatedAt and UpdatedAt become the time of the call. Times are
+// cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
 func (t PackagesTable) Create(ctx context.Context, w orm.Writer, m *Package, opts ...orm.CreateOption[Package]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t PackagesTable) CreateMany(ctx context.Context, w orm.Writer, ms []Package, opts ...orm.CreateOption[Package]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Package with this ID, or orm.ErrNotFound.
@@ -207,77 +179,44 @@ func (t PackagesTable) Find(ctx context.Context, r orm.Reader, key string) (*Pac
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Package that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t PackagesTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Package]) (*Package, error) {
-	return t.Table.First(ctx, r, c...)
+// Save writes every column of m to the row with its ID, except CreatedAt; orm.ErrNotFound if there is none. UpdatedAt
+// becomes the time of the call.
+func (t PackagesTable) Save(ctx context.Context, w orm.Writer, m *Package) error {
+	return t.Table.Save(ctx, w, m)
 }
 
-// All returns every Package that meets every condition; without one, the whole table.
-func (t PackagesTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Package]) ([]Package, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of packages that meet every condition.
-func (t PackagesTable) Where(c ...orm.Cond[Package]) orm.Query[Package] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of packages meet every condition.
-func (t PackagesTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Package]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether packages has a row with this ID.
-func (t PackagesTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Package that meets every condition, one at a time; an error ends it.
-func (t PackagesTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Package]) iter.Seq2[*Package, error] {
-	return t.Table.Each(ctx, r, c...)
-}
-
-// Update changes columns of the row with the key; orm.ErrNotFound if there is none. UpdatedAt becomes
-// the time of the call.
+// Update changes columns of the row with the key; orm.ErrNotFound if there is none. UpdatedAt becomes the time of the
+// call.
 func (t PackagesTable) Update(ctx context.Context, w orm.Writer, key string, sets ...orm.Set[Package]) error {
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except CreatedAt: m
-// is the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except CreatedAt: m is the row as
+// it stands afterwards.
 func (t PackagesTable) Upsert(ctx context.Context, w orm.Writer, m *Package, opts ...orm.UpsertOption[Package]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Files whose PackageID refers to
-// it are deleted with it. Imports whose FromID refers to it are deleted with it. It is refused while
-// there are Imports whose ToID refers to it.
+// Delete removes the row with the key and says whether there was one. Files whose PackageID refers to it are deleted
+// with it. Imports whose FromID refers to it are deleted with it. It is refused while there are Imports whose ToID
+// refers to it.
 func (t PackagesTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// FilesTable has the columns, keys and verbs of the table files.
+// FilesTable has the columns and keys of the table files, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type FilesTable struct {
 	orm.Table[File, string]
 
-	// ID is files.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[File, string]
-	// CreatedAt is files.created_at: INTEGER NOT NULL, Unix milliseconds. Create sets a zero CreatedAt.
-	CreatedAt orm.Time[File]
-	// UpdatedAt is files.updated_at: INTEGER NOT NULL, Unix milliseconds. Create sets a zero UpdatedAt,
-	// Update every one.
-	UpdatedAt orm.Time[File]
-	// PackageID is files.package_id: TEXT NOT NULL, unique with Name, refers to packages.id ON DELETE
-	// CASCADE.
-	PackageID orm.Str[File, string]
-	// Name is files.name: TEXT NOT NULL, unique with PackageID.
-	Name orm.Str[File, string]
-	// Size is files.size: INTEGER NOT NULL.
-	Size orm.Num[File, int64]
+	ID        orm.Str[File, string] // files.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	CreatedAt orm.Time[File]        // files.created_at INTEGER NOT NULL, Unix milliseconds. Create sets a zero CreatedAt.
+	UpdatedAt orm.Time[File]        // files.updated_at INTEGER NOT NULL, Unix milliseconds. Create sets a zero UpdatedAt, Update every one.
+	PackageID orm.Str[File, string] // files.package_id TEXT NOT NULL, unique with Name, refers to packages.id ON DELETE CASCADE.
+	Name      orm.Str[File, string] // files.name TEXT NOT NULL, unique with PackageID.
+	Size      orm.Num[File, int64]  // files.size INTEGER NOT NULL.
 
-	// ByPlace is the unique key files_place_key (package_id, name).
-	ByPlace orm.Unique[File, FilePlaceKey]
+	ByPlace orm.Unique[File, FilePlaceKey] // the unique key files_place_key (package_id, name)
 }
 
 // FilePlaceKey is the value of the unique key files_place_key.
@@ -301,8 +240,7 @@ const (
 	filesOnInsert = `CREATE TRIGGER "_driftdb_files_insert" AFTER INSERT ON "files" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'files', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
+		'files', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
 			',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"package_id":'||json_quote(NEW."package_id"||'')||
 			',"name":'||json_quote(NEW."name"||'')||',"size":'||coalesce(NEW."size", 'null')||'}');
 END`
@@ -310,14 +248,11 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'files', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"created_at":', +NEW."created_at", +OLD."created_at"),
 			('"updated_at":', +NEW."updated_at", +OLD."updated_at"), ('"package_id":', +NEW."package_id", +OLD."package_id"),
-			('"name":', +NEW."name", +OLD."name"), ('"size":', +NEW."size", +OLD."size"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"name":', +NEW."name", +OLD."name"), ('"size":', +NEW."size", +OLD."size")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	filesOnDelete = `CREATE TRIGGER "_driftdb_files_delete" AFTER DELETE ON "files" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -341,13 +276,11 @@ var filesSchema = schema.Table{
 	},
 	Indexes:     []schema.Index{{Name: "files_place_key", Columns: []string{"package_id", "name"}, Unique: true}},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"package_id"}, RefTable: "packages", RefColumns: []string{"id"}, OnDelete: schema.Cascade}},
-	Create:      filesCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_files_insert", SQL: filesOnInsert}, {Name: "_driftdb_files_update", SQL: filesOnUpdate}, {Name: "_driftdb_files_delete", SQL: filesOnDelete}},
+	Create:      filesCreate, Triggers: []schema.Trigger{{Name: "_driftdb_files_insert", SQL: filesOnInsert}, {Name: "_driftdb_files_update", SQL: filesOnUpdate}, {Name: "_driftdb_files_delete", SQL: filesOnDelete}},
 }
 
 var filesDef = orm.Def[File, string]{
-	Version: orm.GenVersion1, Schema: &filesSchema,
-	Select: filesSelect, Insert: filesInsert,
+	Version: orm.GenVersion1, Schema: &filesSchema, Select: filesSelect, Insert: filesInsert,
 	Scan: scanFile, Bind: bindFile, Fill: fillFile,
 	Key:     func(m *File) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -364,11 +297,9 @@ var Files = FilesTable{
 	Name:      orm.NewStr[File, string]("files", "name"),
 	Size:      orm.NewNum[File, int64]("files", "size"),
 	ByPlace: orm.NewUnique(&filesDef, "files_place_key", []string{"package_id", "name"},
-		func(m *File) (FilePlaceKey, bool) { return FilePlaceKey{PackageID: m.PackageID, Name: m.Name}, true },
-		func(a *orm.Args, k FilePlaceKey) { orm.BindStr(a, k.PackageID); orm.BindStr(a, k.Name) }),
+		func(m *File) (FilePlaceKey, bool) { return FilePlaceKey{PackageID: m.PackageID, Name: m.Name}, true }, func(a *orm.Args, k FilePlaceKey) { orm.BindStr(a, k.PackageID); orm.BindStr(a, k.Name) }),
 }
 
-// scanFile reads a row of filesSelect into m.
 func scanFile(r *orm.Row, m *File) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanTime(r, 1, &m.CreatedAt, orm.Millisecond)
@@ -378,7 +309,6 @@ func scanFile(r *orm.Row, m *File) {
 	orm.ScanNum(r, 5, &m.Size)
 }
 
-// bindFile appends m's columns in the order of filesInsert.
 func bindFile(a *orm.Args, m *File) {
 	orm.BindStr(a, m.ID)
 	orm.BindTime(a, m.CreatedAt, orm.Millisecond)
@@ -388,23 +318,20 @@ func bindFile(a *orm.Args, m *File) {
 	orm.BindNum(a, m.Size)
 }
 
-// fillFile sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillFile(f *orm.Fill, m *File) {
 	orm.FillUUID7(f, &m.ID)
 	orm.FillTime(f, &m.CreatedAt, orm.Millisecond)
 	orm.FillTime(f, &m.UpdatedAt, orm.Millisecond)
 }
 
-// A field or a tag of File that has changed since fails to compile here: run go generate.
 var _ struct {
 	orm.Base
 	PackageID string `drift:"ref=Package,ondelete=cascade,unique=place"`
 	Name      string `drift:"unique=place"`
 	Size      int64
-} = File{}
+} = File{} // a field or a tag that has changed does not compile: run go generate
 
-// FilePatch changes the columns of a File whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// FilePatch changes the columns of a File whose values are present; in JSON, null is NULL and what is absent stays.
 type FilePatch struct {
 	PackageID orm.Opt[string] `json:"packageID,omitzero"`
 	Name      orm.Opt[string] `json:"name,omitzero"`
@@ -417,19 +344,12 @@ func (p FilePatch) Sets() []orm.Set[File] {
 }
 
 // FileChanges returns the setters that make the columns of before those of after.
-func FileChanges(before, after *File) []orm.Set[File] {
-	return Files.Diff(before, after)
-}
+func FileChanges(before, after *File) []orm.Set[File] { return Files.Diff(before, after) }
 
-// Create inserts m. A zero ID becomes a UUIDv7. A zero CreatedAt and UpdatedAt become the time of the
-// call. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
+// Create inserts m. A zero ID becomes a UUIDv7. A zero CreatedAt and UpdatedAt become the time of the call. Times are
+// cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
 func (t FilesTable) Create(ctx context.Context, w orm.Writer, m *File, opts ...orm.CreateOption[File]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t FilesTable) CreateMany(ctx context.Context, w orm.Writer, ms []File, opts ...orm.CreateOption[File]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the File with this ID, or orm.ErrNotFound.
@@ -437,45 +357,20 @@ func (t FilesTable) Find(ctx context.Context, r orm.Reader, key string) (*File, 
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a File that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t FilesTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[File]) (*File, error) {
-	return t.Table.First(ctx, r, c...)
+// Save writes every column of m to the row with its ID, except CreatedAt; orm.ErrNotFound if there is none. UpdatedAt
+// becomes the time of the call.
+func (t FilesTable) Save(ctx context.Context, w orm.Writer, m *File) error {
+	return t.Table.Save(ctx, w, m)
 }
 
-// All returns every File that meets every condition; without one, the whole table.
-func (t FilesTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[File]) ([]File, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of files that meet every condition.
-func (t FilesTable) Where(c ...orm.Cond[File]) orm.Query[File] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of files meet every condition.
-func (t FilesTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[File]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether files has a row with this ID.
-func (t FilesTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every File that meets every condition, one at a time; an error ends it.
-func (t FilesTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[File]) iter.Seq2[*File, error] {
-	return t.Table.Each(ctx, r, c...)
-}
-
-// Update changes columns of the row with the key; orm.ErrNotFound if there is none. UpdatedAt becomes
-// the time of the call.
+// Update changes columns of the row with the key; orm.ErrNotFound if there is none. UpdatedAt becomes the time of the
+// call.
 func (t FilesTable) Update(ctx context.Context, w orm.Writer, key string, sets ...orm.Set[File]) error {
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except CreatedAt: m
-// is the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except CreatedAt: m is the row as
+// it stands afterwards.
 func (t FilesTable) Upsert(ctx context.Context, w orm.Writer, m *File, opts ...orm.UpsertOption[File]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
@@ -485,25 +380,18 @@ func (t FilesTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// ImportsTable has the columns, keys and verbs of the table imports.
+// ImportsTable has the columns and keys of the table imports, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type ImportsTable struct {
 	orm.Table[Import, string]
 
-	// ID is imports.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[Import, string]
-	// CreatedAt is imports.created_at: INTEGER NOT NULL, Unix milliseconds. Create sets a zero CreatedAt.
-	CreatedAt orm.Time[Import]
-	// UpdatedAt is imports.updated_at: INTEGER NOT NULL, Unix milliseconds. Create sets a zero UpdatedAt,
-	// Update every one.
-	UpdatedAt orm.Time[Import]
-	// FromID is imports.from_id: TEXT NOT NULL, unique with ToID, refers to packages.id ON DELETE CASCADE.
-	FromID orm.Str[Import, string]
-	// ToID is imports.to_id: TEXT NOT NULL, unique with FromID, indexed, refers to packages.id ON DELETE
-	// RESTRICT.
-	ToID orm.Str[Import, string]
+	ID        orm.Str[Import, string] // imports.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	CreatedAt orm.Time[Import]        // imports.created_at INTEGER NOT NULL, Unix milliseconds. Create sets a zero CreatedAt.
+	UpdatedAt orm.Time[Import]        // imports.updated_at INTEGER NOT NULL, Unix milliseconds. Create sets a zero UpdatedAt, Update every one.
+	FromID    orm.Str[Import, string] // imports.from_id TEXT NOT NULL, unique with ToID, refers to packages.id ON DELETE CASCADE.
+	ToID      orm.Str[Import, string] // imports.to_id TEXT NOT NULL, unique with FromID, indexed, refers to packages.id ON DELETE RESTRICT.
 
-	// ByEdge is the unique key imports_edge_key (from_id, to_id).
-	ByEdge orm.Unique[Import, ImportEdgeKey]
+	ByEdge orm.Unique[Import, ImportEdgeKey] // the unique key imports_edge_key (from_id, to_id)
 }
 
 // ImportEdgeKey is the value of the unique key imports_edge_key.
@@ -527,8 +415,7 @@ const (
 	importsOnInsert = `CREATE TRIGGER "_driftdb_imports_insert" AFTER INSERT ON "imports" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'imports', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
+		'imports', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
 			',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"from_id":'||json_quote(NEW."from_id"||'')||
 			',"to_id":'||json_quote(NEW."to_id"||'')||'}');
 END`
@@ -536,14 +423,11 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'imports', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"created_at":', +NEW."created_at", +OLD."created_at"),
 			('"updated_at":', +NEW."updated_at", +OLD."updated_at"), ('"from_id":', +NEW."from_id", +OLD."from_id"),
-			('"to_id":', +NEW."to_id", +OLD."to_id"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"to_id":', +NEW."to_id", +OLD."to_id")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	importsOnDelete = `CREATE TRIGGER "_driftdb_imports_delete" AFTER DELETE ON "imports" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -572,13 +456,11 @@ var importsSchema = schema.Table{
 		{Columns: []string{"from_id"}, RefTable: "packages", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
 		{Columns: []string{"to_id"}, RefTable: "packages", RefColumns: []string{"id"}, OnDelete: schema.Restrict},
 	},
-	Create:   importsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_imports_insert", SQL: importsOnInsert}, {Name: "_driftdb_imports_update", SQL: importsOnUpdate}, {Name: "_driftdb_imports_delete", SQL: importsOnDelete}},
+	Create: importsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_imports_insert", SQL: importsOnInsert}, {Name: "_driftdb_imports_update", SQL: importsOnUpdate}, {Name: "_driftdb_imports_delete", SQL: importsOnDelete}},
 }
 
 var importsDef = orm.Def[Import, string]{
-	Version: orm.GenVersion1, Schema: &importsSchema,
-	Select: importsSelect, Insert: importsInsert,
+	Version: orm.GenVersion1, Schema: &importsSchema, Select: importsSelect, Insert: importsInsert,
 	Scan: scanImport, Bind: bindImport, Fill: fillImport,
 	Key:     func(m *Import) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -594,11 +476,9 @@ var Imports = ImportsTable{
 	FromID:    orm.NewStr[Import, string]("imports", "from_id"),
 	ToID:      orm.NewStr[Import, string]("imports", "to_id"),
 	ByEdge: orm.NewUnique(&importsDef, "imports_edge_key", []string{"from_id", "to_id"},
-		func(m *Import) (ImportEdgeKey, bool) { return ImportEdgeKey{FromID: m.FromID, ToID: m.ToID}, true },
-		func(a *orm.Args, k ImportEdgeKey) { orm.BindStr(a, k.FromID); orm.BindStr(a, k.ToID) }),
+		func(m *Import) (ImportEdgeKey, bool) { return ImportEdgeKey{FromID: m.FromID, ToID: m.ToID}, true }, func(a *orm.Args, k ImportEdgeKey) { orm.BindStr(a, k.FromID); orm.BindStr(a, k.ToID) }),
 }
 
-// scanImport reads a row of importsSelect into m.
 func scanImport(r *orm.Row, m *Import) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanTime(r, 1, &m.CreatedAt, orm.Millisecond)
@@ -607,7 +487,6 @@ func scanImport(r *orm.Row, m *Import) {
 	orm.ScanStr(r, 4, &m.ToID)
 }
 
-// bindImport appends m's columns in the order of importsInsert.
 func bindImport(a *orm.Args, m *Import) {
 	orm.BindStr(a, m.ID)
 	orm.BindTime(a, m.CreatedAt, orm.Millisecond)
@@ -616,22 +495,20 @@ func bindImport(a *orm.Args, m *Import) {
 	orm.BindStr(a, m.ToID)
 }
 
-// fillImport sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillImport(f *orm.Fill, m *Import) {
 	orm.FillUUID7(f, &m.ID)
 	orm.FillTime(f, &m.CreatedAt, orm.Millisecond)
 	orm.FillTime(f, &m.UpdatedAt, orm.Millisecond)
 }
 
-// A field or a tag of Import that has changed since fails to compile here: run go generate.
 var _ struct {
 	orm.Base
 	FromID string `drift:"ref=Package,ondelete=cascade,unique=edge"`
 	ToID   string `drift:"ref=Package,ondelete=restrict,unique=edge,index"`
-} = Import{}
+} = Import{} // a field or a tag that has changed does not compile: run go generate
 
-// ImportPatch changes the columns of a Import whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// ImportPatch changes the columns of a Import whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type ImportPatch struct {
 	FromID orm.Opt[string] `json:"fromID,omitzero"`
 	ToID   orm.Opt[string] `json:"toID,omitzero"`
@@ -643,19 +520,12 @@ func (p ImportPatch) Sets() []orm.Set[Import] {
 }
 
 // ImportChanges returns the setters that make the columns of before those of after.
-func ImportChanges(before, after *Import) []orm.Set[Import] {
-	return Imports.Diff(before, after)
-}
+func ImportChanges(before, after *Import) []orm.Set[Import] { return Imports.Diff(before, after) }
 
-// Create inserts m. A zero ID becomes a UUIDv7. A zero CreatedAt and UpdatedAt become the time of the
-// call. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
+// Create inserts m. A zero ID becomes a UUIDv7. A zero CreatedAt and UpdatedAt become the time of the call. Times are
+// cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
 func (t ImportsTable) Create(ctx context.Context, w orm.Writer, m *Import, opts ...orm.CreateOption[Import]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t ImportsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Import, opts ...orm.CreateOption[Import]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Import with this ID, or orm.ErrNotFound.
@@ -663,45 +533,20 @@ func (t ImportsTable) Find(ctx context.Context, r orm.Reader, key string) (*Impo
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Import that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t ImportsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Import]) (*Import, error) {
-	return t.Table.First(ctx, r, c...)
+// Save writes every column of m to the row with its ID, except CreatedAt; orm.ErrNotFound if there is none. UpdatedAt
+// becomes the time of the call.
+func (t ImportsTable) Save(ctx context.Context, w orm.Writer, m *Import) error {
+	return t.Table.Save(ctx, w, m)
 }
 
-// All returns every Import that meets every condition; without one, the whole table.
-func (t ImportsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Import]) ([]Import, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of imports that meet every condition.
-func (t ImportsTable) Where(c ...orm.Cond[Import]) orm.Query[Import] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of imports meet every condition.
-func (t ImportsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Import]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether imports has a row with this ID.
-func (t ImportsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Import that meets every condition, one at a time; an error ends it.
-func (t ImportsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Import]) iter.Seq2[*Import, error] {
-	return t.Table.Each(ctx, r, c...)
-}
-
-// Update changes columns of the row with the key; orm.ErrNotFound if there is none. UpdatedAt becomes
-// the time of the call.
+// Update changes columns of the row with the key; orm.ErrNotFound if there is none. UpdatedAt becomes the time of the
+// call.
 func (t ImportsTable) Update(ctx context.Context, w orm.Writer, key string, sets ...orm.Set[Import]) error {
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except CreatedAt: m
-// is the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except CreatedAt: m is the row as
+// it stands afterwards.
 func (t ImportsTable) Upsert(ctx context.Context, w orm.Writer, m *Import, opts ...orm.UpsertOption[Import]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

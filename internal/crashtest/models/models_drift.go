@@ -6,17 +6,15 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 )
 
-// AccountsTable has the columns, keys and verbs of the table accounts.
+// AccountsTable has the columns and keys of the table accounts, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type AccountsTable struct {
 	orm.Table[Account, string]
 
-	// Name is accounts.name: TEXT PRIMARY KEY NOT NULL.
-	Name orm.Str[Account, string]
-	// Balance is accounts.balance: INTEGER NOT NULL.
-	Balance orm.Num[Account, int64]
+	Name    orm.Str[Account, string] // accounts.name TEXT PRIMARY KEY NOT NULL.
+	Balance orm.Num[Account, int64]  // accounts.balance INTEGER NOT NULL.
 }
 
 const (
@@ -29,19 +27,15 @@ const (
 	accountsOnInsert = `CREATE TRIGGER "_driftdb_accounts_insert" AFTER INSERT ON "accounts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'accounts', 'insert',
-		'{"name":'||json_quote(NEW."name"||'')||',"balance":'||coalesce(NEW."balance", 'null')||'}');
+		'accounts', 'insert', '{"name":'||json_quote(NEW."name"||'')||',"balance":'||coalesce(NEW."balance", 'null')||'}');
 END`
 	accountsOnUpdate = `CREATE TRIGGER "_driftdb_accounts_update" AFTER UPDATE ON "accounts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'accounts', 'update', '{"name":'||json_quote(OLD."name"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
-		FROM (VALUES ('"name":', +NEW."name", +OLD."name"), ('"balance":', +NEW."balance", +OLD."balance"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"name":', +NEW."name", +OLD."name"), ('"balance":', +NEW."balance", +OLD."balance")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	accountsOnDelete = `CREATE TRIGGER "_driftdb_accounts_delete" AFTER DELETE ON "accounts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -57,13 +51,11 @@ var accountsSchema = schema.Table{
 		{Name: "name", Type: schema.Text, NotNull: true},
 		{Name: "balance", Type: schema.Integer, NotNull: true},
 	},
-	Create:   accountsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_accounts_insert", SQL: accountsOnInsert}, {Name: "_driftdb_accounts_update", SQL: accountsOnUpdate}, {Name: "_driftdb_accounts_delete", SQL: accountsOnDelete}},
+	Create: accountsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_accounts_insert", SQL: accountsOnInsert}, {Name: "_driftdb_accounts_update", SQL: accountsOnUpdate}, {Name: "_driftdb_accounts_delete", SQL: accountsOnDelete}},
 }
 
 var accountsDef = orm.Def[Account, string]{
-	Version: orm.GenVersion1, Schema: &accountsSchema,
-	Select: accountsSelect, Insert: accountsInsert,
+	Version: orm.GenVersion1, Schema: &accountsSchema, Select: accountsSelect, Insert: accountsInsert,
 	Scan: scanAccount, Bind: bindAccount,
 	Key:     func(m *Account) string { return m.Name },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -76,26 +68,23 @@ var Accounts = AccountsTable{
 	Balance: orm.NewNum[Account, int64]("accounts", "balance"),
 }
 
-// scanAccount reads a row of accountsSelect into m.
 func scanAccount(r *orm.Row, m *Account) {
 	orm.ScanStr(r, 0, &m.Name)
 	orm.ScanNum(r, 1, &m.Balance)
 }
 
-// bindAccount appends m's columns in the order of accountsInsert.
 func bindAccount(a *orm.Args, m *Account) {
 	orm.BindStr(a, m.Name)
 	orm.BindNum(a, m.Balance)
 }
 
-// A field or a tag of Account that has changed since fails to compile here: run go generate.
 var _ struct {
 	Name    string `drift:"pk"`
 	Balance int64
-} = Account{}
+} = Account{} // a field or a tag that has changed does not compile: run go generate
 
-// AccountPatch changes the columns of a Account whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// AccountPatch changes the columns of a Account whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type AccountPatch struct {
 	Balance orm.Opt[int64] `json:"balance,omitzero"`
 }
@@ -106,18 +95,11 @@ func (p AccountPatch) Sets() []orm.Set[Account] {
 }
 
 // AccountChanges returns the setters that make the columns of before those of after.
-func AccountChanges(before, after *Account) []orm.Set[Account] {
-	return Accounts.Diff(before, after)
-}
+func AccountChanges(before, after *Account) []orm.Set[Account] { return Accounts.Diff(before, after) }
 
 // Create inserts m.
 func (t AccountsTable) Create(ctx context.Context, w orm.Writer, m *Account, opts ...orm.CreateOption[Account]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t AccountsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Account, opts ...orm.CreateOption[Account]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Account with this Name, or orm.ErrNotFound.
@@ -125,35 +107,9 @@ func (t AccountsTable) Find(ctx context.Context, r orm.Reader, key string) (*Acc
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Account that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t AccountsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Account]) (*Account, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Account that meets every condition; without one, the whole table.
-func (t AccountsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Account]) ([]Account, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of accounts that meet every condition.
-func (t AccountsTable) Where(c ...orm.Cond[Account]) orm.Query[Account] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of accounts meet every condition.
-func (t AccountsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Account]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether accounts has a row with this Name.
-func (t AccountsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Account that meets every condition, one at a time; an error ends it.
-func (t AccountsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Account]) iter.Seq2[*Account, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its Name; orm.ErrNotFound if there is none.
+func (t AccountsTable) Save(ctx context.Context, w orm.Writer, m *Account) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -161,30 +117,27 @@ func (t AccountsTable) Update(ctx context.Context, w orm.Writer, key string, set
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same Name gets m's columns instead: m is the row as
-// it stands afterwards.
+// Upsert inserts m as Create does. A row with the same Name gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t AccountsTable) Upsert(ctx context.Context, w orm.Writer, m *Account, opts ...orm.UpsertOption[Account]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. It is refused while there are
-// Transfers whose From refers to it. It is refused while there are Transfers whose To refers to it.
+// Delete removes the row with the key and says whether there was one. It is refused while there are Transfers whose
+// From refers to it. It is refused while there are Transfers whose To refers to it.
 func (t AccountsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// TransfersTable has the columns, keys and verbs of the table transfers.
+// TransfersTable has the columns and keys of the table transfers, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type TransfersTable struct {
 	orm.Table[Transfer, int64]
 
-	// N is transfers.n: INTEGER PRIMARY KEY NOT NULL.
-	N orm.Num[Transfer, int64]
-	// From is transfers.from: TEXT NOT NULL, indexed, refers to accounts.name.
-	From orm.Str[Transfer, string]
-	// To is transfers.to: TEXT NOT NULL, indexed, refers to accounts.name.
-	To orm.Str[Transfer, string]
-	// Amount is transfers.amount: INTEGER NOT NULL.
-	Amount orm.Num[Transfer, int64]
+	N      orm.Num[Transfer, int64]  // transfers.n INTEGER PRIMARY KEY NOT NULL.
+	From   orm.Str[Transfer, string] // transfers.from TEXT NOT NULL, indexed, refers to accounts.name.
+	To     orm.Str[Transfer, string] // transfers.to TEXT NOT NULL, indexed, refers to accounts.name.
+	Amount orm.Num[Transfer, int64]  // transfers.amount INTEGER NOT NULL.
 }
 
 const (
@@ -201,21 +154,17 @@ const (
 	transfersOnInsert = `CREATE TRIGGER "_driftdb_transfers_insert" AFTER INSERT ON "transfers" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'transfers', 'insert',
-		'{"n":'||coalesce(NEW."n", 'null')||',"from":'||json_quote(NEW."from"||'')||',"to":'||json_quote(NEW."to"||'')||
+		'transfers', 'insert', '{"n":'||coalesce(NEW."n", 'null')||',"from":'||json_quote(NEW."from"||'')||',"to":'||json_quote(NEW."to"||'')||
 			',"amount":'||coalesce(NEW."amount", 'null')||'}');
 END`
 	transfersOnUpdate = `CREATE TRIGGER "_driftdb_transfers_update" AFTER UPDATE ON "transfers" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'transfers', 'update', '{"n":'||coalesce(OLD."n", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"n":', +NEW."n", +OLD."n"), ('"from":', +NEW."from", +OLD."from"), ('"to":', +NEW."to", +OLD."to"),
-			('"amount":', +NEW."amount", +OLD."amount"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"amount":', +NEW."amount", +OLD."amount")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	transfersOnDelete = `CREATE TRIGGER "_driftdb_transfers_delete" AFTER DELETE ON "transfers" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -242,13 +191,11 @@ var transfersSchema = schema.Table{
 		{Columns: []string{"from"}, RefTable: "accounts", RefColumns: []string{"name"}},
 		{Columns: []string{"to"}, RefTable: "accounts", RefColumns: []string{"name"}},
 	},
-	Create:   transfersCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_transfers_insert", SQL: transfersOnInsert}, {Name: "_driftdb_transfers_update", SQL: transfersOnUpdate}, {Name: "_driftdb_transfers_delete", SQL: transfersOnDelete}},
+	Create: transfersCreate, Triggers: []schema.Trigger{{Name: "_driftdb_transfers_insert", SQL: transfersOnInsert}, {Name: "_driftdb_transfers_update", SQL: transfersOnUpdate}, {Name: "_driftdb_transfers_delete", SQL: transfersOnDelete}},
 }
 
 var transfersDef = orm.Def[Transfer, int64]{
-	Version: orm.GenVersion1, Schema: &transfersSchema,
-	Select: transfersSelect, Insert: transfersInsert,
+	Version: orm.GenVersion1, Schema: &transfersSchema, Select: transfersSelect, Insert: transfersInsert,
 	Scan: scanTransfer, Bind: bindTransfer,
 	Key:     func(m *Transfer) int64 { return m.N },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -263,7 +210,6 @@ var Transfers = TransfersTable{
 	Amount: orm.NewNum[Transfer, int64]("transfers", "amount"),
 }
 
-// scanTransfer reads a row of transfersSelect into m.
 func scanTransfer(r *orm.Row, m *Transfer) {
 	orm.ScanNum(r, 0, &m.N)
 	orm.ScanStr(r, 1, &m.From)
@@ -271,7 +217,6 @@ func scanTransfer(r *orm.Row, m *Transfer) {
 	orm.ScanNum(r, 3, &m.Amount)
 }
 
-// bindTransfer appends m's columns in the order of transfersInsert.
 func bindTransfer(a *orm.Args, m *Transfer) {
 	orm.BindNum(a, m.N)
 	orm.BindStr(a, m.From)
@@ -279,16 +224,15 @@ func bindTransfer(a *orm.Args, m *Transfer) {
 	orm.BindNum(a, m.Amount)
 }
 
-// A field or a tag of Transfer that has changed since fails to compile here: run go generate.
 var _ struct {
 	N      int64  `drift:"pk"`
 	From   string `drift:"ref=Account,index"`
 	To     string `drift:"ref=Account,index"`
 	Amount int64
-} = Transfer{}
+} = Transfer{} // a field or a tag that has changed does not compile: run go generate
 
-// TransferPatch changes the columns of a Transfer whose values are present. In JSON an absent member is
-// a column that stays, null is NULL.
+// TransferPatch changes the columns of a Transfer whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type TransferPatch struct {
 	From   orm.Opt[string] `json:"from,omitzero"`
 	To     orm.Opt[string] `json:"to,omitzero"`
@@ -310,45 +254,14 @@ func (t TransfersTable) Create(ctx context.Context, w orm.Writer, m *Transfer, o
 	return t.Table.Create(ctx, w, m, opts...)
 }
 
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t TransfersTable) CreateMany(ctx context.Context, w orm.Writer, ms []Transfer, opts ...orm.CreateOption[Transfer]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
-}
-
 // Find returns the Transfer with this N, or orm.ErrNotFound.
 func (t TransfersTable) Find(ctx context.Context, r orm.Reader, key int64) (*Transfer, error) {
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Transfer that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t TransfersTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Transfer]) (*Transfer, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Transfer that meets every condition; without one, the whole table.
-func (t TransfersTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Transfer]) ([]Transfer, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of transfers that meet every condition.
-func (t TransfersTable) Where(c ...orm.Cond[Transfer]) orm.Query[Transfer] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of transfers meet every condition.
-func (t TransfersTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Transfer]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether transfers has a row with this N.
-func (t TransfersTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Transfer that meets every condition, one at a time; an error ends it.
-func (t TransfersTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Transfer]) iter.Seq2[*Transfer, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its N; orm.ErrNotFound if there is none.
+func (t TransfersTable) Save(ctx context.Context, w orm.Writer, m *Transfer) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -356,26 +269,25 @@ func (t TransfersTable) Update(ctx context.Context, w orm.Writer, key int64, set
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same N gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same N gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t TransfersTable) Upsert(ctx context.Context, w orm.Writer, m *Transfer, opts ...orm.UpsertOption[Transfer]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Receipts whose N refers to it are
-// deleted with it.
+// Delete removes the row with the key and says whether there was one. Receipts whose N refers to it are deleted with
+// it.
 func (t TransfersTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// ReceiptsTable has the columns, keys and verbs of the table receipts.
+// ReceiptsTable has the columns and keys of the table receipts, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type ReceiptsTable struct {
 	orm.Table[Receipt, int64]
 
-	// N is receipts.n: INTEGER PRIMARY KEY NOT NULL, refers to transfers.n ON DELETE CASCADE.
-	N orm.Num[Receipt, int64]
-	// Text is receipts.text: TEXT NOT NULL.
-	Text orm.Str[Receipt, string]
+	N    orm.Num[Receipt, int64]  // receipts.n INTEGER PRIMARY KEY NOT NULL, refers to transfers.n ON DELETE CASCADE.
+	Text orm.Str[Receipt, string] // receipts.text TEXT NOT NULL.
 }
 
 const (
@@ -389,19 +301,15 @@ const (
 	receiptsOnInsert = `CREATE TRIGGER "_driftdb_receipts_insert" AFTER INSERT ON "receipts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'receipts', 'insert',
-		'{"n":'||coalesce(NEW."n", 'null')||',"text":'||json_quote(NEW."text"||'')||'}');
+		'receipts', 'insert', '{"n":'||coalesce(NEW."n", 'null')||',"text":'||json_quote(NEW."text"||'')||'}');
 END`
 	receiptsOnUpdate = `CREATE TRIGGER "_driftdb_receipts_update" AFTER UPDATE ON "receipts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'receipts', 'update', '{"n":'||coalesce(OLD."n", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
-		FROM (VALUES ('"n":', +NEW."n", +OLD."n"), ('"text":', +NEW."text", +OLD."text"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"n":', +NEW."n", +OLD."n"), ('"text":', +NEW."text", +OLD."text")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	receiptsOnDelete = `CREATE TRIGGER "_driftdb_receipts_delete" AFTER DELETE ON "receipts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -418,13 +326,11 @@ var receiptsSchema = schema.Table{
 		{Name: "text", Type: schema.Text, NotNull: true},
 	},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"n"}, RefTable: "transfers", RefColumns: []string{"n"}, OnDelete: schema.Cascade}},
-	Create:      receiptsCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_receipts_insert", SQL: receiptsOnInsert}, {Name: "_driftdb_receipts_update", SQL: receiptsOnUpdate}, {Name: "_driftdb_receipts_delete", SQL: receiptsOnDelete}},
+	Create:      receiptsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_receipts_insert", SQL: receiptsOnInsert}, {Name: "_driftdb_receipts_update", SQL: receiptsOnUpdate}, {Name: "_driftdb_receipts_delete", SQL: receiptsOnDelete}},
 }
 
 var receiptsDef = orm.Def[Receipt, int64]{
-	Version: orm.GenVersion1, Schema: &receiptsSchema,
-	Select: receiptsSelect, Insert: receiptsInsert,
+	Version: orm.GenVersion1, Schema: &receiptsSchema, Select: receiptsSelect, Insert: receiptsInsert,
 	Scan: scanReceipt, Bind: bindReceipt,
 	Key:     func(m *Receipt) int64 { return m.N },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -437,26 +343,23 @@ var Receipts = ReceiptsTable{
 	Text:  orm.NewStr[Receipt, string]("receipts", "text"),
 }
 
-// scanReceipt reads a row of receiptsSelect into m.
 func scanReceipt(r *orm.Row, m *Receipt) {
 	orm.ScanNum(r, 0, &m.N)
 	orm.ScanStr(r, 1, &m.Text)
 }
 
-// bindReceipt appends m's columns in the order of receiptsInsert.
 func bindReceipt(a *orm.Args, m *Receipt) {
 	orm.BindNum(a, m.N)
 	orm.BindStr(a, m.Text)
 }
 
-// A field or a tag of Receipt that has changed since fails to compile here: run go generate.
 var _ struct {
 	N    int64 `drift:"pk,ref=Transfer,ondelete=cascade"`
 	Text string
-} = Receipt{}
+} = Receipt{} // a field or a tag that has changed does not compile: run go generate
 
-// ReceiptPatch changes the columns of a Receipt whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// ReceiptPatch changes the columns of a Receipt whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type ReceiptPatch struct {
 	Text orm.Opt[string] `json:"text,omitzero"`
 }
@@ -467,18 +370,11 @@ func (p ReceiptPatch) Sets() []orm.Set[Receipt] {
 }
 
 // ReceiptChanges returns the setters that make the columns of before those of after.
-func ReceiptChanges(before, after *Receipt) []orm.Set[Receipt] {
-	return Receipts.Diff(before, after)
-}
+func ReceiptChanges(before, after *Receipt) []orm.Set[Receipt] { return Receipts.Diff(before, after) }
 
 // Create inserts m.
 func (t ReceiptsTable) Create(ctx context.Context, w orm.Writer, m *Receipt, opts ...orm.CreateOption[Receipt]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t ReceiptsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Receipt, opts ...orm.CreateOption[Receipt]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Receipt with this N, or orm.ErrNotFound.
@@ -486,35 +382,9 @@ func (t ReceiptsTable) Find(ctx context.Context, r orm.Reader, key int64) (*Rece
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Receipt that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t ReceiptsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Receipt]) (*Receipt, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Receipt that meets every condition; without one, the whole table.
-func (t ReceiptsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Receipt]) ([]Receipt, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of receipts that meet every condition.
-func (t ReceiptsTable) Where(c ...orm.Cond[Receipt]) orm.Query[Receipt] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of receipts meet every condition.
-func (t ReceiptsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Receipt]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether receipts has a row with this N.
-func (t ReceiptsTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Receipt that meets every condition, one at a time; an error ends it.
-func (t ReceiptsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Receipt]) iter.Seq2[*Receipt, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its N; orm.ErrNotFound if there is none.
+func (t ReceiptsTable) Save(ctx context.Context, w orm.Writer, m *Receipt) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -522,8 +392,8 @@ func (t ReceiptsTable) Update(ctx context.Context, w orm.Writer, key int64, sets
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same N gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same N gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t ReceiptsTable) Upsert(ctx context.Context, w orm.Writer, m *Receipt, opts ...orm.UpsertOption[Receipt]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
