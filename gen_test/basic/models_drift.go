@@ -6,22 +6,19 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 	"slices"
 	"time"
 )
 
-// TeamsTable has the columns, keys and verbs of the table teams.
+// TeamsTable has the columns and keys of the table teams, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type TeamsTable struct {
 	orm.Table[Team, string]
 
-	// ID is teams.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[Team, string]
-	// Name is teams.name: TEXT NOT NULL, unique.
-	Name orm.Str[Team, string]
+	ID   orm.Str[Team, string] // teams.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	Name orm.Str[Team, string] // teams.name TEXT NOT NULL, unique.
 
-	// ByName is the unique key teams_name_key (name).
-	ByName orm.Unique[Team, string]
+	ByName orm.Unique[Team, string] // the unique key teams_name_key (name)
 }
 
 const (
@@ -34,19 +31,15 @@ const (
 	teamsOnInsert = `CREATE TRIGGER "_driftdb_teams_insert" AFTER INSERT ON "teams" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'teams', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||'}');
+		'teams', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||'}');
 END`
 	teamsOnUpdate = `CREATE TRIGGER "_driftdb_teams_update" AFTER UPDATE ON "teams" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'teams', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	teamsOnDelete = `CREATE TRIGGER "_driftdb_teams_delete" AFTER DELETE ON "teams" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -62,14 +55,12 @@ var teamsSchema = schema.Table{
 		{Name: "id", Type: schema.Text, NotNull: true},
 		{Name: "name", Type: schema.Text, NotNull: true},
 	},
-	Indexes:  []schema.Index{{Name: "teams_name_key", Columns: []string{"name"}, Unique: true}},
-	Create:   teamsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_teams_insert", SQL: teamsOnInsert}, {Name: "_driftdb_teams_update", SQL: teamsOnUpdate}, {Name: "_driftdb_teams_delete", SQL: teamsOnDelete}},
+	Indexes: []schema.Index{{Name: "teams_name_key", Columns: []string{"name"}, Unique: true}},
+	Create:  teamsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_teams_insert", SQL: teamsOnInsert}, {Name: "_driftdb_teams_update", SQL: teamsOnUpdate}, {Name: "_driftdb_teams_delete", SQL: teamsOnDelete}},
 }
 
 var teamsDef = orm.Def[Team, string]{
-	Version: orm.GenVersion1, Schema: &teamsSchema,
-	Select: teamsSelect, Insert: teamsInsert,
+	Version: orm.GenVersion1, Schema: &teamsSchema, Select: teamsSelect, Insert: teamsInsert,
 	Scan: scanTeam, Bind: bindTeam, Fill: fillTeam,
 	Key:     func(m *Team) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -81,35 +72,29 @@ var Teams = TeamsTable{
 	ID:    orm.NewStr[Team, string]("teams", "id"),
 	Name:  orm.NewStr[Team, string]("teams", "name"),
 	ByName: orm.NewUnique(&teamsDef, "teams_name_key", []string{"name"},
-		func(m *Team) (string, bool) { return m.Name, true },
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		func(m *Team) (string, bool) { return m.Name, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 }
 
-// scanTeam reads a row of teamsSelect into m.
 func scanTeam(r *orm.Row, m *Team) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.Name)
 }
 
-// bindTeam appends m's columns in the order of teamsInsert.
 func bindTeam(a *orm.Args, m *Team) {
 	orm.BindStr(a, m.ID)
 	orm.BindStr(a, m.Name)
 }
 
-// fillTeam sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillTeam(f *orm.Fill, m *Team) {
 	orm.FillUUID7(f, &m.ID)
 }
 
-// A field or a tag of Team that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID   string `drift:"pk,uuid7"`
 	Name string `drift:"unique"`
-} = Team{}
+} = Team{} // a field or a tag that has changed does not compile: run go generate
 
-// TeamPatch changes the columns of a Team whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// TeamPatch changes the columns of a Team whose values are present; in JSON, null is NULL and what is absent stays.
 type TeamPatch struct {
 	Name orm.Opt[string] `json:"name,omitzero"`
 }
@@ -120,18 +105,11 @@ func (p TeamPatch) Sets() []orm.Set[Team] {
 }
 
 // TeamChanges returns the setters that make the columns of before those of after.
-func TeamChanges(before, after *Team) []orm.Set[Team] {
-	return Teams.Diff(before, after)
-}
+func TeamChanges(before, after *Team) []orm.Set[Team] { return Teams.Diff(before, after) }
 
 // Create inserts m. A zero ID becomes a UUIDv7. What was chosen stands in m afterwards.
 func (t TeamsTable) Create(ctx context.Context, w orm.Writer, m *Team, opts ...orm.CreateOption[Team]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t TeamsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Team, opts ...orm.CreateOption[Team]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Team with this ID, or orm.ErrNotFound.
@@ -139,35 +117,9 @@ func (t TeamsTable) Find(ctx context.Context, r orm.Reader, key string) (*Team, 
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Team that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t TeamsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Team]) (*Team, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Team that meets every condition; without one, the whole table.
-func (t TeamsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Team]) ([]Team, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of teams that meet every condition.
-func (t TeamsTable) Where(c ...orm.Cond[Team]) orm.Query[Team] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of teams meet every condition.
-func (t TeamsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Team]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether teams has a row with this ID.
-func (t TeamsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Team that meets every condition, one at a time; an error ends it.
-func (t TeamsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Team]) iter.Seq2[*Team, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t TeamsTable) Save(ctx context.Context, w orm.Writer, m *Team) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -175,53 +127,38 @@ func (t TeamsTable) Update(ctx context.Context, w orm.Writer, key string, sets .
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t TeamsTable) Upsert(ctx context.Context, w orm.Writer, m *Team, opts ...orm.UpsertOption[Team]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Users whose TeamID refers to it
-// lose the reference.
+// Delete removes the row with the key and says whether there was one. Users whose TeamID refers to it lose the
+// reference.
 func (t TeamsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// UsersTable has the columns, keys and verbs of the table users.
+// UsersTable has the columns and keys of the table users, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type UsersTable struct {
 	orm.Table[User, string]
 
-	// ID is users.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[User, string]
-	// CreatedAt is users.created_at: INTEGER NOT NULL, Unix milliseconds. Create sets a zero CreatedAt.
-	CreatedAt orm.Time[User]
-	// UpdatedAt is users.updated_at: INTEGER NOT NULL, Unix milliseconds. Create sets a zero UpdatedAt,
-	// Update every one.
-	UpdatedAt orm.Time[User]
-	// Name is users.name: TEXT NOT NULL, indexed.
-	Name orm.Str[User, string]
-	// Email is users.email: TEXT NOT NULL, unique.
-	Email orm.Str[User, string]
-	// Age is users.age: INTEGER.
-	Age orm.NullNum[User, int]
-	// Score is users.score: REAL NOT NULL.
-	Score orm.Num[User, float64]
-	// Active is users.active: INTEGER NOT NULL DEFAULT 1, CHECK ("active" IN (0, 1)). Create stores the
-	// default for a false Active.
-	Active orm.Bool[User]
-	// Avatar is users.avatar: BLOB NOT NULL, nil is stored as empty.
-	Avatar orm.Bytes[User]
-	// Seen is users.seen: INTEGER, Unix milliseconds.
-	Seen orm.NullTime[User]
-	// TeamID is users.team_id: TEXT, unique with Nick, refers to teams.id ON DELETE SET NULL.
-	TeamID orm.NullStr[User, string]
-	// Nick is users.nick: TEXT NOT NULL, unique with TeamID.
-	Nick orm.Str[User, string]
+	ID        orm.Str[User, string]     // users.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	CreatedAt orm.Time[User]            // users.created_at INTEGER NOT NULL, Unix milliseconds. Create sets a zero CreatedAt.
+	UpdatedAt orm.Time[User]            // users.updated_at INTEGER NOT NULL, Unix milliseconds. Create sets a zero UpdatedAt, Update every one.
+	Name      orm.Str[User, string]     // users.name TEXT NOT NULL, indexed.
+	Email     orm.Str[User, string]     // users.email TEXT NOT NULL, unique.
+	Age       orm.NullNum[User, int]    // users.age INTEGER.
+	Score     orm.Num[User, float64]    // users.score REAL NOT NULL.
+	Active    orm.Bool[User]            // users.active INTEGER NOT NULL DEFAULT 1, CHECK ("active" IN (0, 1)). Create stores the default for a false Active.
+	Avatar    orm.Bytes[User]           // users.avatar BLOB NOT NULL, nil is stored as empty.
+	Seen      orm.NullTime[User]        // users.seen INTEGER, Unix milliseconds.
+	TeamID    orm.NullStr[User, string] // users.team_id TEXT, unique with Nick, refers to teams.id ON DELETE SET NULL.
+	Nick      orm.Str[User, string]     // users.nick TEXT NOT NULL, unique with TeamID.
 
-	// ByEmail is the unique key users_email_key (email).
-	ByEmail orm.Unique[User, string]
-	// ByTeamNick is the unique key users_team_nick_key (team_id, nick).
-	ByTeamNick orm.Unique[User, UserTeamNickKey]
+	ByEmail    orm.Unique[User, string]          // the unique key users_email_key (email)
+	ByTeamNick orm.Unique[User, UserTeamNickKey] // the unique key users_team_nick_key (team_id, nick)
 }
 
 // UserTeamNickKey is the value of the unique key users_team_nick_key.
@@ -252,8 +189,7 @@ const (
 	usersOnInsert = `CREATE TRIGGER "_driftdb_users_insert" AFTER INSERT ON "users" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'users', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
+		'users', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"created_at":'||coalesce(NEW."created_at", 'null')||
 			',"updated_at":'||coalesce(NEW."updated_at", 'null')||',"name":'||json_quote(NEW."name"||'')||
 			',"email":'||json_quote(NEW."email"||'')||',"age":'||coalesce(NEW."age", 'null')||
 			',"score":'||CASE WHEN NEW."score" IS NULL THEN 'null' WHEN NEW."score" = 0 OR abs(NEW."score") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."score") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
@@ -266,17 +202,14 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'users', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"created_at":', +NEW."created_at", +OLD."created_at"),
 			('"updated_at":', +NEW."updated_at", +OLD."updated_at"), ('"name":', +NEW."name", +OLD."name"),
 			('"email":', +NEW."email", +OLD."email"), ('"age":', +NEW."age", +OLD."age"), ('"score":', +NEW."score", +OLD."score"),
 			('"active":', +NEW."active", +OLD."active"), ('"avatar":', +NEW."avatar", +OLD."avatar"),
 			('"seen":', +NEW."seen", +OLD."seen"), ('"team_id":', +NEW."team_id", +OLD."team_id"),
-			('"nick":', +NEW."nick", +OLD."nick"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"nick":', +NEW."nick", +OLD."nick")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	usersOnDelete = `CREATE TRIGGER "_driftdb_users_delete" AFTER DELETE ON "users" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -316,13 +249,11 @@ var usersSchema = schema.Table{
 	},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"team_id"}, RefTable: "teams", RefColumns: []string{"id"}, OnDelete: schema.SetNull}},
 	Checks:      []schema.Check{{Name: "users_active_check", Column: "active", Expr: `"active" IN (0, 1)`}},
-	Create:      usersCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_users_insert", SQL: usersOnInsert}, {Name: "_driftdb_users_update", SQL: usersOnUpdate}, {Name: "_driftdb_users_delete", SQL: usersOnDelete}},
+	Create:      usersCreate, Triggers: []schema.Trigger{{Name: "_driftdb_users_insert", SQL: usersOnInsert}, {Name: "_driftdb_users_update", SQL: usersOnUpdate}, {Name: "_driftdb_users_delete", SQL: usersOnDelete}},
 }
 
 var usersDef = orm.Def[User, string]{
-	Version: orm.GenVersion1, Schema: &usersSchema,
-	Select: usersSelect, Insert: usersInsert,
+	Version: orm.GenVersion1, Schema: &usersSchema, Select: usersSelect, Insert: usersInsert,
 	Scan: scanUser, Bind: bindUser, Fill: fillUser,
 	Key:     func(m *User) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -347,19 +278,16 @@ var Users = UsersTable{
 	TeamID:    orm.NewNullStr[User, string]("users", "team_id"),
 	Nick:      orm.NewStr[User, string]("users", "nick"),
 	ByEmail: orm.NewUnique(&usersDef, "users_email_key", []string{"email"},
-		func(m *User) (string, bool) { return m.Email, true },
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		func(m *User) (string, bool) { return m.Email, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 	ByTeamNick: orm.NewUnique(&usersDef, "users_team_nick_key", []string{"team_id", "nick"},
 		func(m *User) (k UserTeamNickKey, ok bool) {
 			if m.TeamID == nil {
 				return k, false
 			}
 			return UserTeamNickKey{TeamID: *m.TeamID, Nick: m.Nick}, true
-		},
-		func(a *orm.Args, k UserTeamNickKey) { orm.BindStr(a, k.TeamID); orm.BindStr(a, k.Nick) }),
+		}, func(a *orm.Args, k UserTeamNickKey) { orm.BindStr(a, k.TeamID); orm.BindStr(a, k.Nick) }),
 }
 
-// scanUser reads a row of usersSelect into m.
 func scanUser(r *orm.Row, m *User) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanTime(r, 1, &m.CreatedAt, orm.Millisecond)
@@ -375,7 +303,6 @@ func scanUser(r *orm.Row, m *User) {
 	orm.ScanStr(r, 11, &m.Nick)
 }
 
-// bindUser appends m's columns in the order of usersInsert.
 func bindUser(a *orm.Args, m *User) {
 	orm.BindStr(a, m.ID)
 	orm.BindTime(a, m.CreatedAt, orm.Millisecond)
@@ -391,7 +318,6 @@ func bindUser(a *orm.Args, m *User) {
 	orm.BindStr(a, m.Nick)
 }
 
-// fillUser sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillUser(f *orm.Fill, m *User) {
 	orm.FillUUID7(f, &m.ID)
 	orm.FillTime(f, &m.CreatedAt, orm.Millisecond)
@@ -399,19 +325,10 @@ func fillUser(f *orm.Fill, m *User) {
 	orm.CutNullTime(&m.Seen, orm.Millisecond)
 }
 
-// omitUser says which columns of m take their default: one bit for each of OmitCols.
-func omitUser(m *User) (bits uint64) {
-	for bit, zero := range [...]bool{
-		!m.Active,
-	} {
-		if zero {
-			bits |= 1 << bit
-		}
-	}
-	return bits
+func omitUser(m *User) uint64 {
+	return orm.Bits(!m.Active)
 }
 
-// A field or a tag of User that has changed since fails to compile here: run go generate.
 var _ struct {
 	orm.Base
 	Name   string `drift:"index"`
@@ -424,9 +341,8 @@ var _ struct {
 	TeamID *string `drift:"ref=Team,ondelete=setnull,unique=team_nick"`
 	Nick   string  `drift:"unique=team_nick"`
 	cache  int
-} = User{}
+} = User{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneUser returns a copy that shares no memory with the columns of m.
 func cloneUser(m *User) User {
 	c := *m
 	c.Age = orm.ClonePtr(m.Age)
@@ -436,8 +352,7 @@ func cloneUser(m *User) User {
 	return c
 }
 
-// UserPatch changes the columns of a User whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// UserPatch changes the columns of a User whose values are present; in JSON, null is NULL and what is absent stays.
 type UserPatch struct {
 	Name   orm.Opt[string]     `json:"name,omitzero"`
 	Email  orm.Opt[string]     `json:"email,omitzero"`
@@ -456,20 +371,13 @@ func (p UserPatch) Sets() []orm.Set[User] {
 }
 
 // UserChanges returns the setters that make the columns of before those of after.
-func UserChanges(before, after *User) []orm.Set[User] {
-	return Users.Diff(before, after)
-}
+func UserChanges(before, after *User) []orm.Set[User] { return Users.Diff(before, after) }
 
-// Create inserts m. A zero ID becomes a UUIDv7. A false Active takes the column's default, true. A zero
-// CreatedAt and UpdatedAt become the time of the call. Times are cut to milliseconds, as they are
-// stored. What was chosen stands in m afterwards.
+// Create inserts m. A zero ID becomes a UUIDv7. A false Active takes the column's default, true. A zero CreatedAt and
+// UpdatedAt become the time of the call. Times are cut to milliseconds, as they are stored. What was chosen stands in
+// m afterwards.
 func (t UsersTable) Create(ctx context.Context, w orm.Writer, m *User, opts ...orm.CreateOption[User]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t UsersTable) CreateMany(ctx context.Context, w orm.Writer, ms []User, opts ...orm.CreateOption[User]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the User with this ID, or orm.ErrNotFound.
@@ -477,81 +385,46 @@ func (t UsersTable) Find(ctx context.Context, r orm.Reader, key string) (*User, 
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a User that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t UsersTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) (*User, error) {
-	return t.Table.First(ctx, r, c...)
+// Save writes every column of m to the row with its ID, except CreatedAt; orm.ErrNotFound if there is none. UpdatedAt
+// becomes the time of the call.
+func (t UsersTable) Save(ctx context.Context, w orm.Writer, m *User) error {
+	return t.Table.Save(ctx, w, m)
 }
 
-// All returns every User that meets every condition; without one, the whole table.
-func (t UsersTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) ([]User, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of users that meet every condition.
-func (t UsersTable) Where(c ...orm.Cond[User]) orm.Query[User] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of users meet every condition.
-func (t UsersTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether users has a row with this ID.
-func (t UsersTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every User that meets every condition, one at a time; an error ends it.
-func (t UsersTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) iter.Seq2[*User, error] {
-	return t.Table.Each(ctx, r, c...)
-}
-
-// Update changes columns of the row with the key; orm.ErrNotFound if there is none. UpdatedAt becomes
-// the time of the call.
+// Update changes columns of the row with the key; orm.ErrNotFound if there is none. UpdatedAt becomes the time of the
+// call.
 func (t UsersTable) Update(ctx context.Context, w orm.Writer, key string, sets ...orm.Set[User]) error {
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except CreatedAt: m
-// is the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except CreatedAt: m is the row as
+// it stands afterwards.
 func (t UsersTable) Upsert(ctx context.Context, w orm.Writer, m *User, opts ...orm.UpsertOption[User]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Posts whose AuthorID refers to it
-// are deleted with it.
+// Delete removes the row with the key and says whether there was one. Posts whose AuthorID refers to it are deleted
+// with it.
 func (t UsersTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PostsTable has the columns, keys and verbs of the table posts.
+// PostsTable has the columns and keys of the table posts, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type PostsTable struct {
 	orm.Table[Post, int64]
 
-	// Number is posts.number: INTEGER PRIMARY KEY NOT NULL.
-	Number orm.Num[Post, int64]
-	// AuthorID is posts.author_id: TEXT NOT NULL, indexed, refers to users.id ON DELETE CASCADE.
-	AuthorID orm.Str[Post, string]
-	// Title is posts.title: TEXT NOT NULL, indexed with Year.
-	Title orm.Str[Post, string]
-	// Year is posts.year: INTEGER NOT NULL, indexed with Title.
-	Year orm.Num[Post, int16]
-	// Role is posts.role: TEXT NOT NULL.
-	Role orm.Str[Post, Role]
-	// Draft is posts.draft: INTEGER, CHECK ("draft" IN (0, 1)).
-	Draft orm.NullBool[Post]
-	// Rating is posts.rating: REAL.
-	Rating orm.NullNum[Post, float32]
-	// Extra is posts.extra: BLOB.
-	Extra orm.NullBytes[Post]
-	// Subtitle is posts.subtitle: TEXT.
-	Subtitle orm.NullStr[Post, string]
-	// Level is posts.level: INTEGER NOT NULL.
-	Level orm.Num[Post, uint8]
-	// At is posts.at: INTEGER NOT NULL, Unix milliseconds.
-	At orm.Time[Post]
+	Number   orm.Num[Post, int64]       // posts.number INTEGER PRIMARY KEY NOT NULL.
+	AuthorID orm.Str[Post, string]      // posts.author_id TEXT NOT NULL, indexed, refers to users.id ON DELETE CASCADE.
+	Title    orm.Str[Post, string]      // posts.title TEXT NOT NULL, indexed with Year.
+	Year     orm.Num[Post, int16]       // posts.year INTEGER NOT NULL, indexed with Title.
+	Role     orm.Str[Post, Role]        // posts.role TEXT NOT NULL.
+	Draft    orm.NullBool[Post]         // posts.draft INTEGER, CHECK ("draft" IN (0, 1)).
+	Rating   orm.NullNum[Post, float32] // posts.rating REAL.
+	Extra    orm.NullBytes[Post]        // posts.extra BLOB.
+	Subtitle orm.NullStr[Post, string]  // posts.subtitle TEXT.
+	Level    orm.Num[Post, uint8]       // posts.level INTEGER NOT NULL.
+	At       orm.Time[Post]             // posts.at INTEGER NOT NULL, Unix milliseconds.
 }
 
 const (
@@ -575,8 +448,7 @@ const (
 	postsOnInsert = `CREATE TRIGGER "_driftdb_posts_insert" AFTER INSERT ON "posts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'posts', 'insert',
-		'{"number":'||coalesce(NEW."number", 'null')||',"author_id":'||json_quote(NEW."author_id"||'')||
+		'posts', 'insert', '{"number":'||coalesce(NEW."number", 'null')||',"author_id":'||json_quote(NEW."author_id"||'')||
 			',"title":'||json_quote(NEW."title"||'')||',"year":'||coalesce(NEW."year", 'null')||
 			',"role":'||json_quote(NEW."role"||'')||',"draft":'||coalesce(NEW."draft", 'null')||
 			',"rating":'||CASE WHEN NEW."rating" IS NULL THEN 'null' WHEN NEW."rating" = 0 OR abs(NEW."rating") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."rating") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
@@ -588,16 +460,13 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'posts', 'update', '{"number":'||coalesce(OLD."number", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"number":', +NEW."number", +OLD."number"), ('"author_id":', +NEW."author_id", +OLD."author_id"),
 			('"title":', +NEW."title", +OLD."title"), ('"year":', +NEW."year", +OLD."year"), ('"role":', +NEW."role", +OLD."role"),
 			('"draft":', +NEW."draft", +OLD."draft"), ('"rating":', +NEW."rating", +OLD."rating"),
 			('"extra":', +NEW."extra", +OLD."extra"), ('"subtitle":', +NEW."subtitle", +OLD."subtitle"),
-			('"level":', +NEW."level", +OLD."level"), ('"at":', +NEW."at", +OLD."at"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"level":', +NEW."level", +OLD."level"), ('"at":', +NEW."at", +OLD."at")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	postsOnDelete = `CREATE TRIGGER "_driftdb_posts_delete" AFTER DELETE ON "posts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -634,13 +503,11 @@ var postsSchema = schema.Table{
 	},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"author_id"}, RefTable: "users", RefColumns: []string{"id"}, OnDelete: schema.Cascade}},
 	Checks:      []schema.Check{{Name: "posts_draft_check", Column: "draft", Expr: `"draft" IN (0, 1)`}},
-	Create:      postsCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_posts_insert", SQL: postsOnInsert}, {Name: "_driftdb_posts_update", SQL: postsOnUpdate}, {Name: "_driftdb_posts_delete", SQL: postsOnDelete}},
+	Create:      postsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_posts_insert", SQL: postsOnInsert}, {Name: "_driftdb_posts_update", SQL: postsOnUpdate}, {Name: "_driftdb_posts_delete", SQL: postsOnDelete}},
 }
 
 var postsDef = orm.Def[Post, int64]{
-	Version: orm.GenVersion1, Schema: &postsSchema,
-	Select: postsSelect, Insert: postsInsert,
+	Version: orm.GenVersion1, Schema: &postsSchema, Select: postsSelect, Insert: postsInsert,
 	Scan: scanPost, Bind: bindPost, Fill: fillPost,
 	Key:     func(m *Post) int64 { return m.Number },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -663,7 +530,6 @@ var Posts = PostsTable{
 	At:       orm.NewTime[Post]("posts", "at", orm.Millisecond),
 }
 
-// scanPost reads a row of postsSelect into m.
 func scanPost(r *orm.Row, m *Post) {
 	orm.ScanNum(r, 0, &m.Number)
 	orm.ScanStr(r, 1, &m.AuthorID)
@@ -678,7 +544,6 @@ func scanPost(r *orm.Row, m *Post) {
 	orm.ScanTime(r, 10, &m.At, orm.Millisecond)
 }
 
-// bindPost appends m's columns in the order of postsInsert.
 func bindPost(a *orm.Args, m *Post) {
 	orm.BindNum(a, m.Number)
 	orm.BindStr(a, m.AuthorID)
@@ -693,12 +558,10 @@ func bindPost(a *orm.Args, m *Post) {
 	orm.BindTime(a, m.At, orm.Millisecond)
 }
 
-// fillPost sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillPost(f *orm.Fill, m *Post) {
 	orm.CutTime(&m.At, orm.Millisecond)
 }
 
-// A field or a tag of Post that has changed since fails to compile here: run go generate.
 var _ struct {
 	Number   int64  `drift:"pk"`
 	AuthorID string `drift:"ref=User,ondelete=cascade,index"`
@@ -711,9 +574,8 @@ var _ struct {
 	Subtitle *string
 	Level    uint8
 	At       time.Time
-} = Post{}
+} = Post{} // a field or a tag that has changed does not compile: run go generate
 
-// clonePost returns a copy that shares no memory with the columns of m.
 func clonePost(m *Post) Post {
 	c := *m
 	c.Draft = orm.ClonePtr(m.Draft)
@@ -723,8 +585,7 @@ func clonePost(m *Post) Post {
 	return c
 }
 
-// PostPatch changes the columns of a Post whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// PostPatch changes the columns of a Post whose values are present; in JSON, null is NULL and what is absent stays.
 type PostPatch struct {
 	AuthorID orm.Opt[string]    `json:"authorID,omitzero"`
 	Title    orm.Opt[string]    `json:"title,omitzero"`
@@ -744,19 +605,11 @@ func (p PostPatch) Sets() []orm.Set[Post] {
 }
 
 // PostChanges returns the setters that make the columns of before those of after.
-func PostChanges(before, after *Post) []orm.Set[Post] {
-	return Posts.Diff(before, after)
-}
+func PostChanges(before, after *Post) []orm.Set[Post] { return Posts.Diff(before, after) }
 
-// Create inserts m. Times are cut to milliseconds, as they are stored. What was chosen stands in m
-// afterwards.
+// Create inserts m. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
 func (t PostsTable) Create(ctx context.Context, w orm.Writer, m *Post, opts ...orm.CreateOption[Post]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t PostsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Post, opts ...orm.CreateOption[Post]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Post with this Number, or orm.ErrNotFound.
@@ -764,35 +617,9 @@ func (t PostsTable) Find(ctx context.Context, r orm.Reader, key int64) (*Post, e
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Post that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t PostsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Post]) (*Post, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Post that meets every condition; without one, the whole table.
-func (t PostsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Post]) ([]Post, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of posts that meet every condition.
-func (t PostsTable) Where(c ...orm.Cond[Post]) orm.Query[Post] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of posts meet every condition.
-func (t PostsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Post]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether posts has a row with this Number.
-func (t PostsTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Post that meets every condition, one at a time; an error ends it.
-func (t PostsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Post]) iter.Seq2[*Post, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its Number; orm.ErrNotFound if there is none.
+func (t PostsTable) Save(ctx context.Context, w orm.Writer, m *Post) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -800,8 +627,8 @@ func (t PostsTable) Update(ctx context.Context, w orm.Writer, key int64, sets ..
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same Number gets m's columns instead: m is the row as
-// it stands afterwards.
+// Upsert inserts m as Create does. A row with the same Number gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t PostsTable) Upsert(ctx context.Context, w orm.Writer, m *Post, opts ...orm.UpsertOption[Post]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

@@ -6,50 +6,29 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 	"slices"
 	"time"
 )
 
-// SettingsTable has the columns, keys and verbs of the table settings.
+// SettingsTable has the columns and keys of the table settings, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type SettingsTable struct {
 	orm.Table[Setting, string]
 
-	// ID is settings.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv4.
-	ID orm.Str[Setting, string]
-	// Retries is settings.retries: INTEGER NOT NULL DEFAULT 0.
-	Retries orm.Num[Setting, int64]
-	// Active is settings.active: INTEGER NOT NULL DEFAULT 1, CHECK ("active" IN (0, 1)). Create stores the
-	// default for a false Active.
-	Active orm.Bool[Setting]
-	// Visible is settings.visible: INTEGER NOT NULL DEFAULT 1, CHECK ("visible" IN (0, 1)).
-	Visible orm.Bool[Setting]
-	// Limit is settings.limit: INTEGER DEFAULT 100. Create stores the default for a nil Limit.
-	Limit orm.NullNum[Setting, int]
-	// Status is settings.status: TEXT NOT NULL DEFAULT 'new'. Create stores the default for an empty
-	// Status.
-	Status orm.Str[Setting, Status]
-	// Quote is settings.quote: TEXT NOT NULL DEFAULT 'it”s, (a) test'. Create stores the default for an
-	// empty Quote.
-	Quote orm.Str[Setting, string]
-	// Ratio is settings.ratio: REAL NOT NULL DEFAULT 0.5. Create stores the default for a zero Ratio.
-	Ratio orm.Num[Setting, float64]
-	// Offset is settings.offset: INTEGER NOT NULL DEFAULT -7. Create stores the default for a zero Offset.
-	Offset orm.Num[Setting, int32]
-	// Token is settings.token: TEXT NOT NULL DEFAULT (lower(hex(randomblob(8)))). Create stores the default
-	// for an empty Token.
-	Token orm.Str[Setting, string]
-	// Since is settings.since: INTEGER NOT NULL DEFAULT (1700000000000), Unix milliseconds. Create stores
-	// the default for a zero Since.
-	Since orm.Time[Setting]
-	// Note is settings.note: TEXT DEFAULT 'none'.
-	Note orm.NullStr[Setting, string]
-	// Icon is settings.icon: BLOB NOT NULL DEFAULT (x'00ff'), nil is stored as empty. Create stores the
-	// default for a nil Icon.
-	Icon orm.Bytes[Setting]
-	// Until is settings.until: INTEGER DEFAULT (1800000000000), Unix milliseconds. Create stores the
-	// default for a nil Until.
-	Until orm.NullTime[Setting]
+	ID      orm.Str[Setting, string]     // settings.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv4.
+	Retries orm.Num[Setting, int64]      // settings.retries INTEGER NOT NULL DEFAULT 0.
+	Active  orm.Bool[Setting]            // settings.active INTEGER NOT NULL DEFAULT 1, CHECK ("active" IN (0, 1)). Create stores the default for a false Active.
+	Visible orm.Bool[Setting]            // settings.visible INTEGER NOT NULL DEFAULT 1, CHECK ("visible" IN (0, 1)).
+	Limit   orm.NullNum[Setting, int]    // settings.limit INTEGER DEFAULT 100. Create stores the default for a nil Limit.
+	Status  orm.Str[Setting, Status]     // settings.status TEXT NOT NULL DEFAULT 'new'. Create stores the default for an empty Status.
+	Quote   orm.Str[Setting, string]     // settings.quote TEXT NOT NULL DEFAULT 'it''s, (a) test'. Create stores the default for an empty Quote.
+	Ratio   orm.Num[Setting, float64]    // settings.ratio REAL NOT NULL DEFAULT 0.5. Create stores the default for a zero Ratio.
+	Offset  orm.Num[Setting, int32]      // settings.offset INTEGER NOT NULL DEFAULT -7. Create stores the default for a zero Offset.
+	Token   orm.Str[Setting, string]     // settings.token TEXT NOT NULL DEFAULT (lower(hex(randomblob(8)))). Create stores the default for an empty Token.
+	Since   orm.Time[Setting]            // settings.since INTEGER NOT NULL DEFAULT (1700000000000), Unix milliseconds. Create stores the default for a zero Since.
+	Note    orm.NullStr[Setting, string] // settings.note TEXT DEFAULT 'none'.
+	Icon    orm.Bytes[Setting]           // settings.icon BLOB NOT NULL DEFAULT (x'00ff'), nil is stored as empty. Create stores the default for a nil Icon.
+	Until   orm.NullTime[Setting]        // settings.until INTEGER DEFAULT (1800000000000), Unix milliseconds. Create stores the default for a nil Until.
 }
 
 const (
@@ -76,8 +55,7 @@ const (
 	settingsOnInsert = `CREATE TRIGGER "_driftdb_settings_insert" AFTER INSERT ON "settings" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'settings', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"retries":'||coalesce(NEW."retries", 'null')||
+		'settings', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"retries":'||coalesce(NEW."retries", 'null')||
 			',"active":'||coalesce(NEW."active", 'null')||',"visible":'||coalesce(NEW."visible", 'null')||
 			',"limit":'||coalesce(NEW."limit", 'null')||',"status":'||json_quote(NEW."status"||'')||
 			',"quote":'||json_quote(NEW."quote"||'')||
@@ -91,8 +69,7 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'settings', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"retries":', +NEW."retries", +OLD."retries"),
 			('"active":', +NEW."active", +OLD."active"), ('"visible":', +NEW."visible", +OLD."visible"),
@@ -100,9 +77,7 @@ END`
 			('"quote":', +NEW."quote", +OLD."quote"), ('"ratio":', +NEW."ratio", +OLD."ratio"),
 			('"offset":', +NEW."offset", +OLD."offset"), ('"token":', +NEW."token", +OLD."token"),
 			('"since":', +NEW."since", +OLD."since"), ('"note":', +NEW."note", +OLD."note"), ('"icon":', +NEW."icon", +OLD."icon"),
-			('"until":', +NEW."until", +OLD."until"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"until":', +NEW."until", +OLD."until")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	settingsOnDelete = `CREATE TRIGGER "_driftdb_settings_delete" AFTER DELETE ON "settings" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -142,13 +117,11 @@ var settingsSchema = schema.Table{
 		{Name: "settings_active_check", Column: "active", Expr: `"active" IN (0, 1)`},
 		{Name: "settings_visible_check", Column: "visible", Expr: `"visible" IN (0, 1)`},
 	},
-	Create:   settingsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_settings_insert", SQL: settingsOnInsert}, {Name: "_driftdb_settings_update", SQL: settingsOnUpdate}, {Name: "_driftdb_settings_delete", SQL: settingsOnDelete}},
+	Create: settingsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_settings_insert", SQL: settingsOnInsert}, {Name: "_driftdb_settings_update", SQL: settingsOnUpdate}, {Name: "_driftdb_settings_delete", SQL: settingsOnDelete}},
 }
 
 var settingsDef = orm.Def[Setting, string]{
-	Version: orm.GenVersion1, Schema: &settingsSchema,
-	Select: settingsSelect, Insert: settingsInsert,
+	Version: orm.GenVersion1, Schema: &settingsSchema, Select: settingsSelect, Insert: settingsInsert,
 	Scan: scanSetting, Bind: bindSetting, Fill: fillSetting,
 	Key:     func(m *Setting) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -175,7 +148,6 @@ var Settings = SettingsTable{
 	Until:   orm.NewNullTime[Setting]("settings", "until", orm.Millisecond),
 }
 
-// scanSetting reads a row of settingsSelect into m.
 func scanSetting(r *orm.Row, m *Setting) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanNum(r, 1, &m.Retries)
@@ -193,7 +165,6 @@ func scanSetting(r *orm.Row, m *Setting) {
 	orm.ScanNullTime(r, 13, &m.Until, orm.Millisecond)
 }
 
-// bindSetting appends m's columns in the order of settingsInsert.
 func bindSetting(a *orm.Args, m *Setting) {
 	orm.BindStr(a, m.ID)
 	orm.BindNum(a, m.Retries)
@@ -211,35 +182,16 @@ func bindSetting(a *orm.Args, m *Setting) {
 	orm.BindNullTime(a, m.Until, orm.Millisecond)
 }
 
-// fillSetting sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillSetting(f *orm.Fill, m *Setting) {
 	orm.FillUUID4(f, &m.ID)
 	orm.CutTime(&m.Since, orm.Millisecond)
 	orm.CutNullTime(&m.Until, orm.Millisecond)
 }
 
-// omitSetting says which columns of m take their default: one bit for each of OmitCols.
-func omitSetting(m *Setting) (bits uint64) {
-	for bit, zero := range [...]bool{
-		!m.Active,
-		m.Limit == nil,
-		m.Status == "",
-		m.Quote == "",
-		m.Ratio == 0,
-		m.Offset == 0,
-		m.Token == "",
-		m.Since.IsZero(),
-		m.Icon == nil,
-		m.Until == nil,
-	} {
-		if zero {
-			bits |= 1 << bit
-		}
-	}
-	return bits
+func omitSetting(m *Setting) uint64 {
+	return orm.Bits(!m.Active, m.Limit == nil, m.Status == "", m.Quote == "", m.Ratio == 0, m.Offset == 0, m.Token == "", m.Since.IsZero(), m.Icon == nil, m.Until == nil)
 }
 
-// A field or a tag of Setting that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID      string     `drift:"pk,uuid4"`
 	Retries int64      `drift:"default=0"`
@@ -255,9 +207,8 @@ var _ struct {
 	Note    *string    `drift:"default=none,writezero"`
 	Icon    []byte     `drift:"default=(x'00ff'),omitzero"`
 	Until   *time.Time `drift:"default=(1800000000000)"`
-} = Setting{}
+} = Setting{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneSetting returns a copy that shares no memory with the columns of m.
 func cloneSetting(m *Setting) Setting {
 	c := *m
 	c.Limit = orm.ClonePtr(m.Limit)
@@ -267,8 +218,8 @@ func cloneSetting(m *Setting) Setting {
 	return c
 }
 
-// SettingPatch changes the columns of a Setting whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// SettingPatch changes the columns of a Setting whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type SettingPatch struct {
 	Retries orm.Opt[int64]      `json:"retries,omitzero"`
 	Active  orm.Opt[bool]       `json:"active,omitzero"`
@@ -291,24 +242,16 @@ func (p SettingPatch) Sets() []orm.Set[Setting] {
 }
 
 // SettingChanges returns the setters that make the columns of before those of after.
-func SettingChanges(before, after *Setting) []orm.Set[Setting] {
-	return Settings.Diff(before, after)
-}
+func SettingChanges(before, after *Setting) []orm.Set[Setting] { return Settings.Diff(before, after) }
 
-// Create inserts m. A zero ID becomes a UUIDv4. A false Active takes the column's default, true. A nil
-// Limit takes the column's default, 100. An empty Status takes the column's default, 'new'. An empty
-// Quote takes the column's default, 'it”s, (a) test'. A zero Ratio takes the column's default, 0.5. A
-// zero Offset takes the column's default, -7. An empty Token takes the column's default,
-// (lower(hex(randomblob(8)))). A zero Since takes the column's default, (1700000000000). A nil Icon
-// takes the column's default, (x'00ff'). A nil Until takes the column's default, (1800000000000). Times
-// are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
+// Create inserts m. A zero ID becomes a UUIDv4. A false Active takes the column's default, true. A nil Limit takes
+// the column's default, 100. An empty Status takes the column's default, 'new'. An empty Quote takes the column's
+// default, 'it”s, (a) test'. A zero Ratio takes the column's default, 0.5. A zero Offset takes the column's default,
+// -7. An empty Token takes the column's default, (lower(hex(randomblob(8)))). A zero Since takes the column's
+// default, (1700000000000). A nil Icon takes the column's default, (x'00ff'). A nil Until takes the column's default,
+// (1800000000000). Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
 func (t SettingsTable) Create(ctx context.Context, w orm.Writer, m *Setting, opts ...orm.CreateOption[Setting]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t SettingsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Setting, opts ...orm.CreateOption[Setting]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Setting with this ID, or orm.ErrNotFound.
@@ -316,35 +259,9 @@ func (t SettingsTable) Find(ctx context.Context, r orm.Reader, key string) (*Set
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Setting that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t SettingsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Setting]) (*Setting, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Setting that meets every condition; without one, the whole table.
-func (t SettingsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Setting]) ([]Setting, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of settings that meet every condition.
-func (t SettingsTable) Where(c ...orm.Cond[Setting]) orm.Query[Setting] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of settings meet every condition.
-func (t SettingsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Setting]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether settings has a row with this ID.
-func (t SettingsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Setting that meets every condition, one at a time; an error ends it.
-func (t SettingsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Setting]) iter.Seq2[*Setting, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t SettingsTable) Save(ctx context.Context, w orm.Writer, m *Setting) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -352,8 +269,8 @@ func (t SettingsTable) Update(ctx context.Context, w orm.Writer, key string, set
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t SettingsTable) Upsert(ctx context.Context, w orm.Writer, m *Setting, opts ...orm.UpsertOption[Setting]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

@@ -10,46 +10,31 @@ import (
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
 	"github.com/google/uuid"
-	"iter"
 	"net/netip"
 	"slices"
 	"time"
 )
 
-// NumbersesTable has the columns, keys and verbs of the table numberses.
+// NumbersesTable has the columns and keys of the table numberses, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type NumbersesTable struct {
 	orm.Table[Numbers, uuid.UUID]
 
-	// ID is numberses.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Custom[Numbers, uuid.UUID]
-	// I is numberses.i: INTEGER NOT NULL.
-	I orm.Num[Numbers, int]
-	// I8 is numberses.i8: INTEGER NOT NULL.
-	I8 orm.Num[Numbers, int8]
-	// I16 is numberses.i16: INTEGER NOT NULL.
-	I16 orm.Num[Numbers, int16]
-	// I32 is numberses.i32: INTEGER NOT NULL.
-	I32 orm.Num[Numbers, int32]
-	// I64 is numberses.i64: INTEGER NOT NULL.
-	I64 orm.Num[Numbers, int64]
-	// U8 is numberses.u8: INTEGER NOT NULL.
-	U8 orm.Num[Numbers, uint8]
-	// U16 is numberses.u16: INTEGER NOT NULL.
-	U16 orm.Num[Numbers, uint16]
-	// U32 is numberses.u32: INTEGER NOT NULL.
-	U32 orm.Num[Numbers, uint32]
-	// U64 is numberses.u64: TEXT NOT NULL.
-	U64 orm.Custom[Numbers, uint64]
-	// P64 is numberses.p64: TEXT.
-	P64 orm.NullCustom[Numbers, uint64]
-	// F32 is numberses.f32: REAL NOT NULL.
-	F32 orm.Num[Numbers, float32]
-	// F64 is numberses.f64: REAL NOT NULL.
-	F64 orm.Num[Numbers, float64]
-	// P8 is numberses.p8: INTEGER.
-	P8 orm.NullNum[Numbers, int8]
-	// PF is numberses.pf: REAL.
-	PF orm.NullNum[Numbers, float64]
+	ID  orm.Custom[Numbers, uuid.UUID]  // numberses.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	I   orm.Num[Numbers, int]           // numberses.i INTEGER NOT NULL.
+	I8  orm.Num[Numbers, int8]          // numberses.i8 INTEGER NOT NULL.
+	I16 orm.Num[Numbers, int16]         // numberses.i16 INTEGER NOT NULL.
+	I32 orm.Num[Numbers, int32]         // numberses.i32 INTEGER NOT NULL.
+	I64 orm.Num[Numbers, int64]         // numberses.i64 INTEGER NOT NULL.
+	U8  orm.Num[Numbers, uint8]         // numberses.u8 INTEGER NOT NULL.
+	U16 orm.Num[Numbers, uint16]        // numberses.u16 INTEGER NOT NULL.
+	U32 orm.Num[Numbers, uint32]        // numberses.u32 INTEGER NOT NULL.
+	U64 orm.Custom[Numbers, uint64]     // numberses.u64 TEXT NOT NULL.
+	P64 orm.NullCustom[Numbers, uint64] // numberses.p64 TEXT.
+	F32 orm.Num[Numbers, float32]       // numberses.f32 REAL NOT NULL.
+	F64 orm.Num[Numbers, float64]       // numberses.f64 REAL NOT NULL.
+	P8  orm.NullNum[Numbers, int8]      // numberses.p8 INTEGER.
+	PF  orm.NullNum[Numbers, float64]   // numberses.pf REAL.
 }
 
 const (
@@ -75,8 +60,7 @@ const (
 	numbersesOnInsert = `CREATE TRIGGER "_driftdb_numberses_insert" AFTER INSERT ON "numberses" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'numberses', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"i":'||coalesce(NEW."i", 'null')||',"i8":'||coalesce(NEW."i8", 'null')||
+		'numberses', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"i":'||coalesce(NEW."i", 'null')||',"i8":'||coalesce(NEW."i8", 'null')||
 			',"i16":'||coalesce(NEW."i16", 'null')||',"i32":'||coalesce(NEW."i32", 'null')||',"i64":'||coalesce(NEW."i64", 'null')||
 			',"u8":'||coalesce(NEW."u8", 'null')||',"u16":'||coalesce(NEW."u16", 'null')||',"u32":'||coalesce(NEW."u32", 'null')||
 			',"u64":'||json_quote(NEW."u64"||'')||',"p64":'||json_quote(NEW."p64"||'')||
@@ -89,16 +73,13 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'numberses', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"i":', +NEW."i", +OLD."i"), ('"i8":', +NEW."i8", +OLD."i8"),
 			('"i16":', +NEW."i16", +OLD."i16"), ('"i32":', +NEW."i32", +OLD."i32"), ('"i64":', +NEW."i64", +OLD."i64"),
 			('"u8":', +NEW."u8", +OLD."u8"), ('"u16":', +NEW."u16", +OLD."u16"), ('"u32":', +NEW."u32", +OLD."u32"),
 			('"u64":', +NEW."u64", +OLD."u64"), ('"p64":', +NEW."p64", +OLD."p64"), ('"f32":', +NEW."f32", +OLD."f32"),
-			('"f64":', +NEW."f64", +OLD."f64"), ('"p8":', +NEW."p8", +OLD."p8"), ('"pf":', +NEW."pf", +OLD."pf"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"f64":', +NEW."f64", +OLD."f64"), ('"p8":', +NEW."p8", +OLD."p8"), ('"pf":', +NEW."pf", +OLD."pf")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	numbersesOnDelete = `CREATE TRIGGER "_driftdb_numberses_delete" AFTER DELETE ON "numberses" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -134,13 +115,11 @@ var numbersesSchema = schema.Table{
 		{Name: "p8", Type: schema.Integer},
 		{Name: "pf", Type: schema.Real},
 	},
-	Create:   numbersesCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_numberses_insert", SQL: numbersesOnInsert}, {Name: "_driftdb_numberses_update", SQL: numbersesOnUpdate}, {Name: "_driftdb_numberses_delete", SQL: numbersesOnDelete}},
+	Create: numbersesCreate, Triggers: []schema.Trigger{{Name: "_driftdb_numberses_insert", SQL: numbersesOnInsert}, {Name: "_driftdb_numberses_update", SQL: numbersesOnUpdate}, {Name: "_driftdb_numberses_delete", SQL: numbersesOnDelete}},
 }
 
 var numbersesDef = orm.Def[Numbers, uuid.UUID]{
-	Version: orm.GenVersion1, Schema: &numbersesSchema,
-	Select: numbersesSelect, Insert: numbersesInsert,
+	Version: orm.GenVersion1, Schema: &numbersesSchema, Select: numbersesSelect, Insert: numbersesInsert,
 	Scan: scanNumbers, Bind: bindNumbers, Fill: fillNumbers,
 	Key:     func(m *Numbers) uuid.UUID { return m.ID },
 	BindKey: func(a *orm.Args, k uuid.UUID) { orm.BindText(a, k) },
@@ -167,7 +146,6 @@ var Numberses = NumbersesTable{
 	PF:    orm.NewNullNum[Numbers, float64]("numberses", "pf"),
 }
 
-// scanNumbers reads a row of numbersesSelect into m.
 func scanNumbers(r *orm.Row, m *Numbers) {
 	orm.ScanText(r, 0, &m.ID)
 	orm.ScanNum(r, 1, &m.I)
@@ -186,7 +164,6 @@ func scanNumbers(r *orm.Row, m *Numbers) {
 	orm.ScanNullNum(r, 14, &m.PF)
 }
 
-// bindNumbers appends m's columns in the order of numbersesInsert.
 func bindNumbers(a *orm.Args, m *Numbers) {
 	orm.BindText(a, m.ID)
 	orm.BindNum(a, m.I)
@@ -205,12 +182,10 @@ func bindNumbers(a *orm.Args, m *Numbers) {
 	orm.BindNullNum(a, m.PF)
 }
 
-// fillNumbers sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillNumbers(f *orm.Fill, m *Numbers) {
 	orm.FillID7(f, &m.ID)
 }
 
-// A field or a tag of Numbers that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID  uuid.UUID `drift:"pk,uuid7"`
 	I   int
@@ -227,9 +202,8 @@ var _ struct {
 	F64 float64
 	P8  *int8
 	PF  *float64
-} = Numbers{}
+} = Numbers{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneNumbers returns a copy that shares no memory with the columns of m.
 func cloneNumbers(m *Numbers) Numbers {
 	c := *m
 	c.P64 = orm.ClonePtr(m.P64)
@@ -238,8 +212,8 @@ func cloneNumbers(m *Numbers) Numbers {
 	return c
 }
 
-// NumbersPatch changes the columns of a Numbers whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// NumbersPatch changes the columns of a Numbers whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type NumbersPatch struct {
 	I   orm.Opt[int]      `json:"i,omitzero"`
 	I8  orm.Opt[int8]     `json:"i8,omitzero"`
@@ -263,18 +237,11 @@ func (p NumbersPatch) Sets() []orm.Set[Numbers] {
 }
 
 // NumbersChanges returns the setters that make the columns of before those of after.
-func NumbersChanges(before, after *Numbers) []orm.Set[Numbers] {
-	return Numberses.Diff(before, after)
-}
+func NumbersChanges(before, after *Numbers) []orm.Set[Numbers] { return Numberses.Diff(before, after) }
 
 // Create inserts m. A zero ID becomes a UUIDv7. What was chosen stands in m afterwards.
 func (t NumbersesTable) Create(ctx context.Context, w orm.Writer, m *Numbers, opts ...orm.CreateOption[Numbers]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t NumbersesTable) CreateMany(ctx context.Context, w orm.Writer, ms []Numbers, opts ...orm.CreateOption[Numbers]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Numbers with this ID, or orm.ErrNotFound.
@@ -282,35 +249,9 @@ func (t NumbersesTable) Find(ctx context.Context, r orm.Reader, key uuid.UUID) (
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Numbers that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t NumbersesTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Numbers]) (*Numbers, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Numbers that meets every condition; without one, the whole table.
-func (t NumbersesTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Numbers]) ([]Numbers, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of numberses that meet every condition.
-func (t NumbersesTable) Where(c ...orm.Cond[Numbers]) orm.Query[Numbers] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of numberses meet every condition.
-func (t NumbersesTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Numbers]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether numberses has a row with this ID.
-func (t NumbersesTable) Exists(ctx context.Context, r orm.Reader, key uuid.UUID) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Numbers that meets every condition, one at a time; an error ends it.
-func (t NumbersesTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Numbers]) iter.Seq2[*Numbers, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t NumbersesTable) Save(ctx context.Context, w orm.Writer, m *Numbers) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -318,8 +259,8 @@ func (t NumbersesTable) Update(ctx context.Context, w orm.Writer, key uuid.UUID,
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t NumbersesTable) Upsert(ctx context.Context, w orm.Writer, m *Numbers, opts ...orm.UpsertOption[Numbers]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
@@ -329,36 +270,24 @@ func (t NumbersesTable) Delete(ctx context.Context, w orm.Writer, key uuid.UUID)
 	return t.Table.Delete(ctx, w, key)
 }
 
-// TimesesTable has the columns, keys and verbs of the table timeses.
+// TimesesTable has the columns and keys of the table timeses, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type TimesesTable struct {
 	orm.Table[Times, [16]byte]
 
-	// ID is timeses.id: BLOB PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv4.
-	ID orm.Custom[Times, [16]byte]
-	// MS is timeses.ms: INTEGER NOT NULL, Unix milliseconds.
-	MS orm.Time[Times]
-	// S is timeses.s: INTEGER NOT NULL, Unix seconds.
-	S orm.Time[Times]
-	// US is timeses.us: INTEGER NOT NULL, Unix microseconds.
-	US orm.Time[Times]
-	// NS is timeses.ns: INTEGER NOT NULL, Unix nanoseconds.
-	NS orm.Time[Times]
-	// Text is timeses.text: TEXT NOT NULL, RFC 3339 in UTC.
-	Text orm.Time[Times]
-	// PText is timeses.p_text: TEXT, RFC 3339 in UTC.
-	PText orm.NullTime[Times]
-	// Null is timeses.null: INTEGER, Unix microseconds.
-	Null orm.NullTime[Times]
-	// Made is timeses.made: TEXT NOT NULL, RFC 3339 in UTC. Create sets a zero Made.
-	Made orm.Time[Times]
-	// On is timeses.on: INTEGER NOT NULL, CHECK ("on" IN (0, 1)).
-	On orm.Bool[Times]
-	// POn is timeses.p_on: INTEGER, CHECK ("p_on" IN (0, 1)).
-	POn orm.NullBool[Times]
-	// Blob is timeses.blob: BLOB NOT NULL, nil is stored as empty.
-	Blob orm.Bytes[Times]
-	// NBlob is timeses.n_blob: BLOB.
-	NBlob orm.NullBytes[Times]
+	ID    orm.Custom[Times, [16]byte] // timeses.id BLOB PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv4.
+	MS    orm.Time[Times]             // timeses.ms INTEGER NOT NULL, Unix milliseconds.
+	S     orm.Time[Times]             // timeses.s INTEGER NOT NULL, Unix seconds.
+	US    orm.Time[Times]             // timeses.us INTEGER NOT NULL, Unix microseconds.
+	NS    orm.Time[Times]             // timeses.ns INTEGER NOT NULL, Unix nanoseconds.
+	Text  orm.Time[Times]             // timeses.text TEXT NOT NULL, RFC 3339 in UTC.
+	PText orm.NullTime[Times]         // timeses.p_text TEXT, RFC 3339 in UTC.
+	Null  orm.NullTime[Times]         // timeses.null INTEGER, Unix microseconds.
+	Made  orm.Time[Times]             // timeses.made TEXT NOT NULL, RFC 3339 in UTC. Create sets a zero Made.
+	On    orm.Bool[Times]             // timeses.on INTEGER NOT NULL, CHECK ("on" IN (0, 1)).
+	POn   orm.NullBool[Times]         // timeses.p_on INTEGER, CHECK ("p_on" IN (0, 1)).
+	Blob  orm.Bytes[Times]            // timeses.blob BLOB NOT NULL, nil is stored as empty.
+	NBlob orm.NullBytes[Times]        // timeses.n_blob BLOB.
 }
 
 const (
@@ -384,8 +313,7 @@ const (
 	timesesOnInsert = `CREATE TRIGGER "_driftdb_timeses_insert" AFTER INSERT ON "timeses" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'timeses', 'insert',
-		'{"id":'||CASE WHEN NEW."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."id")||'"}' END||
+		'timeses', 'insert', '{"id":'||CASE WHEN NEW."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."id")||'"}' END||
 			',"ms":'||coalesce(NEW."ms", 'null')||',"s":'||coalesce(NEW."s", 'null')||',"us":'||coalesce(NEW."us", 'null')||
 			',"ns":'||coalesce(NEW."ns", 'null')||',"text":'||json_quote(NEW."text"||'')||',"p_text":'||json_quote(NEW."p_text"||'')||
 			',"null":'||coalesce(NEW."null", 'null')||',"made":'||json_quote(NEW."made"||'')||',"on":'||coalesce(NEW."on", 'null')||
@@ -397,16 +325,13 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'timeses', 'update', '{"id":'||CASE WHEN OLD."id" IS NULL THEN 'null' ELSE '{"x":"'||hex(OLD."id")||'"}' END||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"ms":', +NEW."ms", +OLD."ms"), ('"s":', +NEW."s", +OLD."s"),
 			('"us":', +NEW."us", +OLD."us"), ('"ns":', +NEW."ns", +OLD."ns"), ('"text":', +NEW."text", +OLD."text"),
 			('"p_text":', +NEW."p_text", +OLD."p_text"), ('"null":', +NEW."null", +OLD."null"),
 			('"made":', +NEW."made", +OLD."made"), ('"on":', +NEW."on", +OLD."on"), ('"p_on":', +NEW."p_on", +OLD."p_on"),
-			('"blob":', +NEW."blob", +OLD."blob"), ('"n_blob":', +NEW."n_blob", +OLD."n_blob"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"blob":', +NEW."blob", +OLD."blob"), ('"n_blob":', +NEW."n_blob", +OLD."n_blob")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	timesesOnDelete = `CREATE TRIGGER "_driftdb_timeses_delete" AFTER DELETE ON "timeses" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -443,13 +368,11 @@ var timesesSchema = schema.Table{
 		{Name: "timeses_on_check", Column: "on", Expr: `"on" IN (0, 1)`},
 		{Name: "timeses_p_on_check", Column: "p_on", Expr: `"p_on" IN (0, 1)`},
 	},
-	Create:   timesesCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_timeses_insert", SQL: timesesOnInsert}, {Name: "_driftdb_timeses_update", SQL: timesesOnUpdate}, {Name: "_driftdb_timeses_delete", SQL: timesesOnDelete}},
+	Create: timesesCreate, Triggers: []schema.Trigger{{Name: "_driftdb_timeses_insert", SQL: timesesOnInsert}, {Name: "_driftdb_timeses_update", SQL: timesesOnUpdate}, {Name: "_driftdb_timeses_delete", SQL: timesesOnDelete}},
 }
 
 var timesesDef = orm.Def[Times, [16]byte]{
-	Version: orm.GenVersion1, Schema: &timesesSchema,
-	Select: timesesSelect, Insert: timesesInsert,
+	Version: orm.GenVersion1, Schema: &timesesSchema, Select: timesesSelect, Insert: timesesInsert,
 	Scan: scanTimes, Bind: bindTimes, Fill: fillTimes,
 	Key:     func(m *Times) [16]byte { return m.ID },
 	BindKey: func(a *orm.Args, k [16]byte) { orm.BindID(a, k) },
@@ -475,7 +398,6 @@ var Timeses = TimesesTable{
 	NBlob: orm.NewNullBytes[Times]("timeses", "n_blob"),
 }
 
-// scanTimes reads a row of timesesSelect into m.
 func scanTimes(r *orm.Row, m *Times) {
 	orm.ScanID(r, 0, &m.ID)
 	orm.ScanTime(r, 1, &m.MS, orm.Millisecond)
@@ -492,7 +414,6 @@ func scanTimes(r *orm.Row, m *Times) {
 	orm.ScanNullBytes(r, 12, &m.NBlob)
 }
 
-// bindTimes appends m's columns in the order of timesesInsert.
 func bindTimes(a *orm.Args, m *Times) {
 	orm.BindID(a, m.ID)
 	orm.BindTime(a, m.MS, orm.Millisecond)
@@ -509,7 +430,6 @@ func bindTimes(a *orm.Args, m *Times) {
 	orm.BindNullBytes(a, m.NBlob)
 }
 
-// fillTimes sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillTimes(f *orm.Fill, m *Times) {
 	orm.FillID4(f, &m.ID)
 	orm.CutTime(&m.MS, orm.Millisecond)
@@ -522,7 +442,6 @@ func fillTimes(f *orm.Fill, m *Times) {
 	orm.FillTime(f, &m.Made, orm.RFC3339)
 }
 
-// A field or a tag of Times that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID    [16]byte `drift:"pk,uuid4"`
 	MS    time.Time
@@ -537,9 +456,8 @@ var _ struct {
 	POn   *Flag
 	Blob  Blob
 	NBlob Blob `drift:"null"`
-} = Times{}
+} = Times{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneTimes returns a copy that shares no memory with the columns of m.
 func cloneTimes(m *Times) Times {
 	c := *m
 	c.PText = orm.ClonePtr(m.PText)
@@ -549,8 +467,7 @@ func cloneTimes(m *Times) Times {
 	return c
 }
 
-// TimesPatch changes the columns of a Times whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// TimesPatch changes the columns of a Times whose values are present; in JSON, null is NULL and what is absent stays.
 type TimesPatch struct {
 	MS    orm.Opt[time.Time]  `json:"ms,omitzero"`
 	S     orm.Opt[time.Time]  `json:"s,omitzero"`
@@ -571,20 +488,12 @@ func (p TimesPatch) Sets() []orm.Set[Times] {
 }
 
 // TimesChanges returns the setters that make the columns of before those of after.
-func TimesChanges(before, after *Times) []orm.Set[Times] {
-	return Timeses.Diff(before, after)
-}
+func TimesChanges(before, after *Times) []orm.Set[Times] { return Timeses.Diff(before, after) }
 
-// Create inserts m. A zero ID becomes a UUIDv4. A zero Made becomes the time of the call. Times are cut
-// to their column's milliseconds, seconds, microseconds or nanoseconds. What was chosen stands in m
-// afterwards.
+// Create inserts m. A zero ID becomes a UUIDv4. A zero Made becomes the time of the call. Times are cut to their
+// column's milliseconds, seconds, microseconds or nanoseconds. What was chosen stands in m afterwards.
 func (t TimesesTable) Create(ctx context.Context, w orm.Writer, m *Times, opts ...orm.CreateOption[Times]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t TimesesTable) CreateMany(ctx context.Context, w orm.Writer, ms []Times, opts ...orm.CreateOption[Times]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Times with this ID, or orm.ErrNotFound.
@@ -592,35 +501,9 @@ func (t TimesesTable) Find(ctx context.Context, r orm.Reader, key [16]byte) (*Ti
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Times that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t TimesesTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Times]) (*Times, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Times that meets every condition; without one, the whole table.
-func (t TimesesTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Times]) ([]Times, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of timeses that meet every condition.
-func (t TimesesTable) Where(c ...orm.Cond[Times]) orm.Query[Times] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of timeses meet every condition.
-func (t TimesesTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Times]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether timeses has a row with this ID.
-func (t TimesesTable) Exists(ctx context.Context, r orm.Reader, key [16]byte) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Times that meets every condition, one at a time; an error ends it.
-func (t TimesesTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Times]) iter.Seq2[*Times, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID, except Made; orm.ErrNotFound if there is none.
+func (t TimesesTable) Save(ctx context.Context, w orm.Writer, m *Times) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -628,8 +511,8 @@ func (t TimesesTable) Update(ctx context.Context, w orm.Writer, key [16]byte, se
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except Made: m is
-// the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except Made: m is the row as it
+// stands afterwards.
 func (t TimesesTable) Upsert(ctx context.Context, w orm.Writer, m *Times, opts ...orm.UpsertOption[Times]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
@@ -639,27 +522,19 @@ func (t TimesesTable) Delete(ctx context.Context, w orm.Writer, key [16]byte) (b
 	return t.Table.Delete(ctx, w, key)
 }
 
-// DocsTable has the columns, keys and verbs of the table docs.
+// DocsTable has the columns and keys of the table docs, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type DocsTable struct {
 	orm.Table[Doc, string]
 
-	// ID is docs.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[Doc, string]
-	// Meta is docs.meta: TEXT, CHECK (json_valid("meta")).
-	Meta orm.NullJSON[Doc, map[string]any]
-	// Tags is docs.tags: TEXT NOT NULL, CHECK (json_valid("tags")).
-	Tags orm.JSON[Doc, []string]
-	// Addr is docs.addr: TEXT NOT NULL, CHECK (json_valid("addr")).
-	Addr orm.JSON[Doc, Address]
-	// PAddr is docs.p_addr: TEXT, CHECK (json_valid("p_addr")).
-	PAddr orm.NullJSON[Doc, Address]
-	// RawCol is docs.raw: TEXT, CHECK (json_valid("raw")).
-	RawCol orm.NullJSON[Doc, json.RawMessage]
-	// Any is docs.any: TEXT NOT NULL, CHECK (json_valid("any")).
-	Any orm.JSON[Doc, any]
-	// Pairs is docs.pairs: TEXT NOT NULL DEFAULT '[0,0]', CHECK (json_valid("pairs")). Create stores the
-	// default for a zero Pairs.
-	Pairs orm.JSON[Doc, [2]int]
+	ID     orm.Str[Doc, string]               // docs.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	Meta   orm.NullJSON[Doc, map[string]any]  // docs.meta TEXT, CHECK (json_valid("meta")).
+	Tags   orm.JSON[Doc, []string]            // docs.tags TEXT NOT NULL, CHECK (json_valid("tags")).
+	Addr   orm.JSON[Doc, Address]             // docs.addr TEXT NOT NULL, CHECK (json_valid("addr")).
+	PAddr  orm.NullJSON[Doc, Address]         // docs.p_addr TEXT, CHECK (json_valid("p_addr")).
+	RawCol orm.NullJSON[Doc, json.RawMessage] // docs.raw TEXT, CHECK (json_valid("raw")).
+	Any    orm.JSON[Doc, any]                 // docs.any TEXT NOT NULL, CHECK (json_valid("any")).
+	Pairs  orm.JSON[Doc, [2]int]              // docs.pairs TEXT NOT NULL DEFAULT '[0,0]', CHECK (json_valid("pairs")). Create stores the default for a zero Pairs.
 }
 
 const (
@@ -685,8 +560,7 @@ const (
 	docsOnInsert = `CREATE TRIGGER "_driftdb_docs_insert" AFTER INSERT ON "docs" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'docs', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"meta":'||json_quote(NEW."meta"||'')||',"tags":'||json_quote(NEW."tags"||'')||
+		'docs', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"meta":'||json_quote(NEW."meta"||'')||',"tags":'||json_quote(NEW."tags"||'')||
 			',"addr":'||json_quote(NEW."addr"||'')||',"p_addr":'||json_quote(NEW."p_addr"||'')||',"raw":'||json_quote(NEW."raw"||'')||
 			',"any":'||json_quote(NEW."any"||'')||',"pairs":'||json_quote(NEW."pairs"||'')||'}');
 END`
@@ -694,14 +568,11 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'docs', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"meta":', +NEW."meta", +OLD."meta"), ('"tags":', +NEW."tags", +OLD."tags"),
 			('"addr":', +NEW."addr", +OLD."addr"), ('"p_addr":', +NEW."p_addr", +OLD."p_addr"), ('"raw":', +NEW."raw", +OLD."raw"),
-			('"any":', +NEW."any", +OLD."any"), ('"pairs":', +NEW."pairs", +OLD."pairs"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"any":', +NEW."any", +OLD."any"), ('"pairs":', +NEW."pairs", +OLD."pairs")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	docsOnDelete = `CREATE TRIGGER "_driftdb_docs_delete" AFTER DELETE ON "docs" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -734,13 +605,11 @@ var docsSchema = schema.Table{
 		{Name: "docs_any_json_check", Column: "any", Expr: `json_valid("any")`},
 		{Name: "docs_pairs_json_check", Column: "pairs", Expr: `json_valid("pairs")`},
 	},
-	Create:   docsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_docs_insert", SQL: docsOnInsert}, {Name: "_driftdb_docs_update", SQL: docsOnUpdate}, {Name: "_driftdb_docs_delete", SQL: docsOnDelete}},
+	Create: docsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_docs_insert", SQL: docsOnInsert}, {Name: "_driftdb_docs_update", SQL: docsOnUpdate}, {Name: "_driftdb_docs_delete", SQL: docsOnDelete}},
 }
 
 var docsDef = orm.Def[Doc, string]{
-	Version: orm.GenVersion1, Schema: &docsSchema,
-	Select: docsSelect, Insert: docsInsert,
+	Version: orm.GenVersion1, Schema: &docsSchema, Select: docsSelect, Insert: docsInsert,
 	Scan: scanDoc, Bind: bindDoc, Fill: fillDoc,
 	Key:     func(m *Doc) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -761,7 +630,6 @@ var Docs = DocsTable{
 	Pairs:  orm.NewJSON[Doc, [2]int]("docs", "pairs"),
 }
 
-// scanDoc reads a row of docsSelect into m.
 func scanDoc(r *orm.Row, m *Doc) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanNilJSON(r, 1, &m.Meta)
@@ -773,7 +641,6 @@ func scanDoc(r *orm.Row, m *Doc) {
 	orm.ScanJSON(r, 7, &m.Pairs)
 }
 
-// bindDoc appends m's columns in the order of docsInsert.
 func bindDoc(a *orm.Args, m *Doc) {
 	orm.BindStr(a, m.ID)
 	orm.BindNilJSON(a, m.Meta)
@@ -785,24 +652,14 @@ func bindDoc(a *orm.Args, m *Doc) {
 	orm.BindJSON(a, m.Pairs)
 }
 
-// fillDoc sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillDoc(f *orm.Fill, m *Doc) {
 	orm.FillUUID7(f, &m.ID)
 }
 
-// omitDoc says which columns of m take their default: one bit for each of OmitCols.
-func omitDoc(m *Doc) (bits uint64) {
-	for bit, zero := range [...]bool{
-		orm.IsZero(&m.Pairs),
-	} {
-		if zero {
-			bits |= 1 << bit
-		}
-	}
-	return bits
+func omitDoc(m *Doc) uint64 {
+	return orm.Bits(orm.IsZero(&m.Pairs))
 }
 
-// A field or a tag of Doc that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID    string          `drift:"pk,uuid7"`
 	Meta  map[string]any  `drift:"json,null"`
@@ -812,9 +669,8 @@ var _ struct {
 	Raw   json.RawMessage `drift:"json,null,name=RawCol"`
 	Any   any             `drift:"json"`
 	Pairs [2]int          `drift:"json,default='[0,0]',omitzero"`
-} = Doc{}
+} = Doc{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneDoc returns a copy that shares no memory with the columns of m.
 func cloneDoc(m *Doc) Doc {
 	c := *m
 	c.Meta = orm.CloneJSON(m.Meta)
@@ -827,8 +683,7 @@ func cloneDoc(m *Doc) Doc {
 	return c
 }
 
-// DocPatch changes the columns of a Doc whose values are present. In JSON an absent member is a column
-// that stays, null is NULL.
+// DocPatch changes the columns of a Doc whose values are present; in JSON, null is NULL and what is absent stays.
 type DocPatch struct {
 	Meta   orm.Opt[*map[string]any]  `json:"meta,omitzero"`
 	Tags   orm.Opt[[]string]         `json:"tags,omitzero"`
@@ -845,19 +700,12 @@ func (p DocPatch) Sets() []orm.Set[Doc] {
 }
 
 // DocChanges returns the setters that make the columns of before those of after.
-func DocChanges(before, after *Doc) []orm.Set[Doc] {
-	return Docs.Diff(before, after)
-}
+func DocChanges(before, after *Doc) []orm.Set[Doc] { return Docs.Diff(before, after) }
 
-// Create inserts m. A zero ID becomes a UUIDv7. A zero Pairs takes the column's default, '[0,0]'. What
-// was chosen stands in m afterwards.
+// Create inserts m. A zero ID becomes a UUIDv7. A zero Pairs takes the column's default, '[0,0]'. What was chosen
+// stands in m afterwards.
 func (t DocsTable) Create(ctx context.Context, w orm.Writer, m *Doc, opts ...orm.CreateOption[Doc]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t DocsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Doc, opts ...orm.CreateOption[Doc]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Doc with this ID, or orm.ErrNotFound.
@@ -865,35 +713,9 @@ func (t DocsTable) Find(ctx context.Context, r orm.Reader, key string) (*Doc, er
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Doc that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t DocsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Doc]) (*Doc, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Doc that meets every condition; without one, the whole table.
-func (t DocsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Doc]) ([]Doc, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of docs that meet every condition.
-func (t DocsTable) Where(c ...orm.Cond[Doc]) orm.Query[Doc] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of docs meet every condition.
-func (t DocsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Doc]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether docs has a row with this ID.
-func (t DocsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Doc that meets every condition, one at a time; an error ends it.
-func (t DocsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Doc]) iter.Seq2[*Doc, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t DocsTable) Save(ctx context.Context, w orm.Writer, m *Doc) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -901,8 +723,8 @@ func (t DocsTable) Update(ctx context.Context, w orm.Writer, key string, sets ..
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t DocsTable) Upsert(ctx context.Context, w orm.Writer, m *Doc, opts ...orm.UpsertOption[Doc]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
@@ -912,23 +734,16 @@ func (t DocsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, 
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PersonsTable has the columns, keys and verbs of the table persons.
+// PersonsTable has the columns and keys of the table persons, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type PersonsTable struct {
 	orm.Table[Person, int64]
 
-	// ID is persons.id: INTEGER PRIMARY KEY NOT NULL. Create fills a zero ID with the next number; numbers
-	// of two restored copies collide.
-	ID orm.Num[Person, int64]
-	// Role is persons.role: TEXT NOT NULL DEFAULT 'member', CHECK ("role" IN ('lead', 'member', 'it”s')).
-	// Create stores the default for an empty Role.
-	Role orm.Str[Person, Role]
-	// Other is persons.other: TEXT, CHECK ("other" IN ('lead', 'member', 'it”s')).
-	Other orm.NullStr[Person, Role]
-	// Grade is persons.grade: INTEGER NOT NULL, indexed, CHECK ("grade" IN (1, 2)).
-	Grade orm.Num[Person, Grade]
-	// Level is persons.level: INTEGER NOT NULL DEFAULT 2, CHECK ("level" IN (1, 2, 3)). Create stores the
-	// default for a zero Level.
-	Level orm.Num[Person, other.Level]
+	ID    orm.Num[Person, int64]       // persons.id INTEGER PRIMARY KEY NOT NULL. Create fills a zero ID with the next number; numbers of two restored copies collide.
+	Role  orm.Str[Person, Role]        // persons.role TEXT NOT NULL DEFAULT 'member', CHECK ("role" IN ('lead', 'member', 'it''s')). Create stores the default for an empty Role.
+	Other orm.NullStr[Person, Role]    // persons.other TEXT, CHECK ("other" IN ('lead', 'member', 'it''s')).
+	Grade orm.Num[Person, Grade]       // persons.grade INTEGER NOT NULL, indexed, CHECK ("grade" IN (1, 2)).
+	Level orm.Num[Person, other.Level] // persons.level INTEGER NOT NULL DEFAULT 2, CHECK ("level" IN (1, 2, 3)). Create stores the default for a zero Level.
 }
 
 const (
@@ -948,21 +763,17 @@ const (
 	personsOnInsert = `CREATE TRIGGER "_driftdb_persons_insert" AFTER INSERT ON "persons" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'persons', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"role":'||json_quote(NEW."role"||'')||',"other":'||json_quote(NEW."other"||'')||
+		'persons', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"role":'||json_quote(NEW."role"||'')||',"other":'||json_quote(NEW."other"||'')||
 			',"grade":'||coalesce(NEW."grade", 'null')||',"level":'||coalesce(NEW."level", 'null')||'}');
 END`
 	personsOnUpdate = `CREATE TRIGGER "_driftdb_persons_update" AFTER UPDATE ON "persons" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'persons', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"role":', +NEW."role", +OLD."role"), ('"other":', +NEW."other", +OLD."other"),
-			('"grade":', +NEW."grade", +OLD."grade"), ('"level":', +NEW."level", +OLD."level"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"grade":', +NEW."grade", +OLD."grade"), ('"level":', +NEW."level", +OLD."level")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	personsOnDelete = `CREATE TRIGGER "_driftdb_persons_delete" AFTER DELETE ON "persons" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -989,13 +800,11 @@ var personsSchema = schema.Table{
 		{Name: "persons_grade_enum_check", Column: "grade", Expr: `"grade" IN (1, 2)`},
 		{Name: "persons_level_enum_check", Column: "level", Expr: `"level" IN (1, 2, 3)`},
 	},
-	Create:   personsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_persons_insert", SQL: personsOnInsert}, {Name: "_driftdb_persons_update", SQL: personsOnUpdate}, {Name: "_driftdb_persons_delete", SQL: personsOnDelete}},
+	Create: personsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_persons_insert", SQL: personsOnInsert}, {Name: "_driftdb_persons_update", SQL: personsOnUpdate}, {Name: "_driftdb_persons_delete", SQL: personsOnDelete}},
 }
 
 var personsDef = orm.Def[Person, int64]{
-	Version: orm.GenVersion1, Schema: &personsSchema,
-	Select: personsSelect, Insert: personsInsert,
+	Version: orm.GenVersion1, Schema: &personsSchema, Select: personsSelect, Insert: personsInsert,
 	Scan: scanPerson, Bind: bindPerson,
 	Key:     func(m *Person) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -1013,7 +822,6 @@ var Persons = PersonsTable{
 	Level: orm.NewNum[Person, other.Level]("persons", "level"),
 }
 
-// scanPerson reads a row of personsSelect into m.
 func scanPerson(r *orm.Row, m *Person) {
 	orm.ScanNum(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.Role)
@@ -1022,7 +830,6 @@ func scanPerson(r *orm.Row, m *Person) {
 	orm.ScanNum(r, 4, &m.Level)
 }
 
-// bindPerson appends m's columns in the order of personsInsert.
 func bindPerson(a *orm.Args, m *Person) {
 	orm.BindNum(a, m.ID)
 	orm.BindStr(a, m.Role)
@@ -1031,38 +838,26 @@ func bindPerson(a *orm.Args, m *Person) {
 	orm.BindNum(a, m.Level)
 }
 
-// omitPerson says which columns of m take their default: one bit for each of OmitCols.
-func omitPerson(m *Person) (bits uint64) {
-	for bit, zero := range [...]bool{
-		m.ID == 0,
-		m.Role == "",
-		m.Level == 0,
-	} {
-		if zero {
-			bits |= 1 << bit
-		}
-	}
-	return bits
+func omitPerson(m *Person) uint64 {
+	return orm.Bits(m.ID == 0, m.Role == "", m.Level == 0)
 }
 
-// A field or a tag of Person that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID    int64       `drift:"pk,auto"`
 	Role  Role        `drift:"enum,default=member,omitzero"`
 	Other *Role       `drift:"enum"`
 	Grade Grade       `drift:"enum,index"`
 	Level other.Level `drift:"enum,default=2,omitzero"`
-} = Person{}
+} = Person{} // a field or a tag that has changed does not compile: run go generate
 
-// clonePerson returns a copy that shares no memory with the columns of m.
 func clonePerson(m *Person) Person {
 	c := *m
 	c.Other = orm.ClonePtr(m.Other)
 	return c
 }
 
-// PersonPatch changes the columns of a Person whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// PersonPatch changes the columns of a Person whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type PersonPatch struct {
 	Role  orm.Opt[Role]        `json:"role,omitzero"`
 	Other orm.Opt[*Role]       `json:"other,omitzero"`
@@ -1076,19 +871,12 @@ func (p PersonPatch) Sets() []orm.Set[Person] {
 }
 
 // PersonChanges returns the setters that make the columns of before those of after.
-func PersonChanges(before, after *Person) []orm.Set[Person] {
-	return Persons.Diff(before, after)
-}
+func PersonChanges(before, after *Person) []orm.Set[Person] { return Persons.Diff(before, after) }
 
-// Create inserts m. A zero ID becomes the next number. An empty Role takes the column's default,
-// 'member'. A zero Level takes the column's default, 2. What was chosen stands in m afterwards.
+// Create inserts m. A zero ID becomes the next number. An empty Role takes the column's default, 'member'. A zero
+// Level takes the column's default, 2. What was chosen stands in m afterwards.
 func (t PersonsTable) Create(ctx context.Context, w orm.Writer, m *Person, opts ...orm.CreateOption[Person]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t PersonsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Person, opts ...orm.CreateOption[Person]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Person with this ID, or orm.ErrNotFound.
@@ -1096,35 +884,9 @@ func (t PersonsTable) Find(ctx context.Context, r orm.Reader, key int64) (*Perso
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Person that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t PersonsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Person]) (*Person, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Person that meets every condition; without one, the whole table.
-func (t PersonsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Person]) ([]Person, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of persons that meet every condition.
-func (t PersonsTable) Where(c ...orm.Cond[Person]) orm.Query[Person] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of persons meet every condition.
-func (t PersonsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Person]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether persons has a row with this ID.
-func (t PersonsTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Person that meets every condition, one at a time; an error ends it.
-func (t PersonsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Person]) iter.Seq2[*Person, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t PersonsTable) Save(ctx context.Context, w orm.Writer, m *Person) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -1132,8 +894,8 @@ func (t PersonsTable) Update(ctx context.Context, w orm.Writer, key int64, sets 
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t PersonsTable) Upsert(ctx context.Context, w orm.Writer, m *Person, opts ...orm.UpsertOption[Person]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
@@ -1143,43 +905,28 @@ func (t PersonsTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool
 	return t.Table.Delete(ctx, w, key)
 }
 
-// CustomsTable has the columns, keys and verbs of the table customs.
+// CustomsTable has the columns and keys of the table customs, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type CustomsTable struct {
 	orm.Table[Custom, string]
 
-	// ID is customs.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[Custom, string]
-	// Price is customs.price: INTEGER NOT NULL, indexed.
-	Price orm.Custom[Custom, Money]
-	// Sale is customs.sale: INTEGER.
-	Sale orm.NullCustom[Custom, Money]
-	// Name is customs.name: TEXT NOT NULL, unique.
-	Name orm.Custom[Custom, Upper]
-	// Addr is customs.addr: TEXT NOT NULL.
-	Addr orm.Custom[Custom, netip.Addr]
-	// From is customs.from: TEXT.
-	From orm.NullCustom[Custom, netip.Addr]
-	// Owner is customs.owner: TEXT NOT NULL.
-	Owner orm.Custom[Custom, uuid.UUID]
-	// Boss is customs.boss: TEXT.
-	Boss orm.NullCustom[Custom, uuid.UUID]
-	// Key is customs.key: BLOB NOT NULL.
-	Key orm.Custom[Custom, [16]byte]
-	// NStr is customs.n_str: TEXT, unique.
-	NStr orm.NullStr[Custom, string]
-	// NInt is customs.n_int: INTEGER.
-	NInt orm.NullNum[Custom, int64]
-	// NGen is customs.n_gen: INTEGER.
-	NGen orm.NullNum[Custom, int16]
-	// NBool is customs.n_bool: INTEGER, CHECK ("n_bool" IN (0, 1)).
-	NBool orm.NullBool[Custom]
-	// NF is customs.nf: REAL.
-	NF orm.NullNum[Custom, float64]
+	ID    orm.Str[Custom, string]            // customs.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	Price orm.Custom[Custom, Money]          // customs.price INTEGER NOT NULL, indexed.
+	Sale  orm.NullCustom[Custom, Money]      // customs.sale INTEGER.
+	Name  orm.Custom[Custom, Upper]          // customs.name TEXT NOT NULL, unique.
+	Addr  orm.Custom[Custom, netip.Addr]     // customs.addr TEXT NOT NULL.
+	From  orm.NullCustom[Custom, netip.Addr] // customs.from TEXT.
+	Owner orm.Custom[Custom, uuid.UUID]      // customs.owner TEXT NOT NULL.
+	Boss  orm.NullCustom[Custom, uuid.UUID]  // customs.boss TEXT.
+	Key   orm.Custom[Custom, [16]byte]       // customs.key BLOB NOT NULL.
+	NStr  orm.NullStr[Custom, string]        // customs.n_str TEXT, unique.
+	NInt  orm.NullNum[Custom, int64]         // customs.n_int INTEGER.
+	NGen  orm.NullNum[Custom, int16]         // customs.n_gen INTEGER.
+	NBool orm.NullBool[Custom]               // customs.n_bool INTEGER, CHECK ("n_bool" IN (0, 1)).
+	NF    orm.NullNum[Custom, float64]       // customs.nf REAL.
 
-	// ByName is the unique key customs_name_key (name).
-	ByName orm.Unique[Custom, Upper]
-	// ByNStr is the unique key customs_n_str_key (n_str).
-	ByNStr orm.Unique[Custom, string]
+	ByName orm.Unique[Custom, Upper]  // the unique key customs_name_key (name)
+	ByNStr orm.Unique[Custom, string] // the unique key customs_n_str_key (n_str)
 }
 
 const (
@@ -1205,8 +952,7 @@ const (
 	customsOnInsert = `CREATE TRIGGER "_driftdb_customs_insert" AFTER INSERT ON "customs" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'customs', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"price":'||coalesce(NEW."price", 'null')||',"sale":'||coalesce(NEW."sale", 'null')||
+		'customs', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"price":'||coalesce(NEW."price", 'null')||',"sale":'||coalesce(NEW."sale", 'null')||
 			',"name":'||json_quote(NEW."name"||'')||',"addr":'||json_quote(NEW."addr"||'')||',"from":'||json_quote(NEW."from"||'')||
 			',"owner":'||json_quote(NEW."owner"||'')||',"boss":'||json_quote(NEW."boss"||'')||
 			',"key":'||CASE WHEN NEW."key" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."key")||'"}' END||
@@ -1218,16 +964,13 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'customs', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"price":', +NEW."price", +OLD."price"), ('"sale":', +NEW."sale", +OLD."sale"),
 			('"name":', +NEW."name", +OLD."name"), ('"addr":', +NEW."addr", +OLD."addr"), ('"from":', +NEW."from", +OLD."from"),
 			('"owner":', +NEW."owner", +OLD."owner"), ('"boss":', +NEW."boss", +OLD."boss"), ('"key":', +NEW."key", +OLD."key"),
 			('"n_str":', +NEW."n_str", +OLD."n_str"), ('"n_int":', +NEW."n_int", +OLD."n_int"),
-			('"n_gen":', +NEW."n_gen", +OLD."n_gen"), ('"n_bool":', +NEW."n_bool", +OLD."n_bool"), ('"nf":', +NEW."nf", +OLD."nf"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"n_gen":', +NEW."n_gen", +OLD."n_gen"), ('"n_bool":', +NEW."n_bool", +OLD."n_bool"), ('"nf":', +NEW."nf", +OLD."nf")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	customsOnDelete = `CREATE TRIGGER "_driftdb_customs_delete" AFTER DELETE ON "customs" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -1266,14 +1009,12 @@ var customsSchema = schema.Table{
 		{Name: "customs_n_str_key", Columns: []string{"n_str"}, Unique: true},
 		{Name: "customs_price_idx", Columns: []string{"price"}},
 	},
-	Checks:   []schema.Check{{Name: "customs_n_bool_check", Column: "n_bool", Expr: `"n_bool" IN (0, 1)`}},
-	Create:   customsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_customs_insert", SQL: customsOnInsert}, {Name: "_driftdb_customs_update", SQL: customsOnUpdate}, {Name: "_driftdb_customs_delete", SQL: customsOnDelete}},
+	Checks: []schema.Check{{Name: "customs_n_bool_check", Column: "n_bool", Expr: `"n_bool" IN (0, 1)`}},
+	Create: customsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_customs_insert", SQL: customsOnInsert}, {Name: "_driftdb_customs_update", SQL: customsOnUpdate}, {Name: "_driftdb_customs_delete", SQL: customsOnDelete}},
 }
 
 var customsDef = orm.Def[Custom, string]{
-	Version: orm.GenVersion1, Schema: &customsSchema,
-	Select: customsSelect, Insert: customsInsert,
+	Version: orm.GenVersion1, Schema: &customsSchema, Select: customsSelect, Insert: customsInsert,
 	Scan: scanCustom, Bind: bindCustom, Fill: fillCustom,
 	Key:     func(m *Custom) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -1298,19 +1039,16 @@ var Customs = CustomsTable{
 	NBool: orm.NewNullBool[Custom]("customs", "n_bool"),
 	NF:    orm.NewNullNum[Custom, float64]("customs", "nf"),
 	ByName: orm.NewUnique(&customsDef, "customs_name_key", []string{"name"},
-		func(m *Custom) (Upper, bool) { return m.Name, true },
-		func(a *orm.Args, k Upper) { orm.BindValue(a, k) }),
+		func(m *Custom) (Upper, bool) { return m.Name, true }, func(a *orm.Args, k Upper) { orm.BindValue(a, k) }),
 	ByNStr: orm.NewUnique(&customsDef, "customs_n_str_key", []string{"n_str"},
 		func(m *Custom) (k string, ok bool) {
 			if !m.NStr.Valid {
 				return k, false
 			}
 			return m.NStr.String, true
-		},
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		}, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 }
 
-// scanCustom reads a row of customsSelect into m.
 func scanCustom(r *orm.Row, m *Custom) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanValue(r, 1, &m.Price)
@@ -1328,7 +1066,6 @@ func scanCustom(r *orm.Row, m *Custom) {
 	orm.ScanValid(r, 13, &m.NF.Float64, &m.NF.Valid, orm.ScanNum[float64])
 }
 
-// bindCustom appends m's columns in the order of customsInsert.
 func bindCustom(a *orm.Args, m *Custom) {
 	orm.BindStr(a, m.ID)
 	orm.BindValue(a, m.Price)
@@ -1346,12 +1083,10 @@ func bindCustom(a *orm.Args, m *Custom) {
 	orm.BindValid(a, m.NF.Float64, m.NF.Valid, orm.BindNum[float64])
 }
 
-// fillCustom sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillCustom(f *orm.Fill, m *Custom) {
 	orm.FillUUID7(f, &m.ID)
 }
 
-// A field or a tag of Custom that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID    string      `drift:"pk,uuid7"`
 	Price Money       `drift:"type=INTEGER,index"`
@@ -1367,9 +1102,8 @@ var _ struct {
 	NGen  sql.Null[int16]
 	NBool sql.NullBool
 	NF    sql.NullFloat64
-} = Custom{}
+} = Custom{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneCustom returns a copy that shares no memory with the columns of m.
 func cloneCustom(m *Custom) Custom {
 	c := *m
 	c.Sale = orm.ClonePtr(m.Sale)
@@ -1378,8 +1112,8 @@ func cloneCustom(m *Custom) Custom {
 	return c
 }
 
-// CustomPatch changes the columns of a Custom whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// CustomPatch changes the columns of a Custom whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type CustomPatch struct {
 	Price orm.Opt[Money]       `json:"price,omitzero"`
 	Sale  orm.Opt[*Money]      `json:"sale,omitzero"`
@@ -1402,18 +1136,11 @@ func (p CustomPatch) Sets() []orm.Set[Custom] {
 }
 
 // CustomChanges returns the setters that make the columns of before those of after.
-func CustomChanges(before, after *Custom) []orm.Set[Custom] {
-	return Customs.Diff(before, after)
-}
+func CustomChanges(before, after *Custom) []orm.Set[Custom] { return Customs.Diff(before, after) }
 
 // Create inserts m. A zero ID becomes a UUIDv7. What was chosen stands in m afterwards.
 func (t CustomsTable) Create(ctx context.Context, w orm.Writer, m *Custom, opts ...orm.CreateOption[Custom]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t CustomsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Custom, opts ...orm.CreateOption[Custom]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Custom with this ID, or orm.ErrNotFound.
@@ -1421,35 +1148,9 @@ func (t CustomsTable) Find(ctx context.Context, r orm.Reader, key string) (*Cust
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Custom that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t CustomsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Custom]) (*Custom, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Custom that meets every condition; without one, the whole table.
-func (t CustomsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Custom]) ([]Custom, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of customs that meet every condition.
-func (t CustomsTable) Where(c ...orm.Cond[Custom]) orm.Query[Custom] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of customs meet every condition.
-func (t CustomsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Custom]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether customs has a row with this ID.
-func (t CustomsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Custom that meets every condition, one at a time; an error ends it.
-func (t CustomsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Custom]) iter.Seq2[*Custom, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t CustomsTable) Save(ctx context.Context, w orm.Writer, m *Custom) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -1457,8 +1158,8 @@ func (t CustomsTable) Update(ctx context.Context, w orm.Writer, key string, sets
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t CustomsTable) Upsert(ctx context.Context, w orm.Writer, m *Custom, opts ...orm.UpsertOption[Custom]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

@@ -6,19 +6,17 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 	"slices"
 	"time"
 )
 
-// RegionsTable has the columns, keys and verbs of the table regions.
+// RegionsTable has the columns and keys of the table regions, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type RegionsTable struct {
 	orm.Table[Region, string]
 
-	// Code is regions.code: TEXT PRIMARY KEY NOT NULL.
-	Code orm.Str[Region, string]
-	// Name is regions.name: TEXT NOT NULL.
-	Name orm.Str[Region, string]
+	Code orm.Str[Region, string] // regions.code TEXT PRIMARY KEY NOT NULL.
+	Name orm.Str[Region, string] // regions.name TEXT NOT NULL.
 }
 
 const (
@@ -31,19 +29,15 @@ const (
 	regionsOnInsert = `CREATE TRIGGER "_driftdb_regions_insert" AFTER INSERT ON "regions" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'regions', 'insert',
-		'{"code":'||json_quote(NEW."code"||'')||',"name":'||json_quote(NEW."name"||'')||'}');
+		'regions', 'insert', '{"code":'||json_quote(NEW."code"||'')||',"name":'||json_quote(NEW."name"||'')||'}');
 END`
 	regionsOnUpdate = `CREATE TRIGGER "_driftdb_regions_update" AFTER UPDATE ON "regions" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'regions', 'update', '{"code":'||json_quote(OLD."code"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
-		FROM (VALUES ('"code":', +NEW."code", +OLD."code"), ('"name":', +NEW."name", +OLD."name"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"code":', +NEW."code", +OLD."code"), ('"name":', +NEW."name", +OLD."name")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	regionsOnDelete = `CREATE TRIGGER "_driftdb_regions_delete" AFTER DELETE ON "regions" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -59,13 +53,11 @@ var regionsSchema = schema.Table{
 		{Name: "code", Type: schema.Text, NotNull: true},
 		{Name: "name", Type: schema.Text, NotNull: true},
 	},
-	Create:   regionsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_regions_insert", SQL: regionsOnInsert}, {Name: "_driftdb_regions_update", SQL: regionsOnUpdate}, {Name: "_driftdb_regions_delete", SQL: regionsOnDelete}},
+	Create: regionsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_regions_insert", SQL: regionsOnInsert}, {Name: "_driftdb_regions_update", SQL: regionsOnUpdate}, {Name: "_driftdb_regions_delete", SQL: regionsOnDelete}},
 }
 
 var regionsDef = orm.Def[Region, string]{
-	Version: orm.GenVersion1, Schema: &regionsSchema,
-	Select: regionsSelect, Insert: regionsInsert,
+	Version: orm.GenVersion1, Schema: &regionsSchema, Select: regionsSelect, Insert: regionsInsert,
 	Scan: scanRegion, Bind: bindRegion,
 	Key:     func(m *Region) string { return m.Code },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -78,26 +70,23 @@ var Regions = RegionsTable{
 	Name:  orm.NewStr[Region, string]("regions", "name"),
 }
 
-// scanRegion reads a row of regionsSelect into m.
 func scanRegion(r *orm.Row, m *Region) {
 	orm.ScanStr(r, 0, &m.Code)
 	orm.ScanStr(r, 1, &m.Name)
 }
 
-// bindRegion appends m's columns in the order of regionsInsert.
 func bindRegion(a *orm.Args, m *Region) {
 	orm.BindStr(a, m.Code)
 	orm.BindStr(a, m.Name)
 }
 
-// A field or a tag of Region that has changed since fails to compile here: run go generate.
 var _ struct {
 	Code string `drift:"pk"`
 	Name string
-} = Region{}
+} = Region{} // a field or a tag that has changed does not compile: run go generate
 
-// RegionPatch changes the columns of a Region whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// RegionPatch changes the columns of a Region whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type RegionPatch struct {
 	Name orm.Opt[string] `json:"name,omitzero"`
 }
@@ -108,18 +97,11 @@ func (p RegionPatch) Sets() []orm.Set[Region] {
 }
 
 // RegionChanges returns the setters that make the columns of before those of after.
-func RegionChanges(before, after *Region) []orm.Set[Region] {
-	return Regions.Diff(before, after)
-}
+func RegionChanges(before, after *Region) []orm.Set[Region] { return Regions.Diff(before, after) }
 
 // Create inserts m.
 func (t RegionsTable) Create(ctx context.Context, w orm.Writer, m *Region, opts ...orm.CreateOption[Region]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t RegionsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Region, opts ...orm.CreateOption[Region]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Region with this Code, or orm.ErrNotFound.
@@ -127,35 +109,9 @@ func (t RegionsTable) Find(ctx context.Context, r orm.Reader, key string) (*Regi
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Region that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t RegionsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Region]) (*Region, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Region that meets every condition; without one, the whole table.
-func (t RegionsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Region]) ([]Region, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of regions that meet every condition.
-func (t RegionsTable) Where(c ...orm.Cond[Region]) orm.Query[Region] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of regions meet every condition.
-func (t RegionsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Region]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether regions has a row with this Code.
-func (t RegionsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Region that meets every condition, one at a time; an error ends it.
-func (t RegionsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Region]) iter.Seq2[*Region, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its Code; orm.ErrNotFound if there is none.
+func (t RegionsTable) Save(ctx context.Context, w orm.Writer, m *Region) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -163,44 +119,34 @@ func (t RegionsTable) Update(ctx context.Context, w orm.Writer, key string, sets
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same Code gets m's columns instead: m is the row as
-// it stands afterwards.
+// Upsert inserts m as Create does. A row with the same Code gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t RegionsTable) Upsert(ctx context.Context, w orm.Writer, m *Region, opts ...orm.UpsertOption[Region]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. It is refused while there are
-// Sales whose RegionID refers to it.
+// Delete removes the row with the key and says whether there was one. It is refused while there are Sales whose
+// RegionID refers to it.
 func (t RegionsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// SalesTable has the columns, keys and verbs of the table sales.
+// SalesTable has the columns and keys of the table sales, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type SalesTable struct {
 	orm.Table[Sale, int64]
 
-	// ID is sales.id: INTEGER PRIMARY KEY NOT NULL.
-	ID orm.Num[Sale, int64]
-	// RegionID is sales.region_id: TEXT NOT NULL, indexed, refers to regions.code.
-	RegionID orm.Str[Sale, string]
-	// Seller is sales.seller: TEXT.
-	Seller orm.NullStr[Sale, string]
-	// Amount is sales.amount: INTEGER NOT NULL.
-	Amount orm.Num[Sale, int64]
-	// Rate is sales.rate: REAL NOT NULL.
-	Rate orm.Num[Sale, float64]
-	// Small is sales.small: INTEGER NOT NULL.
-	Small orm.Num[Sale, int8]
-	// Weight is sales.weight: REAL.
-	Weight orm.NullNum[Sale, float64]
-	// Paid is sales.paid: INTEGER NOT NULL, CHECK ("paid" IN (0, 1)).
-	Paid orm.Bool[Sale]
-	// At is sales.at: INTEGER NOT NULL, Unix seconds.
-	At orm.Time[Sale]
-	// Due is sales.due: INTEGER, Unix milliseconds.
-	Due orm.NullTime[Sale]
-	// Note is sales.note: BLOB.
-	Note orm.NullBytes[Sale]
+	ID       orm.Num[Sale, int64]       // sales.id INTEGER PRIMARY KEY NOT NULL.
+	RegionID orm.Str[Sale, string]      // sales.region_id TEXT NOT NULL, indexed, refers to regions.code.
+	Seller   orm.NullStr[Sale, string]  // sales.seller TEXT.
+	Amount   orm.Num[Sale, int64]       // sales.amount INTEGER NOT NULL.
+	Rate     orm.Num[Sale, float64]     // sales.rate REAL NOT NULL.
+	Small    orm.Num[Sale, int8]        // sales.small INTEGER NOT NULL.
+	Weight   orm.NullNum[Sale, float64] // sales.weight REAL.
+	Paid     orm.Bool[Sale]             // sales.paid INTEGER NOT NULL, CHECK ("paid" IN (0, 1)).
+	At       orm.Time[Sale]             // sales.at INTEGER NOT NULL, Unix seconds.
+	Due      orm.NullTime[Sale]         // sales.due INTEGER, Unix milliseconds.
+	Note     orm.NullBytes[Sale]        // sales.note BLOB.
 }
 
 const (
@@ -224,8 +170,7 @@ const (
 	salesOnInsert = `CREATE TRIGGER "_driftdb_sales_insert" AFTER INSERT ON "sales" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'sales', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"region_id":'||json_quote(NEW."region_id"||'')||
+		'sales', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"region_id":'||json_quote(NEW."region_id"||'')||
 			',"seller":'||json_quote(NEW."seller"||'')||',"amount":'||coalesce(NEW."amount", 'null')||
 			',"rate":'||CASE WHEN NEW."rate" IS NULL THEN 'null' WHEN NEW."rate" = 0 OR abs(NEW."rate") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."rate") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
 			',"small":'||coalesce(NEW."small", 'null')||
@@ -237,16 +182,13 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'sales', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"region_id":', +NEW."region_id", +OLD."region_id"),
 			('"seller":', +NEW."seller", +OLD."seller"), ('"amount":', +NEW."amount", +OLD."amount"),
 			('"rate":', +NEW."rate", +OLD."rate"), ('"small":', +NEW."small", +OLD."small"),
 			('"weight":', +NEW."weight", +OLD."weight"), ('"paid":', +NEW."paid", +OLD."paid"), ('"at":', +NEW."at", +OLD."at"),
-			('"due":', +NEW."due", +OLD."due"), ('"note":', +NEW."note", +OLD."note"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"due":', +NEW."due", +OLD."due"), ('"note":', +NEW."note", +OLD."note")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	salesOnDelete = `CREATE TRIGGER "_driftdb_sales_delete" AFTER DELETE ON "sales" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -280,13 +222,11 @@ var salesSchema = schema.Table{
 	Indexes:     []schema.Index{{Name: "sales_region_id_idx", Columns: []string{"region_id"}}},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"region_id"}, RefTable: "regions", RefColumns: []string{"code"}}},
 	Checks:      []schema.Check{{Name: "sales_paid_check", Column: "paid", Expr: `"paid" IN (0, 1)`}},
-	Create:      salesCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_sales_insert", SQL: salesOnInsert}, {Name: "_driftdb_sales_update", SQL: salesOnUpdate}, {Name: "_driftdb_sales_delete", SQL: salesOnDelete}},
+	Create:      salesCreate, Triggers: []schema.Trigger{{Name: "_driftdb_sales_insert", SQL: salesOnInsert}, {Name: "_driftdb_sales_update", SQL: salesOnUpdate}, {Name: "_driftdb_sales_delete", SQL: salesOnDelete}},
 }
 
 var salesDef = orm.Def[Sale, int64]{
-	Version: orm.GenVersion1, Schema: &salesSchema,
-	Select: salesSelect, Insert: salesInsert,
+	Version: orm.GenVersion1, Schema: &salesSchema, Select: salesSelect, Insert: salesInsert,
 	Scan: scanSale, Bind: bindSale, Fill: fillSale,
 	Key:     func(m *Sale) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -309,7 +249,6 @@ var Sales = SalesTable{
 	Note:     orm.NewNullBytes[Sale]("sales", "note"),
 }
 
-// scanSale reads a row of salesSelect into m.
 func scanSale(r *orm.Row, m *Sale) {
 	orm.ScanNum(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.RegionID)
@@ -324,7 +263,6 @@ func scanSale(r *orm.Row, m *Sale) {
 	orm.ScanNullBytes(r, 10, &m.Note)
 }
 
-// bindSale appends m's columns in the order of salesInsert.
 func bindSale(a *orm.Args, m *Sale) {
 	orm.BindNum(a, m.ID)
 	orm.BindStr(a, m.RegionID)
@@ -339,13 +277,11 @@ func bindSale(a *orm.Args, m *Sale) {
 	orm.BindNullBytes(a, m.Note)
 }
 
-// fillSale sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillSale(f *orm.Fill, m *Sale) {
 	orm.CutTime(&m.At, orm.Second)
 	orm.CutNullTime(&m.Due, orm.Millisecond)
 }
 
-// A field or a tag of Sale that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID       int64  `drift:"pk"`
 	RegionID string `drift:"ref=Region,index"`
@@ -358,9 +294,8 @@ var _ struct {
 	At       time.Time `drift:"time=s"`
 	Due      *time.Time
 	Note     []byte `drift:"null"`
-} = Sale{}
+} = Sale{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneSale returns a copy that shares no memory with the columns of m.
 func cloneSale(m *Sale) Sale {
 	c := *m
 	c.Seller = orm.ClonePtr(m.Seller)
@@ -370,8 +305,7 @@ func cloneSale(m *Sale) Sale {
 	return c
 }
 
-// SalePatch changes the columns of a Sale whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// SalePatch changes the columns of a Sale whose values are present; in JSON, null is NULL and what is absent stays.
 type SalePatch struct {
 	RegionID orm.Opt[string]     `json:"regionID,omitzero"`
 	Seller   orm.Opt[*string]    `json:"seller,omitzero"`
@@ -391,19 +325,11 @@ func (p SalePatch) Sets() []orm.Set[Sale] {
 }
 
 // SaleChanges returns the setters that make the columns of before those of after.
-func SaleChanges(before, after *Sale) []orm.Set[Sale] {
-	return Sales.Diff(before, after)
-}
+func SaleChanges(before, after *Sale) []orm.Set[Sale] { return Sales.Diff(before, after) }
 
-// Create inserts m. Times are cut to their column's seconds or milliseconds. What was chosen stands in
-// m afterwards.
+// Create inserts m. Times are cut to their column's seconds or milliseconds. What was chosen stands in m afterwards.
 func (t SalesTable) Create(ctx context.Context, w orm.Writer, m *Sale, opts ...orm.CreateOption[Sale]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t SalesTable) CreateMany(ctx context.Context, w orm.Writer, ms []Sale, opts ...orm.CreateOption[Sale]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Sale with this ID, or orm.ErrNotFound.
@@ -411,35 +337,9 @@ func (t SalesTable) Find(ctx context.Context, r orm.Reader, key int64) (*Sale, e
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Sale that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t SalesTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Sale]) (*Sale, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Sale that meets every condition; without one, the whole table.
-func (t SalesTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Sale]) ([]Sale, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of sales that meet every condition.
-func (t SalesTable) Where(c ...orm.Cond[Sale]) orm.Query[Sale] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of sales meet every condition.
-func (t SalesTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Sale]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether sales has a row with this ID.
-func (t SalesTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Sale that meets every condition, one at a time; an error ends it.
-func (t SalesTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Sale]) iter.Seq2[*Sale, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t SalesTable) Save(ctx context.Context, w orm.Writer, m *Sale) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -447,8 +347,8 @@ func (t SalesTable) Update(ctx context.Context, w orm.Writer, key int64, sets ..
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t SalesTable) Upsert(ctx context.Context, w orm.Writer, m *Sale, opts ...orm.UpsertOption[Sale]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

@@ -7,52 +7,32 @@ import (
 	"fmt"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 	"log/slog"
 	"time"
 )
 
-// AccountsTable has the columns, keys and verbs of the table accounts.
+// AccountsTable has the columns and keys of the table accounts, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type AccountsTable struct {
 	orm.Table[Account, string]
 
-	// ID is accounts.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[Account, string]
-	// Owner is accounts.owner: TEXT NOT NULL, written by Create only, unique with Number, CHECK
-	// (length("owner") >= 1), CHECK (length("owner") <= 20).
-	Owner orm.StrCol[Account, string]
-	// Name is accounts.name: TEXT NOT NULL COLLATE NOCASE, unique with Number, indexed, indexed with
-	// Number.
-	Name orm.Str[Account, string]
-	// Number is accounts.number: INTEGER NOT NULL, unique with Owner, unique with Name, indexed with Name,
-	// CHECK ("number" >= 1).
-	Number orm.Num[Account, int64]
-	// Balance is accounts.balance: INTEGER NOT NULL DEFAULT 0.
-	Balance orm.Num[Account, int64]
-	// Twice is accounts.twice: INTEGER NOT NULL, generated as (balance * 2).
-	Twice orm.NumCol[Account, int64]
-	// Label is accounts.label: TEXT NOT NULL, generated as (upper(name) || '#' || number), unique.
-	Label orm.StrCol[Account, string]
-	// Serial is accounts.serial: INTEGER NOT NULL DEFAULT (abs(random()) % 100 + 1), never written.
-	Serial orm.NumCol[Account, int64]
-	// Note is accounts.note: TEXT, never written.
-	Note orm.NullStrCol[Account, string]
-	// Hash is accounts.hash: TEXT NOT NULL, written by Create only, redacted when printed.
-	Hash orm.StrCol[Account, string]
-	// Cache is accounts.cache: TEXT NOT NULL DEFAULT ”, not in the change log. Create stores the default
-	// for an empty Cache.
-	Cache orm.Str[Account, string]
-	// Seen is accounts.seen: INTEGER, Unix microseconds, not in the change log.
-	Seen orm.NullTime[Account]
-	// At is accounts.at: INTEGER NOT NULL, Unix microseconds.
-	At orm.Time[Account]
+	ID      orm.Str[Account, string]        // accounts.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	Owner   orm.StrCol[Account, string]     // accounts.owner TEXT NOT NULL, written by Create only, unique with Number, CHECK (length("owner") >= 1), CHECK (length("owner") <= 20).
+	Name    orm.Str[Account, string]        // accounts.name TEXT NOT NULL COLLATE NOCASE, unique with Number, indexed, indexed with Number.
+	Number  orm.Num[Account, int64]         // accounts.number INTEGER NOT NULL, unique with Owner, unique with Name, indexed with Name, CHECK ("number" >= 1).
+	Balance orm.Num[Account, int64]         // accounts.balance INTEGER NOT NULL DEFAULT 0.
+	Twice   orm.NumCol[Account, int64]      // accounts.twice INTEGER NOT NULL, generated as (balance * 2).
+	Label   orm.StrCol[Account, string]     // accounts.label TEXT NOT NULL, generated as (upper(name) || '#' || number), unique.
+	Serial  orm.NumCol[Account, int64]      // accounts.serial INTEGER NOT NULL DEFAULT (abs(random()) % 100 + 1), never written.
+	Note    orm.NullStrCol[Account, string] // accounts.note TEXT, never written.
+	Hash    orm.StrCol[Account, string]     // accounts.hash TEXT NOT NULL, written by Create only, redacted when printed.
+	Cache   orm.Str[Account, string]        // accounts.cache TEXT NOT NULL DEFAULT '', not in the change log. Create stores the default for an empty Cache.
+	Seen    orm.NullTime[Account]           // accounts.seen INTEGER, Unix microseconds, not in the change log.
+	At      orm.Time[Account]               // accounts.at INTEGER NOT NULL, Unix microseconds.
 
-	// ByOwnerNumber is the unique key accounts_owner_number_key (owner, number).
-	ByOwnerNumber orm.Unique[Account, AccountOwnerNumberKey]
-	// ByNameNumber is the unique key accounts_name_number_key (name, number).
-	ByNameNumber orm.Unique[Account, AccountNameNumberKey]
-	// ByLabel is the unique key accounts_label_key (label).
-	ByLabel orm.Unique[Account, string]
+	ByOwnerNumber orm.Unique[Account, AccountOwnerNumberKey] // the unique key accounts_owner_number_key (owner, number)
+	ByNameNumber  orm.Unique[Account, AccountNameNumberKey]  // the unique key accounts_name_number_key (name, number)
+	ByLabel       orm.Unique[Account, string]                // the unique key accounts_label_key (label)
 }
 
 // AccountOwnerNumberKey is the value of the unique key accounts_owner_number_key.
@@ -92,8 +72,7 @@ const (
 	accountsOnInsert = `CREATE TRIGGER "_driftdb_accounts_insert" AFTER INSERT ON "accounts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'accounts', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"owner":'||json_quote(NEW."owner"||'')||',"name":'||json_quote(NEW."name"||'')||
+		'accounts', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"owner":'||json_quote(NEW."owner"||'')||',"name":'||json_quote(NEW."name"||'')||
 			',"number":'||coalesce(NEW."number", 'null')||',"balance":'||coalesce(NEW."balance", 'null')||
 			',"serial":'||coalesce(NEW."serial", 'null')||',"note":'||json_quote(NEW."note"||'')||
 			',"hash":'||json_quote(NEW."hash"||'')||',"at":'||coalesce(NEW."at", 'null')||'}');
@@ -102,15 +81,12 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'accounts', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"owner":', +NEW."owner", +OLD."owner"), ('"name":', +NEW."name", +OLD."name"),
 			('"number":', +NEW."number", +OLD."number"), ('"balance":', +NEW."balance", +OLD."balance"),
 			('"serial":', +NEW."serial", +OLD."serial"), ('"note":', +NEW."note", +OLD."note"),
-			('"hash":', +NEW."hash", +OLD."hash"), ('"at":', +NEW."at", +OLD."at"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"hash":', +NEW."hash", +OLD."hash"), ('"at":', +NEW."at", +OLD."at")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	accountsOnDelete = `CREATE TRIGGER "_driftdb_accounts_delete" AFTER DELETE ON "accounts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -155,13 +131,11 @@ var accountsSchema = schema.Table{
 		{Name: "accounts_number_min_check", Column: "number", Expr: `"number" >= 1`},
 		{Name: "accounts_rich_check", Expr: "balance >= 0 OR owner = 'bank'"},
 	},
-	Create:   accountsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_accounts_insert", SQL: accountsOnInsert}, {Name: "_driftdb_accounts_update", SQL: accountsOnUpdate}, {Name: "_driftdb_accounts_delete", SQL: accountsOnDelete}},
+	Create: accountsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_accounts_insert", SQL: accountsOnInsert}, {Name: "_driftdb_accounts_update", SQL: accountsOnUpdate}, {Name: "_driftdb_accounts_delete", SQL: accountsOnDelete}},
 }
 
 var accountsDef = orm.Def[Account, string]{
-	Version: orm.GenVersion1, Schema: &accountsSchema,
-	Select: accountsSelect, Insert: accountsInsert,
+	Version: orm.GenVersion1, Schema: &accountsSchema, Select: accountsSelect, Insert: accountsInsert,
 	Scan: scanAccount, Bind: bindAccount, Fill: fillAccount,
 	Key:     func(m *Account) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -189,19 +163,15 @@ var Accounts = AccountsTable{
 	ByOwnerNumber: orm.NewUnique(&accountsDef, "accounts_owner_number_key", []string{"owner", "number"},
 		func(m *Account) (AccountOwnerNumberKey, bool) {
 			return AccountOwnerNumberKey{Owner: m.Owner, Number: m.Number}, true
-		},
-		func(a *orm.Args, k AccountOwnerNumberKey) { orm.BindStr(a, k.Owner); orm.BindNum(a, k.Number) }),
+		}, func(a *orm.Args, k AccountOwnerNumberKey) { orm.BindStr(a, k.Owner); orm.BindNum(a, k.Number) }),
 	ByNameNumber: orm.NewUnique(&accountsDef, "accounts_name_number_key", []string{"name", "number"},
 		func(m *Account) (AccountNameNumberKey, bool) {
 			return AccountNameNumberKey{Name: m.Name, Number: m.Number}, true
-		},
-		func(a *orm.Args, k AccountNameNumberKey) { orm.BindStr(a, k.Name); orm.BindNum(a, k.Number) }),
+		}, func(a *orm.Args, k AccountNameNumberKey) { orm.BindStr(a, k.Name); orm.BindNum(a, k.Number) }),
 	ByLabel: orm.NewUnique(&accountsDef, "accounts_label_key", []string{"label"},
-		func(m *Account) (string, bool) { return m.Label, true },
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		func(m *Account) (string, bool) { return m.Label, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 }
 
-// scanAccount reads a row of accountsSelect into m.
 func scanAccount(r *orm.Row, m *Account) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.Owner)
@@ -218,7 +188,6 @@ func scanAccount(r *orm.Row, m *Account) {
 	orm.ScanTime(r, 12, &m.At, orm.Microsecond)
 }
 
-// bindAccount appends m's columns in the order of accountsInsert.
 func bindAccount(a *orm.Args, m *Account) {
 	orm.BindStr(a, m.ID)
 	orm.BindStr(a, m.Owner)
@@ -231,26 +200,16 @@ func bindAccount(a *orm.Args, m *Account) {
 	orm.BindTime(a, m.At, orm.Microsecond)
 }
 
-// fillAccount sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillAccount(f *orm.Fill, m *Account) {
 	orm.FillUUID7(f, &m.ID)
 	orm.CutNullTime(&m.Seen, orm.Microsecond)
 	orm.CutTime(&m.At, orm.Microsecond)
 }
 
-// omitAccount says which columns of m take their default: one bit for each of OmitCols.
-func omitAccount(m *Account) (bits uint64) {
-	for bit, zero := range [...]bool{
-		m.Cache == "",
-	} {
-		if zero {
-			bits |= 1 << bit
-		}
-	}
-	return bits
+func omitAccount(m *Account) uint64 {
+	return orm.Bits(m.Cache == "")
 }
 
-// A field or a tag of Account that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID      string     `drift:"pk,uuid7"`
 	Owner   string     `drift:"createonly,minlen=1,maxlen=20"`
@@ -265,9 +224,8 @@ var _ struct {
 	Cache   string     `drift:"nolog,default='',omitzero"`
 	Seen    *time.Time `drift:"nolog"`
 	At      time.Time
-} = Account{}
+} = Account{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneAccount returns a copy that shares no memory with the columns of m.
 func cloneAccount(m *Account) Account {
 	c := *m
 	c.Note = orm.ClonePtr(m.Note)
@@ -275,8 +233,8 @@ func cloneAccount(m *Account) Account {
 	return c
 }
 
-// AccountPatch changes the columns of a Account whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// AccountPatch changes the columns of a Account whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type AccountPatch struct {
 	Name    orm.Opt[string]     `json:"name,omitzero"`
 	Number  orm.Opt[int64]      `json:"number,omitzero"`
@@ -292,9 +250,7 @@ func (p AccountPatch) Sets() []orm.Set[Account] {
 }
 
 // AccountChanges returns the setters that make the columns of before those of after.
-func AccountChanges(before, after *Account) []orm.Set[Account] {
-	return Accounts.Diff(before, after)
-}
+func AccountChanges(before, after *Account) []orm.Set[Account] { return Accounts.Diff(before, after) }
 
 // LogValue implements slog.LogValuer: secret columns show as [redacted].
 func (m Account) LogValue() slog.Value {
@@ -320,15 +276,10 @@ func (m Account) Format(f fmt.State, _ rune) {
 	fmt.Fprint(f, "Account", m.LogValue())
 }
 
-// Create inserts m. A zero ID becomes a UUIDv7. An empty Cache takes the column's default, ”. Times
-// are cut to microseconds, as they are stored. What was chosen stands in m afterwards.
+// Create inserts m. A zero ID becomes a UUIDv7. An empty Cache takes the column's default, ”. Times are cut to
+// microseconds, as they are stored. What was chosen stands in m afterwards.
 func (t AccountsTable) Create(ctx context.Context, w orm.Writer, m *Account, opts ...orm.CreateOption[Account]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t AccountsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Account, opts ...orm.CreateOption[Account]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Account with this ID, or orm.ErrNotFound.
@@ -336,35 +287,10 @@ func (t AccountsTable) Find(ctx context.Context, r orm.Reader, key string) (*Acc
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Account that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t AccountsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Account]) (*Account, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Account that meets every condition; without one, the whole table.
-func (t AccountsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Account]) ([]Account, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of accounts that meet every condition.
-func (t AccountsTable) Where(c ...orm.Cond[Account]) orm.Query[Account] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of accounts meet every condition.
-func (t AccountsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Account]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether accounts has a row with this ID.
-func (t AccountsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Account that meets every condition, one at a time; an error ends it.
-func (t AccountsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Account]) iter.Seq2[*Account, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID, except Owner, Serial, Note and Hash; orm.ErrNotFound if there
+// is none.
+func (t AccountsTable) Save(ctx context.Context, w orm.Writer, m *Account) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -372,8 +298,8 @@ func (t AccountsTable) Update(ctx context.Context, w orm.Writer, key string, set
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t AccountsTable) Upsert(ctx context.Context, w orm.Writer, m *Account, opts ...orm.UpsertOption[Account]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
@@ -383,14 +309,13 @@ func (t AccountsTable) Delete(ctx context.Context, w orm.Writer, key string) (bo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// NodesTable has the columns, keys and verbs of the table nodes.
+// NodesTable has the columns and keys of the table nodes, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type NodesTable struct {
 	orm.Table[Node, string]
 
-	// ID is nodes.id: TEXT PRIMARY KEY NOT NULL.
-	ID orm.Str[Node, string]
-	// Next is nodes.next: TEXT, indexed, refers to nodes.id DEFERRABLE INITIALLY DEFERRED.
-	Next orm.NullStr[Node, string]
+	ID   orm.Str[Node, string]     // nodes.id TEXT PRIMARY KEY NOT NULL.
+	Next orm.NullStr[Node, string] // nodes.next TEXT, indexed, refers to nodes.id DEFERRABLE INITIALLY DEFERRED.
 }
 
 const (
@@ -404,19 +329,15 @@ const (
 	nodesOnInsert = `CREATE TRIGGER "_driftdb_nodes_insert" AFTER INSERT ON "nodes" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'nodes', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"next":'||json_quote(NEW."next"||'')||'}');
+		'nodes', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"next":'||json_quote(NEW."next"||'')||'}');
 END`
 	nodesOnUpdate = `CREATE TRIGGER "_driftdb_nodes_update" AFTER UPDATE ON "nodes" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'nodes', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"next":', +NEW."next", +OLD."next"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"next":', +NEW."next", +OLD."next")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	nodesOnDelete = `CREATE TRIGGER "_driftdb_nodes_delete" AFTER DELETE ON "nodes" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -434,13 +355,11 @@ var nodesSchema = schema.Table{
 	},
 	Indexes:     []schema.Index{{Name: "nodes_next_idx", Columns: []string{"next"}}},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"next"}, RefTable: "nodes", RefColumns: []string{"id"}, Deferred: true}},
-	Create:      nodesCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_nodes_insert", SQL: nodesOnInsert}, {Name: "_driftdb_nodes_update", SQL: nodesOnUpdate}, {Name: "_driftdb_nodes_delete", SQL: nodesOnDelete}},
+	Create:      nodesCreate, Triggers: []schema.Trigger{{Name: "_driftdb_nodes_insert", SQL: nodesOnInsert}, {Name: "_driftdb_nodes_update", SQL: nodesOnUpdate}, {Name: "_driftdb_nodes_delete", SQL: nodesOnDelete}},
 }
 
 var nodesDef = orm.Def[Node, string]{
-	Version: orm.GenVersion1, Schema: &nodesSchema,
-	Select: nodesSelect, Insert: nodesInsert,
+	Version: orm.GenVersion1, Schema: &nodesSchema, Select: nodesSelect, Insert: nodesInsert,
 	Scan: scanNode, Bind: bindNode,
 	Key:     func(m *Node) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -454,33 +373,28 @@ var Nodes = NodesTable{
 	Next:  orm.NewNullStr[Node, string]("nodes", "next"),
 }
 
-// scanNode reads a row of nodesSelect into m.
 func scanNode(r *orm.Row, m *Node) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanNullStr(r, 1, &m.Next)
 }
 
-// bindNode appends m's columns in the order of nodesInsert.
 func bindNode(a *orm.Args, m *Node) {
 	orm.BindStr(a, m.ID)
 	orm.BindNullStr(a, m.Next)
 }
 
-// A field or a tag of Node that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID   string  `drift:"pk"`
 	Next *string `drift:"ref=Node,deferred,index"`
-} = Node{}
+} = Node{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneNode returns a copy that shares no memory with the columns of m.
 func cloneNode(m *Node) Node {
 	c := *m
 	c.Next = orm.ClonePtr(m.Next)
 	return c
 }
 
-// NodePatch changes the columns of a Node whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// NodePatch changes the columns of a Node whose values are present; in JSON, null is NULL and what is absent stays.
 type NodePatch struct {
 	Next orm.Opt[*string] `json:"next,omitzero"`
 }
@@ -491,18 +405,11 @@ func (p NodePatch) Sets() []orm.Set[Node] {
 }
 
 // NodeChanges returns the setters that make the columns of before those of after.
-func NodeChanges(before, after *Node) []orm.Set[Node] {
-	return Nodes.Diff(before, after)
-}
+func NodeChanges(before, after *Node) []orm.Set[Node] { return Nodes.Diff(before, after) }
 
 // Create inserts m.
 func (t NodesTable) Create(ctx context.Context, w orm.Writer, m *Node, opts ...orm.CreateOption[Node]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t NodesTable) CreateMany(ctx context.Context, w orm.Writer, ms []Node, opts ...orm.CreateOption[Node]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Node with this ID, or orm.ErrNotFound.
@@ -510,35 +417,9 @@ func (t NodesTable) Find(ctx context.Context, r orm.Reader, key string) (*Node, 
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Node that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t NodesTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Node]) (*Node, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Node that meets every condition; without one, the whole table.
-func (t NodesTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Node]) ([]Node, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of nodes that meet every condition.
-func (t NodesTable) Where(c ...orm.Cond[Node]) orm.Query[Node] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of nodes meet every condition.
-func (t NodesTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Node]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether nodes has a row with this ID.
-func (t NodesTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Node that meets every condition, one at a time; an error ends it.
-func (t NodesTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Node]) iter.Seq2[*Node, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t NodesTable) Save(ctx context.Context, w orm.Writer, m *Node) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -546,26 +427,25 @@ func (t NodesTable) Update(ctx context.Context, w orm.Writer, key string, sets .
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t NodesTable) Upsert(ctx context.Context, w orm.Writer, m *Node, opts ...orm.UpsertOption[Node]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. It is refused while there are
-// Nodes whose Next refers to it.
+// Delete removes the row with the key and says whether there was one. It is refused while there are Nodes whose Next
+// refers to it.
 func (t NodesTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// LeftsTable has the columns, keys and verbs of the table lefts.
+// LeftsTable has the columns and keys of the table lefts, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type LeftsTable struct {
 	orm.Table[Left, string]
 
-	// ID is lefts.id: TEXT PRIMARY KEY NOT NULL.
-	ID orm.Str[Left, string]
-	// RightID is lefts.right_id: TEXT, indexed, refers to rights.id ON DELETE SET NULL.
-	RightID orm.NullStr[Left, string]
+	ID      orm.Str[Left, string]     // lefts.id TEXT PRIMARY KEY NOT NULL.
+	RightID orm.NullStr[Left, string] // lefts.right_id TEXT, indexed, refers to rights.id ON DELETE SET NULL.
 }
 
 const (
@@ -579,19 +459,15 @@ const (
 	leftsOnInsert = `CREATE TRIGGER "_driftdb_lefts_insert" AFTER INSERT ON "lefts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'lefts', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"right_id":'||json_quote(NEW."right_id"||'')||'}');
+		'lefts', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"right_id":'||json_quote(NEW."right_id"||'')||'}');
 END`
 	leftsOnUpdate = `CREATE TRIGGER "_driftdb_lefts_update" AFTER UPDATE ON "lefts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'lefts', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"right_id":', +NEW."right_id", +OLD."right_id"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"right_id":', +NEW."right_id", +OLD."right_id")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	leftsOnDelete = `CREATE TRIGGER "_driftdb_lefts_delete" AFTER DELETE ON "lefts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -609,13 +485,11 @@ var leftsSchema = schema.Table{
 	},
 	Indexes:     []schema.Index{{Name: "lefts_right_id_idx", Columns: []string{"right_id"}}},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"right_id"}, RefTable: "rights", RefColumns: []string{"id"}, OnDelete: schema.SetNull}},
-	Create:      leftsCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_lefts_insert", SQL: leftsOnInsert}, {Name: "_driftdb_lefts_update", SQL: leftsOnUpdate}, {Name: "_driftdb_lefts_delete", SQL: leftsOnDelete}},
+	Create:      leftsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_lefts_insert", SQL: leftsOnInsert}, {Name: "_driftdb_lefts_update", SQL: leftsOnUpdate}, {Name: "_driftdb_lefts_delete", SQL: leftsOnDelete}},
 }
 
 var leftsDef = orm.Def[Left, string]{
-	Version: orm.GenVersion1, Schema: &leftsSchema,
-	Select: leftsSelect, Insert: leftsInsert,
+	Version: orm.GenVersion1, Schema: &leftsSchema, Select: leftsSelect, Insert: leftsInsert,
 	Scan: scanLeft, Bind: bindLeft,
 	Key:     func(m *Left) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -629,33 +503,28 @@ var Lefts = LeftsTable{
 	RightID: orm.NewNullStr[Left, string]("lefts", "right_id"),
 }
 
-// scanLeft reads a row of leftsSelect into m.
 func scanLeft(r *orm.Row, m *Left) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanNullStr(r, 1, &m.RightID)
 }
 
-// bindLeft appends m's columns in the order of leftsInsert.
 func bindLeft(a *orm.Args, m *Left) {
 	orm.BindStr(a, m.ID)
 	orm.BindNullStr(a, m.RightID)
 }
 
-// A field or a tag of Left that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID      string  `drift:"pk"`
 	RightID *string `drift:"ref=Right,index,ondelete=setnull"`
-} = Left{}
+} = Left{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneLeft returns a copy that shares no memory with the columns of m.
 func cloneLeft(m *Left) Left {
 	c := *m
 	c.RightID = orm.ClonePtr(m.RightID)
 	return c
 }
 
-// LeftPatch changes the columns of a Left whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// LeftPatch changes the columns of a Left whose values are present; in JSON, null is NULL and what is absent stays.
 type LeftPatch struct {
 	RightID orm.Opt[*string] `json:"rightID,omitzero"`
 }
@@ -666,18 +535,11 @@ func (p LeftPatch) Sets() []orm.Set[Left] {
 }
 
 // LeftChanges returns the setters that make the columns of before those of after.
-func LeftChanges(before, after *Left) []orm.Set[Left] {
-	return Lefts.Diff(before, after)
-}
+func LeftChanges(before, after *Left) []orm.Set[Left] { return Lefts.Diff(before, after) }
 
 // Create inserts m.
 func (t LeftsTable) Create(ctx context.Context, w orm.Writer, m *Left, opts ...orm.CreateOption[Left]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t LeftsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Left, opts ...orm.CreateOption[Left]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Left with this ID, or orm.ErrNotFound.
@@ -685,35 +547,9 @@ func (t LeftsTable) Find(ctx context.Context, r orm.Reader, key string) (*Left, 
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Left that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t LeftsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Left]) (*Left, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Left that meets every condition; without one, the whole table.
-func (t LeftsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Left]) ([]Left, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of lefts that meet every condition.
-func (t LeftsTable) Where(c ...orm.Cond[Left]) orm.Query[Left] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of lefts meet every condition.
-func (t LeftsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Left]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether lefts has a row with this ID.
-func (t LeftsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Left that meets every condition, one at a time; an error ends it.
-func (t LeftsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Left]) iter.Seq2[*Left, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t LeftsTable) Save(ctx context.Context, w orm.Writer, m *Left) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -721,26 +557,25 @@ func (t LeftsTable) Update(ctx context.Context, w orm.Writer, key string, sets .
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t LeftsTable) Upsert(ctx context.Context, w orm.Writer, m *Left, opts ...orm.UpsertOption[Left]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Rights whose LeftID refers to it
-// are deleted with it.
+// Delete removes the row with the key and says whether there was one. Rights whose LeftID refers to it are deleted
+// with it.
 func (t LeftsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// RightsTable has the columns, keys and verbs of the table rights.
+// RightsTable has the columns and keys of the table rights, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type RightsTable struct {
 	orm.Table[Right, string]
 
-	// ID is rights.id: TEXT PRIMARY KEY NOT NULL.
-	ID orm.Str[Right, string]
-	// LeftID is rights.left_id: TEXT NOT NULL, indexed, refers to lefts.id ON DELETE CASCADE.
-	LeftID orm.Str[Right, string]
+	ID     orm.Str[Right, string] // rights.id TEXT PRIMARY KEY NOT NULL.
+	LeftID orm.Str[Right, string] // rights.left_id TEXT NOT NULL, indexed, refers to lefts.id ON DELETE CASCADE.
 }
 
 const (
@@ -754,19 +589,15 @@ const (
 	rightsOnInsert = `CREATE TRIGGER "_driftdb_rights_insert" AFTER INSERT ON "rights" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'rights', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"left_id":'||json_quote(NEW."left_id"||'')||'}');
+		'rights', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"left_id":'||json_quote(NEW."left_id"||'')||'}');
 END`
 	rightsOnUpdate = `CREATE TRIGGER "_driftdb_rights_update" AFTER UPDATE ON "rights" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'rights', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"left_id":', +NEW."left_id", +OLD."left_id"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"left_id":', +NEW."left_id", +OLD."left_id")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	rightsOnDelete = `CREATE TRIGGER "_driftdb_rights_delete" AFTER DELETE ON "rights" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -784,13 +615,11 @@ var rightsSchema = schema.Table{
 	},
 	Indexes:     []schema.Index{{Name: "rights_left_id_idx", Columns: []string{"left_id"}}},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"left_id"}, RefTable: "lefts", RefColumns: []string{"id"}, OnDelete: schema.Cascade}},
-	Create:      rightsCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_rights_insert", SQL: rightsOnInsert}, {Name: "_driftdb_rights_update", SQL: rightsOnUpdate}, {Name: "_driftdb_rights_delete", SQL: rightsOnDelete}},
+	Create:      rightsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_rights_insert", SQL: rightsOnInsert}, {Name: "_driftdb_rights_update", SQL: rightsOnUpdate}, {Name: "_driftdb_rights_delete", SQL: rightsOnDelete}},
 }
 
 var rightsDef = orm.Def[Right, string]{
-	Version: orm.GenVersion1, Schema: &rightsSchema,
-	Select: rightsSelect, Insert: rightsInsert,
+	Version: orm.GenVersion1, Schema: &rightsSchema, Select: rightsSelect, Insert: rightsInsert,
 	Scan: scanRight, Bind: bindRight,
 	Key:     func(m *Right) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -803,26 +632,22 @@ var Rights = RightsTable{
 	LeftID: orm.NewStr[Right, string]("rights", "left_id"),
 }
 
-// scanRight reads a row of rightsSelect into m.
 func scanRight(r *orm.Row, m *Right) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.LeftID)
 }
 
-// bindRight appends m's columns in the order of rightsInsert.
 func bindRight(a *orm.Args, m *Right) {
 	orm.BindStr(a, m.ID)
 	orm.BindStr(a, m.LeftID)
 }
 
-// A field or a tag of Right that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID     string `drift:"pk"`
 	LeftID string `drift:"ref=Left,index,ondelete=cascade"`
-} = Right{}
+} = Right{} // a field or a tag that has changed does not compile: run go generate
 
-// RightPatch changes the columns of a Right whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// RightPatch changes the columns of a Right whose values are present; in JSON, null is NULL and what is absent stays.
 type RightPatch struct {
 	LeftID orm.Opt[string] `json:"leftID,omitzero"`
 }
@@ -833,18 +658,11 @@ func (p RightPatch) Sets() []orm.Set[Right] {
 }
 
 // RightChanges returns the setters that make the columns of before those of after.
-func RightChanges(before, after *Right) []orm.Set[Right] {
-	return Rights.Diff(before, after)
-}
+func RightChanges(before, after *Right) []orm.Set[Right] { return Rights.Diff(before, after) }
 
 // Create inserts m.
 func (t RightsTable) Create(ctx context.Context, w orm.Writer, m *Right, opts ...orm.CreateOption[Right]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t RightsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Right, opts ...orm.CreateOption[Right]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Right with this ID, or orm.ErrNotFound.
@@ -852,35 +670,9 @@ func (t RightsTable) Find(ctx context.Context, r orm.Reader, key string) (*Right
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Right that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t RightsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Right]) (*Right, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Right that meets every condition; without one, the whole table.
-func (t RightsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Right]) ([]Right, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of rights that meet every condition.
-func (t RightsTable) Where(c ...orm.Cond[Right]) orm.Query[Right] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of rights meet every condition.
-func (t RightsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Right]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether rights has a row with this ID.
-func (t RightsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Right that meets every condition, one at a time; an error ends it.
-func (t RightsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Right]) iter.Seq2[*Right, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t RightsTable) Save(ctx context.Context, w orm.Writer, m *Right) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -888,14 +680,14 @@ func (t RightsTable) Update(ctx context.Context, w orm.Writer, key string, sets 
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t RightsTable) Upsert(ctx context.Context, w orm.Writer, m *Right, opts ...orm.UpsertOption[Right]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Lefts whose RightID refers to it
-// lose the reference.
+// Delete removes the row with the key and says whether there was one. Lefts whose RightID refers to it lose the
+// reference.
 func (t RightsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }

@@ -6,36 +6,25 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 	"time"
 )
 
-// EventsTable has the columns, keys and verbs of the table events.
+// EventsTable has the columns and keys of the table events, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type EventsTable struct {
 	orm.Table[Event, int64]
 
-	// ID is events.id: INTEGER PRIMARY KEY NOT NULL.
-	ID orm.Num[Event, int64]
-	// Second is events.second: INTEGER NOT NULL, Unix seconds.
-	Second orm.Time[Event]
-	// Milli is events.milli: INTEGER NOT NULL, Unix milliseconds.
-	Milli orm.Time[Event]
-	// Micro is events.micro: INTEGER NOT NULL, Unix microseconds.
-	Micro orm.Time[Event]
-	// Nano is events.nano: INTEGER NOT NULL, Unix nanoseconds.
-	Nano orm.Time[Event]
-	// MaybeS is events.maybe_s: INTEGER, Unix seconds.
-	MaybeS orm.NullTime[Event]
-	// MaybeUS is events.maybe_us: INTEGER, Unix microseconds, unique.
-	MaybeUS orm.NullTime[Event]
-	// Made is events.made: INTEGER NOT NULL, Unix microseconds. Create sets a zero Made.
-	Made orm.Time[Event]
-	// Modified is events.modified: INTEGER NOT NULL, Unix microseconds. Create sets a zero Modified, Update
-	// every one.
-	Modified orm.Time[Event]
+	ID       orm.Num[Event, int64] // events.id INTEGER PRIMARY KEY NOT NULL.
+	Second   orm.Time[Event]       // events.second INTEGER NOT NULL, Unix seconds.
+	Milli    orm.Time[Event]       // events.milli INTEGER NOT NULL, Unix milliseconds.
+	Micro    orm.Time[Event]       // events.micro INTEGER NOT NULL, Unix microseconds.
+	Nano     orm.Time[Event]       // events.nano INTEGER NOT NULL, Unix nanoseconds.
+	MaybeS   orm.NullTime[Event]   // events.maybe_s INTEGER, Unix seconds.
+	MaybeUS  orm.NullTime[Event]   // events.maybe_us INTEGER, Unix microseconds, unique.
+	Made     orm.Time[Event]       // events.made INTEGER NOT NULL, Unix microseconds. Create sets a zero Made.
+	Modified orm.Time[Event]       // events.modified INTEGER NOT NULL, Unix microseconds. Create sets a zero Modified, Update every one.
 
-	// ByMaybeUS is the unique key events_maybe_us_key (maybe_us).
-	ByMaybeUS orm.Unique[Event, time.Time]
+	ByMaybeUS orm.Unique[Event, time.Time] // the unique key events_maybe_us_key (maybe_us)
 }
 
 const (
@@ -55,8 +44,7 @@ const (
 	eventsOnInsert = `CREATE TRIGGER "_driftdb_events_insert" AFTER INSERT ON "events" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'events', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"second":'||coalesce(NEW."second", 'null')||
+		'events', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"second":'||coalesce(NEW."second", 'null')||
 			',"milli":'||coalesce(NEW."milli", 'null')||',"micro":'||coalesce(NEW."micro", 'null')||
 			',"nano":'||coalesce(NEW."nano", 'null')||',"maybe_s":'||coalesce(NEW."maybe_s", 'null')||
 			',"maybe_us":'||coalesce(NEW."maybe_us", 'null')||',"made":'||coalesce(NEW."made", 'null')||
@@ -66,15 +54,12 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'events', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||coalesce(column2, 'null')) AS after,
+	FROM (SELECT group_concat(column1||coalesce(column2, 'null')) AS after,
 		group_concat(column1||coalesce(column3, 'null')) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"second":', +NEW."second", +OLD."second"), ('"milli":', +NEW."milli", +OLD."milli"),
 			('"micro":', +NEW."micro", +OLD."micro"), ('"nano":', +NEW."nano", +OLD."nano"),
 			('"maybe_s":', +NEW."maybe_s", +OLD."maybe_s"), ('"maybe_us":', +NEW."maybe_us", +OLD."maybe_us"),
-			('"made":', +NEW."made", +OLD."made"), ('"modified":', +NEW."modified", +OLD."modified"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"made":', +NEW."made", +OLD."made"), ('"modified":', +NEW."modified", +OLD."modified")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	eventsOnDelete = `CREATE TRIGGER "_driftdb_events_delete" AFTER DELETE ON "events" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -101,14 +86,12 @@ var eventsSchema = schema.Table{
 		{Name: "made", Type: schema.Integer, NotNull: true},
 		{Name: "modified", Type: schema.Integer, NotNull: true},
 	},
-	Indexes:  []schema.Index{{Name: "events_maybe_us_key", Columns: []string{"maybe_us"}, Unique: true}},
-	Create:   eventsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_events_insert", SQL: eventsOnInsert}, {Name: "_driftdb_events_update", SQL: eventsOnUpdate}, {Name: "_driftdb_events_delete", SQL: eventsOnDelete}},
+	Indexes: []schema.Index{{Name: "events_maybe_us_key", Columns: []string{"maybe_us"}, Unique: true}},
+	Create:  eventsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_events_insert", SQL: eventsOnInsert}, {Name: "_driftdb_events_update", SQL: eventsOnUpdate}, {Name: "_driftdb_events_delete", SQL: eventsOnDelete}},
 }
 
 var eventsDef = orm.Def[Event, int64]{
-	Version: orm.GenVersion1, Schema: &eventsSchema,
-	Select: eventsSelect, Insert: eventsInsert,
+	Version: orm.GenVersion1, Schema: &eventsSchema, Select: eventsSelect, Insert: eventsInsert,
 	Scan: scanEvent, Bind: bindEvent, Fill: fillEvent,
 	Key:     func(m *Event) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -134,11 +117,9 @@ var Events = EventsTable{
 				return k, false
 			}
 			return *m.MaybeUS, true
-		},
-		func(a *orm.Args, k time.Time) { orm.BindTime(a, k, orm.Microsecond) }),
+		}, func(a *orm.Args, k time.Time) { orm.BindTime(a, k, orm.Microsecond) }),
 }
 
-// scanEvent reads a row of eventsSelect into m.
 func scanEvent(r *orm.Row, m *Event) {
 	orm.ScanNum(r, 0, &m.ID)
 	orm.ScanTime(r, 1, &m.Second, orm.Second)
@@ -151,7 +132,6 @@ func scanEvent(r *orm.Row, m *Event) {
 	orm.ScanTime(r, 8, &m.Modified, orm.Microsecond)
 }
 
-// bindEvent appends m's columns in the order of eventsInsert.
 func bindEvent(a *orm.Args, m *Event) {
 	orm.BindNum(a, m.ID)
 	orm.BindTime(a, m.Second, orm.Second)
@@ -164,7 +144,6 @@ func bindEvent(a *orm.Args, m *Event) {
 	orm.BindTime(a, m.Modified, orm.Microsecond)
 }
 
-// fillEvent sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillEvent(f *orm.Fill, m *Event) {
 	orm.CutTime(&m.Second, orm.Second)
 	orm.CutTime(&m.Milli, orm.Millisecond)
@@ -176,7 +155,6 @@ func fillEvent(f *orm.Fill, m *Event) {
 	orm.FillTime(f, &m.Modified, orm.Microsecond)
 }
 
-// A field or a tag of Event that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID       int64      `drift:"pk"`
 	Second   time.Time  `drift:"time=s"`
@@ -187,9 +165,8 @@ var _ struct {
 	MaybeUS  *time.Time `drift:"time=us,unique"`
 	Made     time.Time  `drift:"created,time=us"`
 	Modified time.Time  `drift:"updated,time=us"`
-} = Event{}
+} = Event{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneEvent returns a copy that shares no memory with the columns of m.
 func cloneEvent(m *Event) Event {
 	c := *m
 	c.MaybeS = orm.ClonePtr(m.MaybeS)
@@ -197,8 +174,7 @@ func cloneEvent(m *Event) Event {
 	return c
 }
 
-// EventPatch changes the columns of a Event whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// EventPatch changes the columns of a Event whose values are present; in JSON, null is NULL and what is absent stays.
 type EventPatch struct {
 	Second  orm.Opt[time.Time]  `json:"second,omitzero"`
 	Milli   orm.Opt[time.Time]  `json:"milli,omitzero"`
@@ -214,19 +190,12 @@ func (p EventPatch) Sets() []orm.Set[Event] {
 }
 
 // EventChanges returns the setters that make the columns of before those of after.
-func EventChanges(before, after *Event) []orm.Set[Event] {
-	return Events.Diff(before, after)
-}
+func EventChanges(before, after *Event) []orm.Set[Event] { return Events.Diff(before, after) }
 
-// Create inserts m. A zero Made and Modified become the time of the call. Times are cut to their
-// column's seconds, milliseconds, microseconds or nanoseconds. What was chosen stands in m afterwards.
+// Create inserts m. A zero Made and Modified become the time of the call. Times are cut to their column's seconds,
+// milliseconds, microseconds or nanoseconds. What was chosen stands in m afterwards.
 func (t EventsTable) Create(ctx context.Context, w orm.Writer, m *Event, opts ...orm.CreateOption[Event]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t EventsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Event, opts ...orm.CreateOption[Event]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Event with this ID, or orm.ErrNotFound.
@@ -234,45 +203,20 @@ func (t EventsTable) Find(ctx context.Context, r orm.Reader, key int64) (*Event,
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Event that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t EventsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Event]) (*Event, error) {
-	return t.Table.First(ctx, r, c...)
+// Save writes every column of m to the row with its ID, except Made; orm.ErrNotFound if there is none. Modified
+// becomes the time of the call.
+func (t EventsTable) Save(ctx context.Context, w orm.Writer, m *Event) error {
+	return t.Table.Save(ctx, w, m)
 }
 
-// All returns every Event that meets every condition; without one, the whole table.
-func (t EventsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Event]) ([]Event, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of events that meet every condition.
-func (t EventsTable) Where(c ...orm.Cond[Event]) orm.Query[Event] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of events meet every condition.
-func (t EventsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Event]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether events has a row with this ID.
-func (t EventsTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Event that meets every condition, one at a time; an error ends it.
-func (t EventsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Event]) iter.Seq2[*Event, error] {
-	return t.Table.Each(ctx, r, c...)
-}
-
-// Update changes columns of the row with the key; orm.ErrNotFound if there is none. Modified becomes
-// the time of the call.
+// Update changes columns of the row with the key; orm.ErrNotFound if there is none. Modified becomes the time of the
+// call.
 func (t EventsTable) Update(ctx context.Context, w orm.Writer, key int64, sets ...orm.Set[Event]) error {
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except Made: m is
-// the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead, except Made: m is the row as it
+// stands afterwards.
 func (t EventsTable) Upsert(ctx context.Context, w orm.Writer, m *Event, opts ...orm.UpsertOption[Event]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
