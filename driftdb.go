@@ -24,6 +24,12 @@ type Options struct {
 	// Defaults to 4, or the number of processors where that is more.
 	Readers int
 
+	// LogTail is how many entries of the change log stay in a file without a
+	// replica, for Changes, History and listeners; with a replica its own
+	// option counts. Defaults to 10,000; a negative number keeps the newest
+	// only.
+	LogTail int64
+
 	// Logger receives what the database does by itself. Defaults to none.
 	Logger *slog.Logger
 
@@ -124,6 +130,11 @@ func ormOptions(path string, o Options, cleanup func() error) orm.Options {
 		Logger:   o.Logger,
 		Now:      o.Now,
 		OnClosed: cleanup,
+	}
+	if o.Replica == nil {
+		if opts.LogTail = o.LogTail; opts.LogTail == 0 {
+			opts.LogTail = 10_000
+		}
 	}
 	if o.Replica != nil {
 		opts.OnCommit = o.Replica.Notify

@@ -44,6 +44,11 @@ func (db *DB) shut(ctx context.Context, stop func() error) error {
 		defer db.mu.Unlock()
 		close(db.closing)
 	})
+	if err := db.changes.close(ctx); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	<-db.pruner.busy // it ends by itself: no transaction begins any more
+	defer func() { db.pruner.busy <- struct{}{} }()
 	giveBack, err := db.drain(ctx)
 	defer giveBack() // a second call finds the tokens
 	if err != nil {

@@ -60,6 +60,11 @@ type Options struct {
 	// OnClosed is called when every connection is closed.
 	OnClosed func() error
 
+	// LogTail is how many entries of the change log stay, for Changes and
+	// History, in a file that was never replicated; below 0 the newest only. 0
+	// leaves all of them: the replica prunes what it has shipped.
+	LogTail int64
+
 	// Now is the clock of created and updated columns. Defaults to time.Now.
 	Now func() time.Time
 
@@ -116,6 +121,8 @@ type DB struct {
 	closed bool
 
 	metrics counters
+	changes *feed
+	pruner  pruner
 }
 
 // Reader is where a query runs: a *DB, *Tx or *ReadTx.

@@ -26,6 +26,7 @@ type txState struct {
 	lost bool                     // it has ended before its function did
 
 	after []func() // called once it has been committed
+	quiet bool     // our own housekeeping: nobody is told
 }
 
 // TxOption configures a transaction. There are none yet.
@@ -91,8 +92,12 @@ func (db *DB) transaction(ctx context.Context, fn func(*conn, *txState) error) (
 		return err
 	}
 	committed = true
-	db.metrics.commits.Add(1)
-	db.o.OnCommit()
+	if !state.quiet {
+		db.metrics.commits.Add(1)
+		db.o.OnCommit()
+		db.changes.committed()
+		db.pruneLog()
+	}
 	return nil
 }
 

@@ -1,0 +1,142 @@
+package orm
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"time"
+)
+
+// Op is what a change did to a row.
+type Op uint8
+
+// The operations of changes.
+const (
+	OpInsert Op = iota + 1
+	OpUpdate
+	OpDelete
+)
+
+func (op Op) String() string {
+	switch op {
+	case OpInsert:
+		return "insert"
+	case OpUpdate:
+		return "update"
+	case OpDelete:
+		return "delete"
+	}
+	return "unknown"
+}
+
+// Change is one committed change of one row, whoever made it: generated code,
+// raw SQL, a cascade, another process.
+type Change[M any] struct {
+	Seq  Position  // where it stands in the change log; reading goes on after it
+	Tx   int64     // the same for all changes of one transaction
+	At   time.Time // when it was made, in UTC, to the millisecond
+	Node string    // which node made it, where the source knows; "" for a local file
+	Op   Op
+
+	// Old is the row before, nil for an insert; New the row after, nil for a
+	// delete. They are whole rows; columns that the log leaves out (nolog, and
+	// generated ones) are zero.
+	Old, New *M
+
+	columns []string // that an update changed
+}
+
+// Has says whether the change gave the column another value. Every column of an
+// insert or delete has.
+func (c Change[M]) Has(col Column[M]) bool {
+	return col != nil && (c.Op != OpUpdate || slices.Contains(c.columns, col.ref().name))
+}
+
+// ChangeSource is where changes can be read: a *DB.
+type ChangeSource interface {
+	Reader
+	feed() *feed
+}
+
+var _ ChangeSource = (*DB)(nil)
+
+// Changes yields the changes of the table that were committed after since, in
+// the order in which they were made, up to now. The zero Position is the oldest
+// that the log still has.
+//
+// A reader that stores the Seq of the last change it has worked off, and begins
+// there the next time, sees every change at least once: those that were worked
+// off and not stored come again. When the log does not reach back to since, or
+// since belongs to another history (the file was restored or put back), the
+// error is ErrCursorLost and nothing is yielded. The loop may write to the
+// database.
+func (t Table[M, K]) Changes(ctx context.Context, src ChangeSource, since Position) iter.Seq2[Change[M], error] {
+	return func(yield func(Change[M], error) bool) {
+		err := t.m.ready(src)
+		if err == nil {
+			err = t.m.changes(ctx, src, since, 0, func(c Change[M]) bool { return yield(c, nil) })
+		}
+		if err != nil {
+			yield(Change[M]{}, t.m.wrap("read changes", err))
+		}
+	}
+}
+
+// History yields the changes of one row that the log still has, the oldest
+// first: those of the row that has the primary key now, or had it last, also
+// from when its key was another one.
+func (t Table[M, K]) History(ctx context.Context, src ChangeSource, key K) iter.Seq2[Change[M], error] {
+	return func(yield func(Change[M], error) bool) {
+		err := t.m.ready(src)
+		if err == nil {
+			var a Args
+			t.arg(&a, key)
+			var found []Change[M]
+			if err = a.err; err == nil {
+				found, err = t.m.history(ctx, src, keyText(a.values))
+			}
+			for _, c := range found {
+				if !yield(c, nil) {
+					return
+				}
+			}
+		}
+		if err != nil {
+			yield(Change[M]{}, t.m.wrap("read the history", err))
+		}
+	}
+}
+
+// OnChange calls fn for every change of the table that is committed from now
+// on, in order, until stop is called or the DB is closed. All listeners of a DB
+// are called one after the other by one goroutine, which Close waits for: a
+// slow one delays the others, and none of them the writers. ctx ends when the DB
+// is closed.
+//
+// When fn returns an error it is logged, and fn is called again with the same
+// change after a while; later changes of this table wait for it. A panic is not
+// recovered. What was not worked off when the DB is closed is not remembered:
+// Changes is for those who must see everything. fn may use the DB, and must not
+// close it.
+//
+// After stop has returned no further call begins.
+func (t Table[M, K]) OnChange(src ChangeSource, fn func(context.Context, Change[M]) error) (stop func()) {
+	if t.m.ready(src) != nil || fn == nil {
+		return func() {}
+	}
+	m := t.m
+	return src.feed().listen(m.schema.Name, func(ctx context.Context, at *Position, to int64) error {
+		var failed error
+		err := m.changes(ctx, src, *at, to, func(c Change[M]) bool {
+			if failed = fn(ctx, c); failed != nil {
+				return false
+			}
+			at.Sequence = c.Seq.Sequence
+			return ctx.Err() == nil
+		})
+		if failed != nil {
+			return failed
+		}
+		return err
+	})
+}
