@@ -6,19 +6,17 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 	"slices"
 	"time"
 )
 
-// OwnersTable has the columns, keys and verbs of the table owners.
+// OwnersTable has the columns and keys of the table owners, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type OwnersTable struct {
 	orm.Table[Owner, string]
 
-	// ID is owners.id: TEXT PRIMARY KEY NOT NULL.
-	ID orm.Str[Owner, string]
-	// Name is owners.name: TEXT NOT NULL.
-	Name orm.Str[Owner, string]
+	ID   orm.Str[Owner, string] // owners.id TEXT PRIMARY KEY NOT NULL.
+	Name orm.Str[Owner, string] // owners.name TEXT NOT NULL.
 }
 
 const (
@@ -31,19 +29,15 @@ const (
 	ownersOnInsert = `CREATE TRIGGER "_driftdb_owners_insert" AFTER INSERT ON "owners" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'owners', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||'}');
+		'owners', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||'}');
 END`
 	ownersOnUpdate = `CREATE TRIGGER "_driftdb_owners_update" AFTER UPDATE ON "owners" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'owners', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	ownersOnDelete = `CREATE TRIGGER "_driftdb_owners_delete" AFTER DELETE ON "owners" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -59,13 +53,11 @@ var ownersSchema = schema.Table{
 		{Name: "id", Type: schema.Text, NotNull: true},
 		{Name: "name", Type: schema.Text, NotNull: true},
 	},
-	Create:   ownersCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_owners_insert", SQL: ownersOnInsert}, {Name: "_driftdb_owners_update", SQL: ownersOnUpdate}, {Name: "_driftdb_owners_delete", SQL: ownersOnDelete}},
+	Create: ownersCreate, Triggers: []schema.Trigger{{Name: "_driftdb_owners_insert", SQL: ownersOnInsert}, {Name: "_driftdb_owners_update", SQL: ownersOnUpdate}, {Name: "_driftdb_owners_delete", SQL: ownersOnDelete}},
 }
 
 var ownersDef = orm.Def[Owner, string]{
-	Version: orm.GenVersion1, Schema: &ownersSchema,
-	Select: ownersSelect, Insert: ownersInsert,
+	Version: orm.GenVersion1, Schema: &ownersSchema, Select: ownersSelect, Insert: ownersInsert,
 	Scan: scanOwner, Bind: bindOwner,
 	Key:     func(m *Owner) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -78,26 +70,22 @@ var Owners = OwnersTable{
 	Name:  orm.NewStr[Owner, string]("owners", "name"),
 }
 
-// scanOwner reads a row of ownersSelect into m.
 func scanOwner(r *orm.Row, m *Owner) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.Name)
 }
 
-// bindOwner appends m's columns in the order of ownersInsert.
 func bindOwner(a *orm.Args, m *Owner) {
 	orm.BindStr(a, m.ID)
 	orm.BindStr(a, m.Name)
 }
 
-// A field or a tag of Owner that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID   string `drift:"pk"`
 	Name string
-} = Owner{}
+} = Owner{} // a field or a tag that has changed does not compile: run go generate
 
-// OwnerPatch changes the columns of a Owner whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// OwnerPatch changes the columns of a Owner whose values are present; in JSON, null is NULL and what is absent stays.
 type OwnerPatch struct {
 	Name orm.Opt[string] `json:"name,omitzero"`
 }
@@ -108,18 +96,11 @@ func (p OwnerPatch) Sets() []orm.Set[Owner] {
 }
 
 // OwnerChanges returns the setters that make the columns of before those of after.
-func OwnerChanges(before, after *Owner) []orm.Set[Owner] {
-	return Owners.Diff(before, after)
-}
+func OwnerChanges(before, after *Owner) []orm.Set[Owner] { return Owners.Diff(before, after) }
 
 // Create inserts m.
 func (t OwnersTable) Create(ctx context.Context, w orm.Writer, m *Owner, opts ...orm.CreateOption[Owner]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t OwnersTable) CreateMany(ctx context.Context, w orm.Writer, ms []Owner, opts ...orm.CreateOption[Owner]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Owner with this ID, or orm.ErrNotFound.
@@ -127,35 +108,9 @@ func (t OwnersTable) Find(ctx context.Context, r orm.Reader, key string) (*Owner
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Owner that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t OwnersTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Owner]) (*Owner, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Owner that meets every condition; without one, the whole table.
-func (t OwnersTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Owner]) ([]Owner, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of owners that meet every condition.
-func (t OwnersTable) Where(c ...orm.Cond[Owner]) orm.Query[Owner] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of owners meet every condition.
-func (t OwnersTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Owner]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether owners has a row with this ID.
-func (t OwnersTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Owner that meets every condition, one at a time; an error ends it.
-func (t OwnersTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Owner]) iter.Seq2[*Owner, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t OwnersTable) Save(ctx context.Context, w orm.Writer, m *Owner) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -163,46 +118,35 @@ func (t OwnersTable) Update(ctx context.Context, w orm.Writer, key string, sets 
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t OwnersTable) Upsert(ctx context.Context, w orm.Writer, m *Owner, opts ...orm.UpsertOption[Owner]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Items whose OwnerID refers to it
-// are deleted with it.
+// Delete removes the row with the key and says whether there was one. Items whose OwnerID refers to it are deleted
+// with it.
 func (t OwnersTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// ItemsTable has the columns, keys and verbs of the table items.
+// ItemsTable has the columns and keys of the table items, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type ItemsTable struct {
 	orm.Table[Item, string]
 
-	// ID is items.id: TEXT PRIMARY KEY NOT NULL.
-	ID orm.Str[Item, string]
-	// OwnerID is items.owner_id: TEXT, indexed, refers to owners.id ON DELETE CASCADE.
-	OwnerID orm.NullStr[Item, string]
-	// Name is items.name: TEXT NOT NULL COLLATE NOCASE, unique.
-	Name orm.Str[Item, string]
-	// N is items.n: INTEGER NOT NULL.
-	N orm.Num[Item, int64]
-	// F is items.f: REAL NOT NULL.
-	F orm.Num[Item, float64]
-	// Data is items.data: BLOB.
-	Data orm.NullBytes[Item]
-	// At is items.at: INTEGER, Unix milliseconds.
-	At orm.NullTime[Item]
-	// Meta is items.meta: TEXT, CHECK (json_valid("meta")).
-	Meta orm.NullJSON[Item, map[string]any]
-	// Twice is items.twice: INTEGER NOT NULL, generated as (n * 2).
-	Twice orm.NumCol[Item, int64]
-	// Cache is items.cache: TEXT NOT NULL DEFAULT ”, not in the change log. Create stores the default for
-	// an empty Cache.
-	Cache orm.Str[Item, string]
+	ID      orm.Str[Item, string]              // items.id TEXT PRIMARY KEY NOT NULL.
+	OwnerID orm.NullStr[Item, string]          // items.owner_id TEXT, indexed, refers to owners.id ON DELETE CASCADE.
+	Name    orm.Str[Item, string]              // items.name TEXT NOT NULL COLLATE NOCASE, unique.
+	N       orm.Num[Item, int64]               // items.n INTEGER NOT NULL.
+	F       orm.Num[Item, float64]             // items.f REAL NOT NULL.
+	Data    orm.NullBytes[Item]                // items.data BLOB.
+	At      orm.NullTime[Item]                 // items.at INTEGER, Unix milliseconds.
+	Meta    orm.NullJSON[Item, map[string]any] // items.meta TEXT, CHECK (json_valid("meta")).
+	Twice   orm.NumCol[Item, int64]            // items.twice INTEGER NOT NULL, generated as (n * 2).
+	Cache   orm.Str[Item, string]              // items.cache TEXT NOT NULL DEFAULT '', not in the change log. Create stores the default for an empty Cache.
 
-	// ByName is the unique key items_name_key (name).
-	ByName orm.Unique[Item, string]
+	ByName orm.Unique[Item, string] // the unique key items_name_key (name)
 }
 
 const (
@@ -225,8 +169,7 @@ const (
 	itemsOnInsert = `CREATE TRIGGER "_driftdb_items_insert" AFTER INSERT ON "items" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'items', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"owner_id":'||json_quote(NEW."owner_id"||'')||
+		'items', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"owner_id":'||json_quote(NEW."owner_id"||'')||
 			',"name":'||json_quote(NEW."name"||'')||',"n":'||coalesce(NEW."n", 'null')||
 			',"f":'||CASE WHEN NEW."f" IS NULL THEN 'null' WHEN NEW."f" = 0 OR abs(NEW."f") BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', NEW."f") ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END||
 			',"data":'||CASE WHEN NEW."data" IS NULL THEN 'null' ELSE '{"x":"'||hex(NEW."data")||'"}' END||
@@ -236,14 +179,11 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'items', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') WHEN 'blob' THEN '{"x":"'||hex(column2)||'"}' WHEN 'real' THEN CASE WHEN column2 = 0 OR abs(column2) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column2) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') WHEN 'blob' THEN '{"x":"'||hex(column3)||'"}' WHEN 'real' THEN CASE WHEN column3 = 0 OR abs(column3) BETWEEN 1e-60 AND 1e60 OR printf('%!0.17g', 0.1) = '0.1' THEN printf('%!0.17g', column3) ELSE RAISE(ABORT, 'driftdb: writing a REAL of this size needs SQLite 3.53 or newer') END ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"owner_id":', +NEW."owner_id", +OLD."owner_id"),
 			('"name":', +NEW."name", +OLD."name"), ('"n":', +NEW."n", +OLD."n"), ('"f":', +NEW."f", +OLD."f"),
-			('"data":', +NEW."data", +OLD."data"), ('"at":', +NEW."at", +OLD."at"), ('"meta":', +NEW."meta", +OLD."meta"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"data":', +NEW."data", +OLD."data"), ('"at":', +NEW."at", +OLD."at"), ('"meta":', +NEW."meta", +OLD."meta")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	itemsOnDelete = `CREATE TRIGGER "_driftdb_items_delete" AFTER DELETE ON "items" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -277,13 +217,11 @@ var itemsSchema = schema.Table{
 	},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"owner_id"}, RefTable: "owners", RefColumns: []string{"id"}, OnDelete: schema.Cascade}},
 	Checks:      []schema.Check{{Name: "items_meta_json_check", Column: "meta", Expr: `json_valid("meta")`}},
-	Create:      itemsCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_items_insert", SQL: itemsOnInsert}, {Name: "_driftdb_items_update", SQL: itemsOnUpdate}, {Name: "_driftdb_items_delete", SQL: itemsOnDelete}},
+	Create:      itemsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_items_insert", SQL: itemsOnInsert}, {Name: "_driftdb_items_update", SQL: itemsOnUpdate}, {Name: "_driftdb_items_delete", SQL: itemsOnDelete}},
 }
 
 var itemsDef = orm.Def[Item, string]{
-	Version: orm.GenVersion1, Schema: &itemsSchema,
-	Select: itemsSelect, Insert: itemsInsert,
+	Version: orm.GenVersion1, Schema: &itemsSchema, Select: itemsSelect, Insert: itemsInsert,
 	Scan: scanItem, Bind: bindItem, Fill: fillItem,
 	Key:     func(m *Item) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -305,11 +243,9 @@ var Items = ItemsTable{
 	Twice:   orm.NewNum[Item, int64]("items", "twice").Fixed(),
 	Cache:   orm.NewStr[Item, string]("items", "cache"),
 	ByName: orm.NewUnique(&itemsDef, "items_name_key", []string{"name"},
-		func(m *Item) (string, bool) { return m.Name, true },
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		func(m *Item) (string, bool) { return m.Name, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 }
 
-// scanItem reads a row of itemsSelect into m.
 func scanItem(r *orm.Row, m *Item) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanNullStr(r, 1, &m.OwnerID)
@@ -323,7 +259,6 @@ func scanItem(r *orm.Row, m *Item) {
 	orm.ScanStr(r, 9, &m.Cache)
 }
 
-// bindItem appends m's columns in the order of itemsInsert.
 func bindItem(a *orm.Args, m *Item) {
 	orm.BindStr(a, m.ID)
 	orm.BindNullStr(a, m.OwnerID)
@@ -336,24 +271,14 @@ func bindItem(a *orm.Args, m *Item) {
 	orm.BindStr(a, m.Cache)
 }
 
-// fillItem sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillItem(f *orm.Fill, m *Item) {
 	orm.CutNullTime(&m.At, orm.Millisecond)
 }
 
-// omitItem says which columns of m take their default: one bit for each of OmitCols.
-func omitItem(m *Item) (bits uint64) {
-	for bit, zero := range [...]bool{
-		m.Cache == "",
-	} {
-		if zero {
-			bits |= 1 << bit
-		}
-	}
-	return bits
+func omitItem(m *Item) uint64 {
+	return orm.Bits(m.Cache == "")
 }
 
-// A field or a tag of Item that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID      string  `drift:"pk"`
 	OwnerID *string `drift:"ref=Owner,ondelete=cascade,index"`
@@ -365,9 +290,8 @@ var _ struct {
 	Meta    map[string]any `drift:"json,null"`
 	Twice   int64          `drift:"generated=(n * 2)"`
 	Cache   string         `drift:"nolog,default='',omitzero"`
-} = Item{}
+} = Item{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneItem returns a copy that shares no memory with the columns of m.
 func cloneItem(m *Item) Item {
 	c := *m
 	c.OwnerID = orm.ClonePtr(m.OwnerID)
@@ -377,8 +301,7 @@ func cloneItem(m *Item) Item {
 	return c
 }
 
-// ItemPatch changes the columns of a Item whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// ItemPatch changes the columns of a Item whose values are present; in JSON, null is NULL and what is absent stays.
 type ItemPatch struct {
 	OwnerID orm.Opt[*string]         `json:"ownerID,omitzero"`
 	Name    orm.Opt[string]          `json:"name,omitzero"`
@@ -396,19 +319,12 @@ func (p ItemPatch) Sets() []orm.Set[Item] {
 }
 
 // ItemChanges returns the setters that make the columns of before those of after.
-func ItemChanges(before, after *Item) []orm.Set[Item] {
-	return Items.Diff(before, after)
-}
+func ItemChanges(before, after *Item) []orm.Set[Item] { return Items.Diff(before, after) }
 
-// Create inserts m. An empty Cache takes the column's default, ”. Times are cut to milliseconds, as
-// they are stored. What was chosen stands in m afterwards.
+// Create inserts m. An empty Cache takes the column's default, ”. Times are cut to milliseconds, as they are stored.
+// What was chosen stands in m afterwards.
 func (t ItemsTable) Create(ctx context.Context, w orm.Writer, m *Item, opts ...orm.CreateOption[Item]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t ItemsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Item, opts ...orm.CreateOption[Item]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Item with this ID, or orm.ErrNotFound.
@@ -416,35 +332,9 @@ func (t ItemsTable) Find(ctx context.Context, r orm.Reader, key string) (*Item, 
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Item that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t ItemsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Item]) (*Item, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Item that meets every condition; without one, the whole table.
-func (t ItemsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Item]) ([]Item, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of items that meet every condition.
-func (t ItemsTable) Where(c ...orm.Cond[Item]) orm.Query[Item] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of items meet every condition.
-func (t ItemsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Item]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether items has a row with this ID.
-func (t ItemsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Item that meets every condition, one at a time; an error ends it.
-func (t ItemsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Item]) iter.Seq2[*Item, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t ItemsTable) Save(ctx context.Context, w orm.Writer, m *Item) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -452,8 +342,8 @@ func (t ItemsTable) Update(ctx context.Context, w orm.Writer, key string, sets .
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t ItemsTable) Upsert(ctx context.Context, w orm.Writer, m *Item, opts ...orm.UpsertOption[Item]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
@@ -463,16 +353,14 @@ func (t ItemsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PairsTable has the columns, keys and verbs of the table pairs.
+// PairsTable has the columns and keys of the table pairs, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type PairsTable struct {
 	orm.Table[Pair, PairKey]
 
-	// A is pairs.a: TEXT NOT NULL, part of the primary key.
-	A orm.Str[Pair, string]
-	// B is pairs.b: INTEGER NOT NULL, part of the primary key.
-	B orm.Num[Pair, int64]
-	// V is pairs.v: TEXT NOT NULL.
-	V orm.Str[Pair, string]
+	A orm.Str[Pair, string] // pairs.a TEXT NOT NULL, part of the primary key.
+	B orm.Num[Pair, int64]  // pairs.b INTEGER NOT NULL, part of the primary key.
+	V orm.Str[Pair, string] // pairs.v TEXT NOT NULL.
 }
 
 // PairKey is the primary key of pairs.
@@ -493,19 +381,15 @@ const (
 	pairsOnInsert = `CREATE TRIGGER "_driftdb_pairs_insert" AFTER INSERT ON "pairs" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'pairs', 'insert',
-		'{"a":'||json_quote(NEW."a"||'')||',"b":'||coalesce(NEW."b", 'null')||',"v":'||json_quote(NEW."v"||'')||'}');
+		'pairs', 'insert', '{"a":'||json_quote(NEW."a"||'')||',"b":'||coalesce(NEW."b", 'null')||',"v":'||json_quote(NEW."v"||'')||'}');
 END`
 	pairsOnUpdate = `CREATE TRIGGER "_driftdb_pairs_update" AFTER UPDATE ON "pairs" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'pairs', 'update', '{"a":'||json_quote(OLD."a"||'')||',"b":'||coalesce(OLD."b", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
-		FROM (VALUES ('"a":', +NEW."a", +OLD."a"), ('"b":', +NEW."b", +OLD."b"), ('"v":', +NEW."v", +OLD."v"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"a":', +NEW."a", +OLD."a"), ('"b":', +NEW."b", +OLD."b"), ('"v":', +NEW."v", +OLD."v")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	pairsOnDelete = `CREATE TRIGGER "_driftdb_pairs_delete" AFTER DELETE ON "pairs" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -522,13 +406,11 @@ var pairsSchema = schema.Table{
 		{Name: "b", Type: schema.Integer, NotNull: true},
 		{Name: "v", Type: schema.Text, NotNull: true},
 	},
-	Create:   pairsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_pairs_insert", SQL: pairsOnInsert}, {Name: "_driftdb_pairs_update", SQL: pairsOnUpdate}, {Name: "_driftdb_pairs_delete", SQL: pairsOnDelete}},
+	Create: pairsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_pairs_insert", SQL: pairsOnInsert}, {Name: "_driftdb_pairs_update", SQL: pairsOnUpdate}, {Name: "_driftdb_pairs_delete", SQL: pairsOnDelete}},
 }
 
 var pairsDef = orm.Def[Pair, PairKey]{
-	Version: orm.GenVersion1, Schema: &pairsSchema,
-	Select: pairsSelect, Insert: pairsInsert,
+	Version: orm.GenVersion1, Schema: &pairsSchema, Select: pairsSelect, Insert: pairsInsert,
 	Scan: scanPair, Bind: bindPair,
 	Key:     func(m *Pair) PairKey { return PairKey{A: m.A, B: m.B} },
 	BindKey: func(a *orm.Args, k PairKey) { orm.BindStr(a, k.A); orm.BindNum(a, k.B) },
@@ -542,29 +424,25 @@ var Pairs = PairsTable{
 	V:     orm.NewStr[Pair, string]("pairs", "v"),
 }
 
-// scanPair reads a row of pairsSelect into m.
 func scanPair(r *orm.Row, m *Pair) {
 	orm.ScanStr(r, 0, &m.A)
 	orm.ScanNum(r, 1, &m.B)
 	orm.ScanStr(r, 2, &m.V)
 }
 
-// bindPair appends m's columns in the order of pairsInsert.
 func bindPair(a *orm.Args, m *Pair) {
 	orm.BindStr(a, m.A)
 	orm.BindNum(a, m.B)
 	orm.BindStr(a, m.V)
 }
 
-// A field or a tag of Pair that has changed since fails to compile here: run go generate.
 var _ struct {
 	A string `drift:"pk"`
 	B int64  `drift:"pk"`
 	V string
-} = Pair{}
+} = Pair{} // a field or a tag that has changed does not compile: run go generate
 
-// PairPatch changes the columns of a Pair whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// PairPatch changes the columns of a Pair whose values are present; in JSON, null is NULL and what is absent stays.
 type PairPatch struct {
 	V orm.Opt[string] `json:"v,omitzero"`
 }
@@ -575,18 +453,11 @@ func (p PairPatch) Sets() []orm.Set[Pair] {
 }
 
 // PairChanges returns the setters that make the columns of before those of after.
-func PairChanges(before, after *Pair) []orm.Set[Pair] {
-	return Pairs.Diff(before, after)
-}
+func PairChanges(before, after *Pair) []orm.Set[Pair] { return Pairs.Diff(before, after) }
 
 // Create inserts m.
 func (t PairsTable) Create(ctx context.Context, w orm.Writer, m *Pair, opts ...orm.CreateOption[Pair]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t PairsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Pair, opts ...orm.CreateOption[Pair]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Pair with this A and B, or orm.ErrNotFound.
@@ -594,35 +465,9 @@ func (t PairsTable) Find(ctx context.Context, r orm.Reader, key PairKey) (*Pair,
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Pair that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t PairsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Pair]) (*Pair, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Pair that meets every condition; without one, the whole table.
-func (t PairsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Pair]) ([]Pair, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of pairs that meet every condition.
-func (t PairsTable) Where(c ...orm.Cond[Pair]) orm.Query[Pair] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of pairs meet every condition.
-func (t PairsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Pair]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether pairs has a row with this A and B.
-func (t PairsTable) Exists(ctx context.Context, r orm.Reader, key PairKey) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Pair that meets every condition, one at a time; an error ends it.
-func (t PairsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Pair]) iter.Seq2[*Pair, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its A and B; orm.ErrNotFound if there is none.
+func (t PairsTable) Save(ctx context.Context, w orm.Writer, m *Pair) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -630,8 +475,8 @@ func (t PairsTable) Update(ctx context.Context, w orm.Writer, key PairKey, sets 
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same A and B gets m's columns instead: m is the row
-// as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same A and B gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t PairsTable) Upsert(ctx context.Context, w orm.Writer, m *Pair, opts ...orm.UpsertOption[Pair]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
