@@ -25,6 +25,8 @@ type collector struct {
 	// untyped are fields whose type the type checker could not tell.
 	untyped []Diagnostic
 	models  []*model
+	// others are packages that this one refers to, by import path.
+	others map[string]*collector
 }
 
 // structDecl is a struct type declared at package level.
@@ -193,7 +195,7 @@ func (c *collector) model(d *structDecl) {
 		c.errorf(pos, "generic model %s is not supported: a table belongs to one type", name)
 		return
 	}
-	m := &model{name: name, pos: pos, file: d.file, named: named, syntax: d.st, names: newNames(name, d.table)}
+	m := &model{name: name, pos: pos, home: c, file: d.file, named: named, syntax: d.st, names: newNames(name, d.table)}
 	m.guards = []guarded{{name, d.st}}
 	m.unit = d.unit
 	st, ok := named.Underlying().(*types.Struct)

@@ -80,7 +80,8 @@ func (col *column) doc() string {
 		notes = append(notes, g.note(col, "indexed")...)
 	}
 	if col.ref != nil {
-		n := "refers to " + col.ref.to.model.names.table + "." + col.ref.to.sql
+		to := col.ref.to[slices.Index(col.ref.from, col)]
+		n := "refers to " + to.model.names.table + "." + to.sql
 		if col.ref.onDelete != "" {
 			n += " ON DELETE " + string(col.ref.onDelete)
 		}
@@ -239,8 +240,7 @@ func (m *model) deleteDoc() string {
 		return "Delete sets " + col.name + " of the row with the key, which queries do not see from then on, and says whether there was one. Restore brings it back, Purge removes it for good."
 	}
 	for _, fk := range m.childs {
-		from := fk.from
-		who := fmt.Sprintf("%s whose %s refers to it", from.model.names.value, from.name)
+		who := fmt.Sprintf("%s whose %s to it", fk.from[0].model.names.value, refer(fk.from))
 		switch fk.onDelete {
 		case schema.Cascade:
 			says = append(says, who+" are deleted with it.")

@@ -44,9 +44,20 @@ func (c *collector) emitSchema(order []*model) ([]byte, error) {
 	for _, m := range order {
 		tables = append(tables, jen.Id(m.names.lower+"Schema"))
 	}
-	out.Comment("// Schema is every table of this package, for driftdb.Open.")
-	out.Var().Id("Schema").Op("=").Qual(schemaPath, "Schema").Values(
+	own := jen.Qual(schemaPath, "Schema").Values(
 		jen.Id("Tables").Op(":").Index().Qual(schemaPath, "Table").Add(lines(tables...)))
+	others := c.foreignSchemas()
+	if len(others) == 0 {
+		out.Comment("// Schema is every table of this package, for driftdb.Open.")
+		out.Var().Id("Schema").Op("=").Add(own)
+		return render(out)
+	}
+	var all []jen.Code
+	for _, path := range others {
+		all = append(all, jen.Qual(path, "Schema"))
+	}
+	out.Comment("// Schema is every table of this package and of those that they refer to, for driftdb.Open.")
+	out.Var().Id("Schema").Op("=").Qual(schemaPath, "Join").Call(append(all, own)...)
 	return render(out)
 }
 
@@ -187,7 +198,7 @@ func (e emitter) tableType() {
 		doc := fmt.Sprintf("the unique key %s (%s)", u.sql, strings.Join(u.sqlColumns(), ", "))
 		fields = append(fields, jen.Id(u.by).Add(e.orm("Unique").Types(e.model(), e.uniqueType(u))).Add(beside(doc)))
 	}
-	e.file.Type().Id(m.names.typ).Struct(fields...)
+	e.file.Type().Id(m.names.typ).Struct(append(fields, e.relationFields()...)...)
 }
 
 // keyTypes writes the structs of keys with more than one column.

@@ -54,6 +54,7 @@ func (e emitter) constructor() {
 			ref(), jen.Lit(u.sql), jen.Index().String().Values(texts(u.sqlColumns())...),
 			jen.Line().Add(e.uniqueKeyFunc(u)), e.bindKey(u.typ, u.columns))))
 	}
+	table = append(table, e.relations()...)
 	// A variable of its own: relations of other tables refer to it, where
 	// tables that refer to each other would be an initialisation cycle.
 	e.file.Line()

@@ -29,6 +29,11 @@ func load(ctx context.Context, c Config, s *scan) ([]*packages.Package, error) {
 	if err := s.resolve(ctx, c); err != nil {
 		return nil, err
 	}
+	return loadPatterns(ctx, c, s)
+}
+
+// loadPatterns is load for patterns whose directories have been read.
+func loadPatterns(ctx context.Context, c Config, s *scan) ([]*packages.Package, error) {
 	if len(s.patterns) == 0 {
 		return nil, nil
 	}

@@ -25,6 +25,7 @@ type model struct {
 	file   *sourceFile
 	named  *types.Named
 	syntax *ast.StructType
+	home   *collector // of its package
 
 	names   names
 	columns []*column
@@ -35,10 +36,11 @@ type model struct {
 	checks  []schema.Check // of directives
 	unit    string         // of times that do not say it
 	parents []*foreignKey  // what its columns refer to
-	childs  []*foreignKey  // what refers to it
-	guards  []guarded      // the struct and the local structs flattened into it
-	clashes bool           // with another model, which has been reported
-	suspect bool           // a tag could not be read as it was meant, which has been reported
+	childs  []*foreignKey  // what refers to it, in its package
+	related []*relation
+	guards  []guarded // the struct and the local structs flattened into it
+	clashes bool      // with another model, which has been reported
+	suspect bool      // a tag could not be read as it was meant, which has been reported
 	table   schema.Table
 }
 
@@ -123,10 +125,9 @@ type uniqueKey struct {
 	typ  string // UserTeamNickKey, for more than one column
 }
 
-// foreignKey is a column that refers to another model's.
+// foreignKey are columns that refer to a key of a model, one by one.
 type foreignKey struct {
-	from               *column
-	to                 *column
+	from, to           []*column
 	onDelete, onUpdate schema.Action
 	deferred           bool
 }

@@ -101,9 +101,15 @@ func NewPlan(ctx context.Context, c Config) (*Plan, error) {
 	for _, p := range pkgs {
 		col := collect(r, p)
 		col.resolve()
-		col.predicted(predicted)
 		all = append(all, col)
 		plan.Models += len(col.models)
+	}
+	if err := loadOthers(ctx, c, all); err != nil {
+		return nil, err
+	}
+	for _, col := range all {
+		col.connect()
+		col.predicted(predicted)
 	}
 	for _, col := range all {
 		loadErrors(r, c.Dir, col.pkg, s, predicted)
@@ -217,13 +223,21 @@ func (c *collector) creationOrder() ([]*model, error) {
 		all.Tables = append(all.Tables, m.table)
 		byName[m.table.Name] = m
 	}
+	for _, m := range c.foreignModels() {
+		if byName[m.names.table] != nil {
+			return nil, fmt.Errorf("%s and %s of %s are both the table %s", byName[m.names.table].name, m.name, m.home.pkg.PkgPath, m.names.table)
+		}
+		all.Tables = append(all.Tables, m.bareTable())
+	}
 	sorted := all.Sorted()
 	if err := sorted.Validate(); err != nil {
 		return nil, err
 	}
 	var out []*model
 	for _, t := range sorted.Tables {
-		out = append(out, byName[t.Name])
+		if m := byName[t.Name]; m != nil {
+			out = append(out, m)
+		}
 	}
 	return out, nil
 }

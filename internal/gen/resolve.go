@@ -10,18 +10,22 @@ import (
 	"strings"
 )
 
-// resolve settles what needs more than one field: keys, names, references.
+// resolve settles what needs more than one field: keys and names.
 func (c *collector) resolve() {
 	for _, m := range c.models {
 		c.resolveKeys(m)
 		c.checkColumns(m)
 	}
 	c.checkModels()
+}
+
+// connect settles what needs more than one model: references and relations. The
+// packages that they lead to are resolved.
+func (c *collector) connect() {
 	for _, m := range c.models {
-		for _, col := range m.columns {
-			c.resolveRef(col)
-		}
+		c.resolveRefs(m)
 	}
+	c.checkRings()
 	c.resolveEnums()
 	c.resolveRelations()
 	c.checkHooks()
@@ -94,7 +98,7 @@ func (c *collector) checkKeyIndexes(m *model) {
 func isVerb(name string) bool {
 	switch name {
 	case "All", "Changes", "Clone", "Count", "Create", "CreateMany", "CreateSeq", "Delete", "DeleteRow", "Diff", "Each", "Edit", "Exists",
-		"Find", "FindMany", "First", "History", "Load", "OnChange", "Purge", "Raw", "Reload", "Restore", "Rows",
+		"Find", "FindMany", "First", "History", "Load", "LoadRow", "OnChange", "Purge", "Raw", "Reload", "Restore", "Rows",
 		"Save", "Table", "Update", "UpdateReturning", "Upsert", "UpsertMany", "Where":
 		return true
 	}

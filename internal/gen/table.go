@@ -42,7 +42,7 @@ func (m *model) buildTable() {
 	t.Indexes = append(t.Indexes, m.extra...)
 	for _, fk := range m.parents {
 		t.ForeignKeys = append(t.ForeignKeys, schema.ForeignKey{
-			Columns: []string{fk.from.sql}, RefTable: fk.to.model.names.table, RefColumns: []string{fk.to.sql},
+			Columns: sqlNames(fk.from), RefTable: fk.to[0].model.names.table, RefColumns: sqlNames(fk.to),
 			OnDelete: fk.onDelete, OnUpdate: fk.onUpdate, Deferred: fk.deferred,
 		})
 	}
@@ -63,9 +63,10 @@ func (m *model) buildTable() {
 	t.Triggers = t.TriggerSQL()
 }
 
-func (g *group) sqlColumns() []string {
-	var out []string
-	for _, col := range g.columns {
+func (g *group) sqlColumns() []string { return sqlNames(g.columns) }
+
+func sqlNames(columns []*column) (out []string) {
+	for _, col := range columns {
 		out = append(out, col.sql)
 	}
 	return out

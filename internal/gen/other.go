@@ -1,0 +1,170 @@
+package gen
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/tools/go/packages"
+
+	"github.com/driftdb/driftdb/schema"
+)
+
+// loadOthers reads the packages that references lead to. Those that are part of
+// the run are there; the rest is loaded like them, and what is wrong there is
+// for their own run to say.
+func loadOthers(ctx context.Context, c Config, all []*collector) error {
+	others := map[string]*collector{}
+	for _, col := range all {
+		col.others = others
+		others[col.pkg.PkgPath] = col
+	}
+	s := &scan{walked: map[string]bool{}, own: map[string]bool{}, loaded: map[string]bool{}}
+	for _, col := range all {
+		for _, p := range col.imported() {
+			if others[p.PkgPath] != nil || slices.Contains(s.patterns, p.PkgPath) || len(p.GoFiles) == 0 {
+				continue
+			}
+			if _, err := s.read(filepath.Dir(p.GoFiles[0])); err != nil {
+				return err
+			}
+			s.patterns = append(s.patterns, p.PkgPath)
+		}
+	}
+	pkgs, err := loadPatterns(ctx, c, s)
+	if err != nil {
+		return err
+	}
+	for _, p := range pkgs {
+		other := collect(&reporter{}, p)
+		other.resolve()
+		others[p.PkgPath] = other
+	}
+	return nil
+}
+
+// imported returns the packages that the items ref of c name, in order.
+func (c *collector) imported() (out []*packages.Package) {
+	for _, m := range c.models {
+		for _, col := range m.columns {
+			it := col.tag.get("ref")
+			if it == nil {
+				continue
+			}
+			name, _, dotted := strings.Cut(it.Value, ".")
+			if p := c.importedAs(col, name); dotted && c.byName(name) == nil && p != nil {
+				out = append(out, p)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *packages.Package) int { return cmp.Compare(a.PkgPath, b.PkgPath) })
+	return slices.Compact(out)
+}
+
+// importedAs returns the package that goes by name where col is declared, or
+// else in another file of the package; nil for none.
+func (c *collector) importedAs(col *column, name string) *packages.Package {
+	var elsewhere *packages.Package
+	for _, f := range c.pkg.Syntax {
+		here := c.pos(f.Package).Filename == col.tag.pos.Filename
+		for _, spec := range f.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			p := c.pkg.Imports[path]
+			if err != nil || p == nil {
+				continue
+			}
+			as := p.Name
+			if spec.Name != nil && spec.Name.Name != "_" && spec.Name.Name != "." {
+				as = spec.Name.Name
+			}
+			switch {
+			case as != name:
+			case here:
+				return p
+			default:
+				elsewhere = p
+			}
+		}
+	}
+	return elsewhere
+}
+
+// refModel returns the model that the item refers to, and the field if it names
+// one. A model that is not there is reported.
+func (c *collector) refModel(m *model, it *item) (to *model, field string) {
+	name, rest, _ := strings.Cut(it.Value, ".")
+	if to := c.byName(name); to != nil {
+		return to, rest
+	}
+	col := m.first(func(col *column) bool { return col.tag.get("ref") == it })
+	other, where := c, "this package"
+	if p := c.importedAs(col, name); p != nil && rest != "" {
+		if other = c.others[p.PkgPath]; other == nil {
+			c.errorf(it.value, "ref=%s: the package %s cannot be read", it.Value, p.PkgPath)
+			return nil, ""
+		}
+		name, rest, _ = strings.Cut(rest, ".")
+		where = p.PkgPath
+		if to := other.byName(name); to != nil {
+			if len(to.key) == 0 {
+				c.errorf(it.value, "ref=%s: %s of %s has no primary key", it.Value, name, where)
+			}
+			if !c.reachable(to.named) {
+				c.errorf(it.value, "ref=%s: %s is unexported in %s", it.Value, name, where)
+				return nil, ""
+			}
+			return to, rest
+		}
+	}
+	msg := fmt.Sprintf("ref=%s: there is no model %s in %s", it.Value, name, where)
+	if s := schema.Nearest(name, other.modelNames()); s != "" {
+		msg += "; did you mean " + quoted(s) + "?"
+	} else if other == c && rest != "" {
+		msg += fmt.Sprintf(", and no file of it imports a package %s (import _ \"…/%s\" if nothing else uses it)", name, name)
+	}
+	c.errorf(it.value, "%s", msg)
+	return nil, ""
+}
+
+func (c *collector) modelNames() (names []string) {
+	for _, m := range c.models {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// foreignModels returns the models of other packages that those of c refer to.
+func (c *collector) foreignModels() (out []*model) {
+	for _, m := range c.models {
+		for _, fk := range m.parents {
+			if to := fk.to[0].model; to.home != c && !slices.Contains(out, to) {
+				out = append(out, to)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *model) int {
+		return cmp.Or(cmp.Compare(a.home.pkg.PkgPath, b.home.pkg.PkgPath), cmp.Compare(a.name, b.name))
+	})
+	return out
+}
+
+// foreignSchemas returns the import paths of the packages of foreignModels.
+func (c *collector) foreignSchemas() (paths []string) {
+	for _, m := range c.foreignModels() {
+		paths = append(paths, m.home.pkg.PkgPath)
+	}
+	return slices.Compact(paths)
+}
+
+// bareTable is the table of a model of another package, without what it refers
+// to itself.
+func (m *model) bareTable() schema.Table {
+	bare := *m
+	bare.table, bare.parents = schema.Table{}, nil
+	bare.buildTable()
+	return bare.table
+}
