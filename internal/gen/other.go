@@ -121,6 +121,9 @@ func (c *collector) refModel(m *model, it *item) (to *model, field string) {
 		}
 	}
 	msg := fmt.Sprintf("ref=%s: there is no model %s in %s", it.Value, name, where)
+	if rest == "" && c.importedAs(col, name) != nil {
+		msg += fmt.Sprintf("; of the package of that name, name a model, as in ref=%s.User", name)
+	}
 	if s := schema.Nearest(name, other.modelNames()); s != "" {
 		msg += "; did you mean " + quoted(s) + "?"
 	} else if other == c && rest != "" {
@@ -150,6 +153,18 @@ func (c *collector) foreignModels() (out []*model) {
 		return cmp.Or(cmp.Compare(a.home.pkg.PkgPath, b.home.pkg.PkgPath), cmp.Compare(a.name, b.name))
 	})
 	return out
+}
+
+// checkTables reports models whose table is that of a model of another package
+// that they refer to.
+func (c *collector) checkTables() {
+	for _, other := range c.foreignModels() {
+		for _, m := range c.models {
+			if strings.EqualFold(m.names.table, other.names.table) {
+				c.errorf(m.pos, "%s and %s.%s are both the table %s: give one another name with //drift:table above its type", m.name, other.home.pkg.Name, other.name, m.names.table)
+			}
+		}
+	}
 }
 
 // foreignSchemas returns the import paths of the packages of foreignModels.

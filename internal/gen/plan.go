@@ -224,9 +224,6 @@ func (c *collector) creationOrder() ([]*model, error) {
 		byName[m.table.Name] = m
 	}
 	for _, m := range c.foreignModels() {
-		if byName[m.names.table] != nil {
-			return nil, fmt.Errorf("%s and %s of %s are both the table %s", byName[m.names.table].name, m.name, m.home.pkg.PkgPath, m.names.table)
-		}
 		all.Tables = append(all.Tables, m.bareTable())
 	}
 	sorted := all.Sorted()

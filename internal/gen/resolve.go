@@ -26,6 +26,7 @@ func (c *collector) connect() {
 		c.resolveRefs(m)
 	}
 	c.checkRings()
+	c.checkTables()
 	c.resolveEnums()
 	c.resolveRelations()
 	c.checkHooks()

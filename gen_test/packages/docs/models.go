@@ -3,7 +3,7 @@ package docs
 
 import (
 	people "github.com/driftdb/driftdb/gen_test/packages/auth"
-	_ "github.com/driftdb/driftdb/gen_test/packages/tags"
+	"github.com/driftdb/driftdb/gen_test/packages/tags"
 )
 
 //go:generate go tool driftgen
@@ -14,10 +14,12 @@ type Doc struct {
 	OwnerID string  `drift:"ref=people.User,ondelete=cascade,index"`
 	Reader  *string `drift:"ref=people.User.Name,onupdate=cascade,index"`
 
-	Owner *people.User `drift:"one=OwnerID"`
+	Owner  *people.User `drift:"one=OwnerID"`
+	ReadBy *people.User `drift:"one=Reader"`
+	Tags   []tags.Tag   `drift:"via=Mark"`
 }
 
-// Mark refers to a tag without a field for it.
+// Mark relates docs to tags.
 type Mark struct {
 	DocID string `drift:"pk,ref=Doc,ondelete=cascade"`
 	TagID int64  `drift:"pk,ref=tags.Tag,ondelete=cascade,index"`

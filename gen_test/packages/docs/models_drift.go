@@ -5,6 +5,7 @@ package docs
 import (
 	"context"
 	"github.com/driftdb/driftdb/gen_test/packages/auth"
+	"github.com/driftdb/driftdb/gen_test/packages/tags"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
 	"iter"
@@ -23,6 +24,10 @@ type DocsTable struct {
 
 	// Owner is the row of accounts that OwnerID refers to.
 	Owner orm.One[Doc, auth.User]
+	// ReadBy is the row of accounts that Reader refers to.
+	ReadBy orm.One[Doc, auth.User]
+	// Tags are the rows of tags that rows of marks relate to this one.
+	Tags orm.ManyMany[Doc, tags.Tag]
 }
 
 const (
@@ -100,6 +105,14 @@ var Docs = DocsTable{
 	Owner: orm.NewOne("Owner", &docsDef, auth.Users, orm.On{From: []string{"owner_id"}, To: []string{"id"}},
 		func(a *orm.Args, m *Doc) { orm.BindStr(a, m.OwnerID) },
 		func(m *Doc, r *auth.User) { m.Owner = r }),
+	ReadBy: orm.NewOne("ReadBy", &docsDef, auth.Users, orm.On{From: []string{"reader"}, To: []string{"name"}},
+		func(a *orm.Args, m *Doc) { orm.BindNullStr(a, m.Reader) },
+		func(m *Doc, r *auth.User) { m.ReadBy = r }),
+	Tags: orm.NewManyMany("Tags", &docsDef, &marksDef, tags.Tags, orm.On{From: []string{"id"}, To: []string{"id"}, Near: []string{"doc_id"}, Far: []string{"tag_id"}},
+		func(a *orm.Args, m *Doc) { orm.BindStr(a, m.ID) },
+		func(a *orm.Args, m *tags.Tag) { orm.BindNum(a, m.ID) },
+		func(m *Doc, r []tags.Tag) { m.Tags = r },
+		func(m *Doc, r *tags.Tag) (j Mark) { j.DocID, j.TagID = m.ID, r.ID; return }),
 }
 
 // scanDoc reads a row of docsSelect into m.
@@ -127,6 +140,8 @@ var _ struct {
 	OwnerID string     `drift:"ref=people.User,ondelete=cascade,index"`
 	Reader  *string    `drift:"ref=people.User.Name,onupdate=cascade,index"`
 	Owner   *auth.User `drift:"one=OwnerID"`
+	ReadBy  *auth.User `drift:"one=Reader"`
+	Tags    []tags.Tag `drift:"via=Mark"`
 } = Doc{}
 
 // cloneDoc returns a copy that shares no memory with the columns of m.
