@@ -8,18 +8,16 @@ import (
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
 	"github.com/google/uuid"
-	"iter"
 	"time"
 )
 
-// PostsTable has the columns, keys and verbs of the table posts.
+// PostsTable has the columns and keys of the table posts, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type PostsTable struct {
 	orm.Table[Post, PostID]
 
-	// ID is posts.id: TEXT PRIMARY KEY NOT NULL.
-	ID orm.Str[Post, PostID]
-	// Title is posts.title: TEXT NOT NULL.
-	Title orm.Str[Post, string]
+	ID    orm.Str[Post, PostID] // posts.id TEXT PRIMARY KEY NOT NULL.
+	Title orm.Str[Post, string] // posts.title TEXT NOT NULL.
 
 	// Tags are the rows of tags that rows of post_tags relate to this one.
 	Tags orm.ManyMany[Post, Tag]
@@ -35,19 +33,15 @@ const (
 	postsOnInsert = `CREATE TRIGGER "_driftdb_posts_insert" AFTER INSERT ON "posts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'posts', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"title":'||json_quote(NEW."title"||'')||'}');
+		'posts', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"title":'||json_quote(NEW."title"||'')||'}');
 END`
 	postsOnUpdate = `CREATE TRIGGER "_driftdb_posts_update" AFTER UPDATE ON "posts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'posts', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"title":', +NEW."title", +OLD."title"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"title":', +NEW."title", +OLD."title")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	postsOnDelete = `CREATE TRIGGER "_driftdb_posts_delete" AFTER DELETE ON "posts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -63,13 +57,11 @@ var postsSchema = schema.Table{
 		{Name: "id", Type: schema.Text, NotNull: true},
 		{Name: "title", Type: schema.Text, NotNull: true},
 	},
-	Create:   postsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_posts_insert", SQL: postsOnInsert}, {Name: "_driftdb_posts_update", SQL: postsOnUpdate}, {Name: "_driftdb_posts_delete", SQL: postsOnDelete}},
+	Create: postsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_posts_insert", SQL: postsOnInsert}, {Name: "_driftdb_posts_update", SQL: postsOnUpdate}, {Name: "_driftdb_posts_delete", SQL: postsOnDelete}},
 }
 
 var postsDef = orm.Def[Post, PostID]{
-	Version: orm.GenVersion1, Schema: &postsSchema,
-	Select: postsSelect, Insert: postsInsert,
+	Version: orm.GenVersion1, Schema: &postsSchema, Select: postsSelect, Insert: postsInsert,
 	Scan: scanPost, Bind: bindPost,
 	Key:     func(m *Post) PostID { return m.ID },
 	BindKey: func(a *orm.Args, k PostID) { orm.BindStr(a, k) },
@@ -87,27 +79,23 @@ var Posts = PostsTable{
 		func(m *Post, r *Tag) (j PostTag) { j.PostID, j.TagID = string(m.ID), r.ID; return }),
 }
 
-// scanPost reads a row of postsSelect into m.
 func scanPost(r *orm.Row, m *Post) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.Title)
 }
 
-// bindPost appends m's columns in the order of postsInsert.
 func bindPost(a *orm.Args, m *Post) {
 	orm.BindStr(a, m.ID)
 	orm.BindStr(a, m.Title)
 }
 
-// A field or a tag of Post that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID    PostID `drift:"pk"`
 	Title string
 	Tags  []Tag `drift:"via=PostTag"`
-} = Post{}
+} = Post{} // a field or a tag that has changed does not compile: run go generate
 
-// PostPatch changes the columns of a Post whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// PostPatch changes the columns of a Post whose values are present; in JSON, null is NULL and what is absent stays.
 type PostPatch struct {
 	Title orm.Opt[string] `json:"title,omitzero"`
 }
@@ -118,18 +106,11 @@ func (p PostPatch) Sets() []orm.Set[Post] {
 }
 
 // PostChanges returns the setters that make the columns of before those of after.
-func PostChanges(before, after *Post) []orm.Set[Post] {
-	return Posts.Diff(before, after)
-}
+func PostChanges(before, after *Post) []orm.Set[Post] { return Posts.Diff(before, after) }
 
 // Create inserts m.
 func (t PostsTable) Create(ctx context.Context, w orm.Writer, m *Post, opts ...orm.CreateOption[Post]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t PostsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Post, opts ...orm.CreateOption[Post]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Post with this ID, or orm.ErrNotFound.
@@ -137,35 +118,9 @@ func (t PostsTable) Find(ctx context.Context, r orm.Reader, key PostID) (*Post, 
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Post that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t PostsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Post]) (*Post, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Post that meets every condition; without one, the whole table.
-func (t PostsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Post]) ([]Post, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of posts that meet every condition.
-func (t PostsTable) Where(c ...orm.Cond[Post]) orm.Query[Post] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of posts meet every condition.
-func (t PostsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Post]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether posts has a row with this ID.
-func (t PostsTable) Exists(ctx context.Context, r orm.Reader, key PostID) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Post that meets every condition, one at a time; an error ends it.
-func (t PostsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Post]) iter.Seq2[*Post, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t PostsTable) Save(ctx context.Context, w orm.Writer, m *Post) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -173,29 +128,27 @@ func (t PostsTable) Update(ctx context.Context, w orm.Writer, key PostID, sets .
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t PostsTable) Upsert(ctx context.Context, w orm.Writer, m *Post, opts ...orm.UpsertOption[Post]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. PostTags whose PostID refers to
-// it are deleted with it.
+// Delete removes the row with the key and says whether there was one. PostTags whose PostID refers to it are deleted
+// with it.
 func (t PostsTable) Delete(ctx context.Context, w orm.Writer, key PostID) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// TagsTable has the columns, keys and verbs of the table tags.
+// TagsTable has the columns and keys of the table tags, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type TagsTable struct {
 	orm.Table[Tag, int64]
 
-	// ID is tags.id: INTEGER PRIMARY KEY NOT NULL.
-	ID orm.Num[Tag, int64]
-	// Name is tags.name: TEXT COLLATE NOCASE, unique.
-	Name orm.NullStr[Tag, string]
+	ID   orm.Num[Tag, int64]      // tags.id INTEGER PRIMARY KEY NOT NULL.
+	Name orm.NullStr[Tag, string] // tags.name TEXT COLLATE NOCASE, unique.
 
-	// ByName is the unique key tags_name_key (name).
-	ByName orm.Unique[Tag, string]
+	ByName orm.Unique[Tag, string] // the unique key tags_name_key (name)
 
 	// Posts are the rows of posts that rows of post_tags relate to this one.
 	Posts orm.ManyMany[Tag, Post]
@@ -213,19 +166,15 @@ const (
 	tagsOnInsert = `CREATE TRIGGER "_driftdb_tags_insert" AFTER INSERT ON "tags" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'tags', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"name":'||json_quote(NEW."name"||'')||'}');
+		'tags', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"name":'||json_quote(NEW."name"||'')||'}');
 END`
 	tagsOnUpdate = `CREATE TRIGGER "_driftdb_tags_update" AFTER UPDATE ON "tags" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'tags', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	tagsOnDelete = `CREATE TRIGGER "_driftdb_tags_delete" AFTER DELETE ON "tags" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -241,14 +190,12 @@ var tagsSchema = schema.Table{
 		{Name: "id", Type: schema.Integer, NotNull: true},
 		{Name: "name", Type: schema.Text, Collate: "NOCASE"},
 	},
-	Indexes:  []schema.Index{{Name: "tags_name_key", Columns: []string{"name"}, Unique: true}},
-	Create:   tagsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_tags_insert", SQL: tagsOnInsert}, {Name: "_driftdb_tags_update", SQL: tagsOnUpdate}, {Name: "_driftdb_tags_delete", SQL: tagsOnDelete}},
+	Indexes: []schema.Index{{Name: "tags_name_key", Columns: []string{"name"}, Unique: true}},
+	Create:  tagsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_tags_insert", SQL: tagsOnInsert}, {Name: "_driftdb_tags_update", SQL: tagsOnUpdate}, {Name: "_driftdb_tags_delete", SQL: tagsOnDelete}},
 }
 
 var tagsDef = orm.Def[Tag, int64]{
-	Version: orm.GenVersion1, Schema: &tagsSchema,
-	Select: tagsSelect, Insert: tagsInsert,
+	Version: orm.GenVersion1, Schema: &tagsSchema, Select: tagsSelect, Insert: tagsInsert,
 	Scan: scanTag, Bind: bindTag,
 	Key:     func(m *Tag) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -266,8 +213,7 @@ var Tags = TagsTable{
 				return k, false
 			}
 			return *m.Name, true
-		},
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		}, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 	Posts: orm.NewManyMany("Posts", &tagsDef, &postTagsDef, &postsDef, orm.On{From: []string{"id"}, To: []string{"id"}, Near: []string{"tag_id"}, Far: []string{"post_id"}},
 		func(a *orm.Args, m *Tag) { orm.BindNum(a, m.ID) },
 		func(a *orm.Args, m *Post) { orm.BindStr(a, m.ID) },
@@ -283,35 +229,30 @@ var Tags = TagsTable{
 		}),
 }
 
-// scanTag reads a row of tagsSelect into m.
 func scanTag(r *orm.Row, m *Tag) {
 	orm.ScanNum(r, 0, &m.ID)
 	orm.ScanNullStr(r, 1, &m.Name)
 }
 
-// bindTag appends m's columns in the order of tagsInsert.
 func bindTag(a *orm.Args, m *Tag) {
 	orm.BindNum(a, m.ID)
 	orm.BindNullStr(a, m.Name)
 }
 
-// A field or a tag of Tag that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID     int64   `drift:"pk"`
 	Name   *string `drift:"unique,nocase"`
 	Posts  []Post  `drift:"via=PostTag"`
 	Places []Place `drift:"via=PlaceTag"`
-} = Tag{}
+} = Tag{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneTag returns a copy that shares no memory with the columns of m.
 func cloneTag(m *Tag) Tag {
 	c := *m
 	c.Name = orm.ClonePtr(m.Name)
 	return c
 }
 
-// TagPatch changes the columns of a Tag whose values are present. In JSON an absent member is a column
-// that stays, null is NULL.
+// TagPatch changes the columns of a Tag whose values are present; in JSON, null is NULL and what is absent stays.
 type TagPatch struct {
 	Name orm.Opt[*string] `json:"name,omitzero"`
 }
@@ -322,18 +263,11 @@ func (p TagPatch) Sets() []orm.Set[Tag] {
 }
 
 // TagChanges returns the setters that make the columns of before those of after.
-func TagChanges(before, after *Tag) []orm.Set[Tag] {
-	return Tags.Diff(before, after)
-}
+func TagChanges(before, after *Tag) []orm.Set[Tag] { return Tags.Diff(before, after) }
 
 // Create inserts m.
 func (t TagsTable) Create(ctx context.Context, w orm.Writer, m *Tag, opts ...orm.CreateOption[Tag]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t TagsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Tag, opts ...orm.CreateOption[Tag]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Tag with this ID, or orm.ErrNotFound.
@@ -341,35 +275,9 @@ func (t TagsTable) Find(ctx context.Context, r orm.Reader, key int64) (*Tag, err
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Tag that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t TagsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Tag]) (*Tag, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Tag that meets every condition; without one, the whole table.
-func (t TagsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Tag]) ([]Tag, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of tags that meet every condition.
-func (t TagsTable) Where(c ...orm.Cond[Tag]) orm.Query[Tag] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of tags meet every condition.
-func (t TagsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Tag]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether tags has a row with this ID.
-func (t TagsTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Tag that meets every condition, one at a time; an error ends it.
-func (t TagsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Tag]) iter.Seq2[*Tag, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t TagsTable) Save(ctx context.Context, w orm.Writer, m *Tag) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -377,30 +285,26 @@ func (t TagsTable) Update(ctx context.Context, w orm.Writer, key int64, sets ...
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t TagsTable) Upsert(ctx context.Context, w orm.Writer, m *Tag, opts ...orm.UpsertOption[Tag]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. PostTags whose TagID refers to it
-// are deleted with it. PlaceTags whose Tag refers to it are deleted with it.
+// Delete removes the row with the key and says whether there was one. PostTags whose TagID refers to it are deleted
+// with it. PlaceTags whose Tag refers to it are deleted with it.
 func (t TagsTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PostTagsTable has the columns, keys and verbs of the table post_tags.
+// PostTagsTable has the columns and keys of the table post_tags, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type PostTagsTable struct {
 	orm.Table[PostTag, PostTagKey]
 
-	// PostID is post_tags.post_id: TEXT NOT NULL, part of the primary key, refers to posts.id ON DELETE
-	// CASCADE.
-	PostID orm.Str[PostTag, string]
-	// TagID is post_tags.tag_id: INTEGER NOT NULL, part of the primary key, indexed, refers to tags.id ON
-	// DELETE CASCADE.
-	TagID orm.Num[PostTag, int64]
-	// AddedAt is post_tags.added_at: INTEGER NOT NULL, Unix milliseconds. Create sets a zero AddedAt.
-	AddedAt orm.Time[PostTag]
+	PostID  orm.Str[PostTag, string] // post_tags.post_id TEXT NOT NULL, part of the primary key, refers to posts.id ON DELETE CASCADE.
+	TagID   orm.Num[PostTag, int64]  // post_tags.tag_id INTEGER NOT NULL, part of the primary key, indexed, refers to tags.id ON DELETE CASCADE.
+	AddedAt orm.Time[PostTag]        // post_tags.added_at INTEGER NOT NULL, Unix milliseconds. Create sets a zero AddedAt.
 }
 
 // PostTagKey is the primary key of post_tags.
@@ -423,21 +327,17 @@ const (
 	postTagsOnInsert = `CREATE TRIGGER "_driftdb_post_tags_insert" AFTER INSERT ON "post_tags" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'post_tags', 'insert',
-		'{"post_id":'||json_quote(NEW."post_id"||'')||',"tag_id":'||coalesce(NEW."tag_id", 'null')||
+		'post_tags', 'insert', '{"post_id":'||json_quote(NEW."post_id"||'')||',"tag_id":'||coalesce(NEW."tag_id", 'null')||
 			',"added_at":'||coalesce(NEW."added_at", 'null')||'}');
 END`
 	postTagsOnUpdate = `CREATE TRIGGER "_driftdb_post_tags_update" AFTER UPDATE ON "post_tags" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'post_tags', 'update', '{"post_id":'||json_quote(OLD."post_id"||'')||',"tag_id":'||coalesce(OLD."tag_id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"post_id":', +NEW."post_id", +OLD."post_id"), ('"tag_id":', +NEW."tag_id", +OLD."tag_id"),
-			('"added_at":', +NEW."added_at", +OLD."added_at"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"added_at":', +NEW."added_at", +OLD."added_at")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	postTagsOnDelete = `CREATE TRIGGER "_driftdb_post_tags_delete" AFTER DELETE ON "post_tags" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -460,13 +360,11 @@ var postTagsSchema = schema.Table{
 		{Columns: []string{"post_id"}, RefTable: "posts", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
 		{Columns: []string{"tag_id"}, RefTable: "tags", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
 	},
-	Create:   postTagsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_post_tags_insert", SQL: postTagsOnInsert}, {Name: "_driftdb_post_tags_update", SQL: postTagsOnUpdate}, {Name: "_driftdb_post_tags_delete", SQL: postTagsOnDelete}},
+	Create: postTagsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_post_tags_insert", SQL: postTagsOnInsert}, {Name: "_driftdb_post_tags_update", SQL: postTagsOnUpdate}, {Name: "_driftdb_post_tags_delete", SQL: postTagsOnDelete}},
 }
 
 var postTagsDef = orm.Def[PostTag, PostTagKey]{
-	Version: orm.GenVersion1, Schema: &postTagsSchema,
-	Select: postTagsSelect, Insert: postTagsInsert,
+	Version: orm.GenVersion1, Schema: &postTagsSchema, Select: postTagsSelect, Insert: postTagsInsert,
 	Scan: scanPostTag, Bind: bindPostTag, Fill: fillPostTag,
 	Key:     func(m *PostTag) PostTagKey { return PostTagKey{PostID: m.PostID, TagID: m.TagID} },
 	BindKey: func(a *orm.Args, k PostTagKey) { orm.BindStr(a, k.PostID); orm.BindNum(a, k.TagID) },
@@ -481,41 +379,32 @@ var PostTags = PostTagsTable{
 	AddedAt: orm.NewTime[PostTag]("post_tags", "added_at", orm.Millisecond),
 }
 
-// scanPostTag reads a row of postTagsSelect into m.
 func scanPostTag(r *orm.Row, m *PostTag) {
 	orm.ScanStr(r, 0, &m.PostID)
 	orm.ScanNum(r, 1, &m.TagID)
 	orm.ScanTime(r, 2, &m.AddedAt, orm.Millisecond)
 }
 
-// bindPostTag appends m's columns in the order of postTagsInsert.
 func bindPostTag(a *orm.Args, m *PostTag) {
 	orm.BindStr(a, m.PostID)
 	orm.BindNum(a, m.TagID)
 	orm.BindTime(a, m.AddedAt, orm.Millisecond)
 }
 
-// fillPostTag sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillPostTag(f *orm.Fill, m *PostTag) {
 	orm.FillTime(f, &m.AddedAt, orm.Millisecond)
 }
 
-// A field or a tag of PostTag that has changed since fails to compile here: run go generate.
 var _ struct {
 	PostID  string    `drift:"pk,ref=Post,ondelete=cascade"`
 	TagID   int64     `drift:"pk,ref=Tag,ondelete=cascade,index"`
 	AddedAt time.Time `drift:"created"`
-} = PostTag{}
+} = PostTag{} // a field or a tag that has changed does not compile: run go generate
 
-// Create inserts m. A zero AddedAt becomes the time of the call. Times are cut to milliseconds, as they
-// are stored. What was chosen stands in m afterwards.
+// Create inserts m. A zero AddedAt becomes the time of the call. Times are cut to milliseconds, as they are stored.
+// What was chosen stands in m afterwards.
 func (t PostTagsTable) Create(ctx context.Context, w orm.Writer, m *PostTag, opts ...orm.CreateOption[PostTag]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t PostTagsTable) CreateMany(ctx context.Context, w orm.Writer, ms []PostTag, opts ...orm.CreateOption[PostTag]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the PostTag with this PostID and TagID, or orm.ErrNotFound.
@@ -523,35 +412,10 @@ func (t PostTagsTable) Find(ctx context.Context, r orm.Reader, key PostTagKey) (
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a PostTag that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t PostTagsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[PostTag]) (*PostTag, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every PostTag that meets every condition; without one, the whole table.
-func (t PostTagsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[PostTag]) ([]PostTag, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of post_tags that meet every condition.
-func (t PostTagsTable) Where(c ...orm.Cond[PostTag]) orm.Query[PostTag] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of post_tags meet every condition.
-func (t PostTagsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[PostTag]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether post_tags has a row with this PostID and TagID.
-func (t PostTagsTable) Exists(ctx context.Context, r orm.Reader, key PostTagKey) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every PostTag that meets every condition, one at a time; an error ends it.
-func (t PostTagsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[PostTag]) iter.Seq2[*PostTag, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its PostID and TagID, except AddedAt; orm.ErrNotFound if there is
+// none.
+func (t PostTagsTable) Save(ctx context.Context, w orm.Writer, m *PostTag) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -559,8 +423,8 @@ func (t PostTagsTable) Update(ctx context.Context, w orm.Writer, key PostTagKey,
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same PostID and TagID gets m's columns instead,
-// except AddedAt: m is the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same PostID and TagID gets m's columns instead, except AddedAt: m
+// is the row as it stands afterwards.
 func (t PostTagsTable) Upsert(ctx context.Context, w orm.Writer, m *PostTag, opts ...orm.UpsertOption[PostTag]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
@@ -570,14 +434,13 @@ func (t PostTagsTable) Delete(ctx context.Context, w orm.Writer, key PostTagKey)
 	return t.Table.Delete(ctx, w, key)
 }
 
-// UsersTable has the columns, keys and verbs of the table users.
+// UsersTable has the columns and keys of the table users, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type UsersTable struct {
 	orm.Table[User, int64]
 
-	// ID is users.id: INTEGER PRIMARY KEY NOT NULL.
-	ID orm.Num[User, int64]
-	// Name is users.name: TEXT NOT NULL.
-	Name orm.Str[User, string]
+	ID   orm.Num[User, int64]  // users.id INTEGER PRIMARY KEY NOT NULL.
+	Name orm.Str[User, string] // users.name TEXT NOT NULL.
 
 	// Following are the rows of users that rows of follows relate to this one.
 	Following orm.ManyMany[User, User]
@@ -595,19 +458,15 @@ const (
 	usersOnInsert = `CREATE TRIGGER "_driftdb_users_insert" AFTER INSERT ON "users" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'users', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"name":'||json_quote(NEW."name"||'')||'}');
+		'users', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"name":'||json_quote(NEW."name"||'')||'}');
 END`
 	usersOnUpdate = `CREATE TRIGGER "_driftdb_users_update" AFTER UPDATE ON "users" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'users', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	usersOnDelete = `CREATE TRIGGER "_driftdb_users_delete" AFTER DELETE ON "users" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -623,13 +482,11 @@ var usersSchema = schema.Table{
 		{Name: "id", Type: schema.Integer, NotNull: true},
 		{Name: "name", Type: schema.Text, NotNull: true},
 	},
-	Create:   usersCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_users_insert", SQL: usersOnInsert}, {Name: "_driftdb_users_update", SQL: usersOnUpdate}, {Name: "_driftdb_users_delete", SQL: usersOnDelete}},
+	Create: usersCreate, Triggers: []schema.Trigger{{Name: "_driftdb_users_insert", SQL: usersOnInsert}, {Name: "_driftdb_users_update", SQL: usersOnUpdate}, {Name: "_driftdb_users_delete", SQL: usersOnDelete}},
 }
 
 var usersDef = orm.Def[User, int64]{
-	Version: orm.GenVersion1, Schema: &usersSchema,
-	Select: usersSelect, Insert: usersInsert,
+	Version: orm.GenVersion1, Schema: &usersSchema, Select: usersSelect, Insert: usersInsert,
 	Scan: scanUser, Bind: bindUser,
 	Key:     func(m *User) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -652,28 +509,24 @@ var Users = UsersTable{
 		func(m *User, r *User) (j Follow) { j.FolloweeID, j.FollowerID = m.ID, r.ID; return }),
 }
 
-// scanUser reads a row of usersSelect into m.
 func scanUser(r *orm.Row, m *User) {
 	orm.ScanNum(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.Name)
 }
 
-// bindUser appends m's columns in the order of usersInsert.
 func bindUser(a *orm.Args, m *User) {
 	orm.BindNum(a, m.ID)
 	orm.BindStr(a, m.Name)
 }
 
-// A field or a tag of User that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID        int64 `drift:"pk"`
 	Name      string
 	Following []User `drift:"via=Follow.FollowerID"`
 	Followers []User `drift:"via=Follow.FolloweeID"`
-} = User{}
+} = User{} // a field or a tag that has changed does not compile: run go generate
 
-// UserPatch changes the columns of a User whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// UserPatch changes the columns of a User whose values are present; in JSON, null is NULL and what is absent stays.
 type UserPatch struct {
 	Name orm.Opt[string] `json:"name,omitzero"`
 }
@@ -684,18 +537,11 @@ func (p UserPatch) Sets() []orm.Set[User] {
 }
 
 // UserChanges returns the setters that make the columns of before those of after.
-func UserChanges(before, after *User) []orm.Set[User] {
-	return Users.Diff(before, after)
-}
+func UserChanges(before, after *User) []orm.Set[User] { return Users.Diff(before, after) }
 
 // Create inserts m.
 func (t UsersTable) Create(ctx context.Context, w orm.Writer, m *User, opts ...orm.CreateOption[User]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t UsersTable) CreateMany(ctx context.Context, w orm.Writer, ms []User, opts ...orm.CreateOption[User]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the User with this ID, or orm.ErrNotFound.
@@ -703,35 +549,9 @@ func (t UsersTable) Find(ctx context.Context, r orm.Reader, key int64) (*User, e
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a User that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t UsersTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) (*User, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every User that meets every condition; without one, the whole table.
-func (t UsersTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) ([]User, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of users that meet every condition.
-func (t UsersTable) Where(c ...orm.Cond[User]) orm.Query[User] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of users meet every condition.
-func (t UsersTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether users has a row with this ID.
-func (t UsersTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every User that meets every condition, one at a time; an error ends it.
-func (t UsersTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) iter.Seq2[*User, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t UsersTable) Save(ctx context.Context, w orm.Writer, m *User) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -739,35 +559,29 @@ func (t UsersTable) Update(ctx context.Context, w orm.Writer, key int64, sets ..
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t UsersTable) Upsert(ctx context.Context, w orm.Writer, m *User, opts ...orm.UpsertOption[User]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Follows whose FollowerID refers
-// to it are deleted with it. Follows whose FolloweeID refers to it are deleted with it.
+// Delete removes the row with the key and says whether there was one. Follows whose FollowerID refers to it are
+// deleted with it. Follows whose FolloweeID refers to it are deleted with it.
 func (t UsersTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// FollowsTable has the columns, keys and verbs of the table follows.
+// FollowsTable has the columns and keys of the table follows, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type FollowsTable struct {
 	orm.Table[Follow, uuid.UUID]
 
-	// ID is follows.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Custom[Follow, uuid.UUID]
-	// FollowerID is follows.follower_id: INTEGER NOT NULL, unique with FolloweeID, refers to users.id ON
-	// DELETE CASCADE.
-	FollowerID orm.Num[Follow, int64]
-	// FolloweeID is follows.followee_id: INTEGER NOT NULL, unique with FollowerID, indexed, refers to
-	// users.id ON DELETE CASCADE.
-	FolloweeID orm.Num[Follow, int64]
-	// DeletedAt is follows.deleted_at: INTEGER, Unix milliseconds, set by Delete.
-	DeletedAt orm.NullTime[Follow]
+	ID         orm.Custom[Follow, uuid.UUID] // follows.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	FollowerID orm.Num[Follow, int64]        // follows.follower_id INTEGER NOT NULL, unique with FolloweeID, refers to users.id ON DELETE CASCADE.
+	FolloweeID orm.Num[Follow, int64]        // follows.followee_id INTEGER NOT NULL, unique with FollowerID, indexed, refers to users.id ON DELETE CASCADE.
+	DeletedAt  orm.NullTime[Follow]          // follows.deleted_at INTEGER, Unix milliseconds, set by Delete.
 
-	// ByPair is the unique key follows_pair_key (follower_id, followee_id).
-	ByPair orm.Unique[Follow, FollowPairKey]
+	ByPair orm.Unique[Follow, FollowPairKey] // the unique key follows_pair_key (follower_id, followee_id)
 }
 
 // FollowPairKey is the value of the unique key follows_pair_key.
@@ -790,21 +604,17 @@ const (
 	followsOnInsert = `CREATE TRIGGER "_driftdb_follows_insert" AFTER INSERT ON "follows" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'follows', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"follower_id":'||coalesce(NEW."follower_id", 'null')||
+		'follows', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"follower_id":'||coalesce(NEW."follower_id", 'null')||
 			',"followee_id":'||coalesce(NEW."followee_id", 'null')||',"deleted_at":'||coalesce(NEW."deleted_at", 'null')||'}');
 END`
 	followsOnUpdate = `CREATE TRIGGER "_driftdb_follows_update" AFTER UPDATE ON "follows" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'follows', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"follower_id":', +NEW."follower_id", +OLD."follower_id"),
-			('"followee_id":', +NEW."followee_id", +OLD."followee_id"), ('"deleted_at":', +NEW."deleted_at", +OLD."deleted_at"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"followee_id":', +NEW."followee_id", +OLD."followee_id"), ('"deleted_at":', +NEW."deleted_at", +OLD."deleted_at")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	followsOnDelete = `CREATE TRIGGER "_driftdb_follows_delete" AFTER DELETE ON "follows" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -831,13 +641,11 @@ var followsSchema = schema.Table{
 		{Columns: []string{"follower_id"}, RefTable: "users", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
 		{Columns: []string{"followee_id"}, RefTable: "users", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
 	},
-	Create:   followsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_follows_insert", SQL: followsOnInsert}, {Name: "_driftdb_follows_update", SQL: followsOnUpdate}, {Name: "_driftdb_follows_delete", SQL: followsOnDelete}},
+	Create: followsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_follows_insert", SQL: followsOnInsert}, {Name: "_driftdb_follows_update", SQL: followsOnUpdate}, {Name: "_driftdb_follows_delete", SQL: followsOnDelete}},
 }
 
 var followsDef = orm.Def[Follow, uuid.UUID]{
-	Version: orm.GenVersion1, Schema: &followsSchema,
-	Select: followsSelect, Insert: followsInsert,
+	Version: orm.GenVersion1, Schema: &followsSchema, Select: followsSelect, Insert: followsInsert,
 	Scan: scanFollow, Bind: bindFollow, Fill: fillFollow,
 	Key:     func(m *Follow) uuid.UUID { return m.ID },
 	BindKey: func(a *orm.Args, k uuid.UUID) { orm.BindText(a, k) },
@@ -855,11 +663,9 @@ var Follows = FollowsTable{
 	ByPair: orm.NewUnique(&followsDef, "follows_pair_key", []string{"follower_id", "followee_id"},
 		func(m *Follow) (FollowPairKey, bool) {
 			return FollowPairKey{FollowerID: m.FollowerID, FolloweeID: m.FolloweeID}, true
-		},
-		func(a *orm.Args, k FollowPairKey) { orm.BindNum(a, k.FollowerID); orm.BindNum(a, k.FolloweeID) }),
+		}, func(a *orm.Args, k FollowPairKey) { orm.BindNum(a, k.FollowerID); orm.BindNum(a, k.FolloweeID) }),
 }
 
-// scanFollow reads a row of followsSelect into m.
 func scanFollow(r *orm.Row, m *Follow) {
 	orm.ScanText(r, 0, &m.ID)
 	orm.ScanNum(r, 1, &m.FollowerID)
@@ -867,7 +673,6 @@ func scanFollow(r *orm.Row, m *Follow) {
 	orm.ScanNullTime(r, 3, &m.DeletedAt, orm.Millisecond)
 }
 
-// bindFollow appends m's columns in the order of followsInsert.
 func bindFollow(a *orm.Args, m *Follow) {
 	orm.BindText(a, m.ID)
 	orm.BindNum(a, m.FollowerID)
@@ -875,32 +680,26 @@ func bindFollow(a *orm.Args, m *Follow) {
 	orm.BindNullTime(a, m.DeletedAt, orm.Millisecond)
 }
 
-// fillFollow sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillFollow(f *orm.Fill, m *Follow) {
 	orm.FillID7(f, &m.ID)
-	if m.DeletedAt != nil {
-		m.DeletedAt = new(*m.DeletedAt)
-		orm.CutTime(m.DeletedAt, orm.Millisecond)
-	}
+	orm.CutNullTime(&m.DeletedAt, orm.Millisecond)
 }
 
-// A field or a tag of Follow that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID         uuid.UUID  `drift:"pk,uuid7"`
 	FollowerID int64      `drift:"ref=User,ondelete=cascade,unique=pair"`
 	FolloweeID int64      `drift:"ref=User,ondelete=cascade,unique=pair,index"`
 	DeletedAt  *time.Time `drift:"softdelete"`
-} = Follow{}
+} = Follow{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneFollow returns a copy that shares no memory with the columns of m.
 func cloneFollow(m *Follow) Follow {
 	c := *m
 	c.DeletedAt = orm.ClonePtr(m.DeletedAt)
 	return c
 }
 
-// FollowPatch changes the columns of a Follow whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// FollowPatch changes the columns of a Follow whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type FollowPatch struct {
 	FollowerID orm.Opt[int64] `json:"followerID,omitzero"`
 	FolloweeID orm.Opt[int64] `json:"followeeID,omitzero"`
@@ -912,19 +711,12 @@ func (p FollowPatch) Sets() []orm.Set[Follow] {
 }
 
 // FollowChanges returns the setters that make the columns of before those of after.
-func FollowChanges(before, after *Follow) []orm.Set[Follow] {
-	return Follows.Diff(before, after)
-}
+func FollowChanges(before, after *Follow) []orm.Set[Follow] { return Follows.Diff(before, after) }
 
-// Create inserts m. A zero ID becomes a UUIDv7. Times are cut to milliseconds, as they are stored. What
-// was chosen stands in m afterwards.
+// Create inserts m. A zero ID becomes a UUIDv7. Times are cut to milliseconds, as they are stored. What was chosen
+// stands in m afterwards.
 func (t FollowsTable) Create(ctx context.Context, w orm.Writer, m *Follow, opts ...orm.CreateOption[Follow]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t FollowsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Follow, opts ...orm.CreateOption[Follow]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Follow with this ID, or orm.ErrNotFound.
@@ -932,35 +724,9 @@ func (t FollowsTable) Find(ctx context.Context, r orm.Reader, key uuid.UUID) (*F
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Follow that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t FollowsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Follow]) (*Follow, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Follow that meets every condition; without one, the whole table.
-func (t FollowsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Follow]) ([]Follow, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of follows that meet every condition.
-func (t FollowsTable) Where(c ...orm.Cond[Follow]) orm.Query[Follow] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of follows meet every condition.
-func (t FollowsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Follow]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether follows has a row with this ID.
-func (t FollowsTable) Exists(ctx context.Context, r orm.Reader, key uuid.UUID) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Follow that meets every condition, one at a time; an error ends it.
-func (t FollowsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Follow]) iter.Seq2[*Follow, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t FollowsTable) Save(ctx context.Context, w orm.Writer, m *Follow) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -968,26 +734,25 @@ func (t FollowsTable) Update(ctx context.Context, w orm.Writer, key uuid.UUID, s
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t FollowsTable) Upsert(ctx context.Context, w orm.Writer, m *Follow, opts ...orm.UpsertOption[Follow]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete sets DeletedAt of the row with the key, which queries do not see from then on, and says
-// whether there was one. Restore brings it back, Purge removes it for good.
+// Delete sets DeletedAt of the row with the key, which queries do not see from then on, and says whether there was
+// one. Restore brings it back, Purge removes it for good.
 func (t FollowsTable) Delete(ctx context.Context, w orm.Writer, key uuid.UUID) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PlacesTable has the columns, keys and verbs of the table places.
+// PlacesTable has the columns and keys of the table places, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type PlacesTable struct {
 	orm.Table[Place, PlaceKey]
 
-	// Country is places.country: TEXT NOT NULL, part of the primary key.
-	Country orm.Str[Place, string]
-	// Number is places.number: INTEGER NOT NULL, part of the primary key.
-	Number orm.Num[Place, int64]
+	Country orm.Str[Place, string] // places.country TEXT NOT NULL, part of the primary key.
+	Number  orm.Num[Place, int64]  // places.number INTEGER NOT NULL, part of the primary key.
 
 	// Tags are the rows of tags that rows of place_tags relate to this one.
 	Tags orm.ManyMany[Place, Tag]
@@ -1010,19 +775,15 @@ const (
 	placesOnInsert = `CREATE TRIGGER "_driftdb_places_insert" AFTER INSERT ON "places" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'places', 'insert',
-		'{"country":'||json_quote(NEW."country"||'')||',"number":'||coalesce(NEW."number", 'null')||'}');
+		'places', 'insert', '{"country":'||json_quote(NEW."country"||'')||',"number":'||coalesce(NEW."number", 'null')||'}');
 END`
 	placesOnUpdate = `CREATE TRIGGER "_driftdb_places_update" AFTER UPDATE ON "places" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'places', 'update', '{"country":'||json_quote(OLD."country"||'')||',"number":'||coalesce(OLD."number", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
-		FROM (VALUES ('"country":', +NEW."country", +OLD."country"), ('"number":', +NEW."number", +OLD."number"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"country":', +NEW."country", +OLD."country"), ('"number":', +NEW."number", +OLD."number")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	placesOnDelete = `CREATE TRIGGER "_driftdb_places_delete" AFTER DELETE ON "places" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -1038,13 +799,11 @@ var placesSchema = schema.Table{
 		{Name: "country", Type: schema.Text, NotNull: true},
 		{Name: "number", Type: schema.Integer, NotNull: true},
 	},
-	Create:   placesCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_places_insert", SQL: placesOnInsert}, {Name: "_driftdb_places_update", SQL: placesOnUpdate}, {Name: "_driftdb_places_delete", SQL: placesOnDelete}},
+	Create: placesCreate, Triggers: []schema.Trigger{{Name: "_driftdb_places_insert", SQL: placesOnInsert}, {Name: "_driftdb_places_update", SQL: placesOnUpdate}, {Name: "_driftdb_places_delete", SQL: placesOnDelete}},
 }
 
 var placesDef = orm.Def[Place, PlaceKey]{
-	Version: orm.GenVersion1, Schema: &placesSchema,
-	Select: placesSelect, Insert: placesInsert,
+	Version: orm.GenVersion1, Schema: &placesSchema, Select: placesSelect, Insert: placesInsert,
 	Scan: scanPlace, Bind: bindPlace,
 	Key:     func(m *Place) PlaceKey { return PlaceKey{Country: m.Country, Number: m.Number} },
 	BindKey: func(a *orm.Args, k PlaceKey) { orm.BindStr(a, k.Country); orm.BindNum(a, k.Number) },
@@ -1065,33 +824,25 @@ var Places = PlacesTable{
 		}),
 }
 
-// scanPlace reads a row of placesSelect into m.
 func scanPlace(r *orm.Row, m *Place) {
 	orm.ScanStr(r, 0, &m.Country)
 	orm.ScanNum(r, 1, &m.Number)
 }
 
-// bindPlace appends m's columns in the order of placesInsert.
 func bindPlace(a *orm.Args, m *Place) {
 	orm.BindStr(a, m.Country)
 	orm.BindNum(a, m.Number)
 }
 
-// A field or a tag of Place that has changed since fails to compile here: run go generate.
 var _ struct {
 	Country string `drift:"pk"`
 	Number  int64  `drift:"pk"`
 	Tags    []Tag  `drift:"via=PlaceTag"`
-} = Place{}
+} = Place{} // a field or a tag that has changed does not compile: run go generate
 
 // Create inserts m.
 func (t PlacesTable) Create(ctx context.Context, w orm.Writer, m *Place, opts ...orm.CreateOption[Place]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t PlacesTable) CreateMany(ctx context.Context, w orm.Writer, ms []Place, opts ...orm.CreateOption[Place]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Place with this Country and Number, or orm.ErrNotFound.
@@ -1099,35 +850,9 @@ func (t PlacesTable) Find(ctx context.Context, r orm.Reader, key PlaceKey) (*Pla
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Place that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t PlacesTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Place]) (*Place, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Place that meets every condition; without one, the whole table.
-func (t PlacesTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Place]) ([]Place, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of places that meet every condition.
-func (t PlacesTable) Where(c ...orm.Cond[Place]) orm.Query[Place] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of places meet every condition.
-func (t PlacesTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Place]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether places has a row with this Country and Number.
-func (t PlacesTable) Exists(ctx context.Context, r orm.Reader, key PlaceKey) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Place that meets every condition, one at a time; an error ends it.
-func (t PlacesTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Place]) iter.Seq2[*Place, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its Country and Number; orm.ErrNotFound if there is none.
+func (t PlacesTable) Save(ctx context.Context, w orm.Writer, m *Place) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -1135,32 +860,27 @@ func (t PlacesTable) Update(ctx context.Context, w orm.Writer, key PlaceKey, set
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same Country and Number gets m's columns instead: m
-// is the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same Country and Number gets m's columns instead: m is the row as
+// it stands afterwards.
 func (t PlacesTable) Upsert(ctx context.Context, w orm.Writer, m *Place, opts ...orm.UpsertOption[Place]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. PlaceTags whose Country and
-// Number refer to it are deleted with it.
+// Delete removes the row with the key and says whether there was one. PlaceTags whose Country and Number refer to it
+// are deleted with it.
 func (t PlacesTable) Delete(ctx context.Context, w orm.Writer, key PlaceKey) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PlaceTagsTable has the columns, keys and verbs of the table place_tags.
+// PlaceTagsTable has the columns and keys of the table place_tags, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type PlaceTagsTable struct {
 	orm.Table[PlaceTag, int64]
 
-	// ID is place_tags.id: INTEGER PRIMARY KEY NOT NULL. Create fills a zero ID with the next number;
-	// numbers of two restored copies collide.
-	ID orm.Num[PlaceTag, int64]
-	// Country is place_tags.country: TEXT, indexed with Number, refers to places.country ON DELETE CASCADE.
-	Country orm.NullStr[PlaceTag, string]
-	// Number is place_tags.number: INTEGER, indexed with Country, refers to places.number ON DELETE
-	// CASCADE.
-	Number orm.NullNum[PlaceTag, int64]
-	// Tag is place_tags.tag: TEXT, indexed, refers to tags.name ON DELETE CASCADE ON UPDATE CASCADE.
-	Tag orm.NullStr[PlaceTag, string]
+	ID      orm.Num[PlaceTag, int64]      // place_tags.id INTEGER PRIMARY KEY NOT NULL. Create fills a zero ID with the next number; numbers of two restored copies collide.
+	Country orm.NullStr[PlaceTag, string] // place_tags.country TEXT, indexed with Number, refers to places.country ON DELETE CASCADE.
+	Number  orm.NullNum[PlaceTag, int64]  // place_tags.number INTEGER, indexed with Country, refers to places.number ON DELETE CASCADE.
+	Tag     orm.NullStr[PlaceTag, string] // place_tags.tag TEXT, indexed, refers to tags.name ON DELETE CASCADE ON UPDATE CASCADE.
 }
 
 const (
@@ -1177,21 +897,17 @@ const (
 	placeTagsOnInsert = `CREATE TRIGGER "_driftdb_place_tags_insert" AFTER INSERT ON "place_tags" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'place_tags', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"country":'||json_quote(NEW."country"||'')||
+		'place_tags', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"country":'||json_quote(NEW."country"||'')||
 			',"number":'||coalesce(NEW."number", 'null')||',"tag":'||json_quote(NEW."tag"||'')||'}');
 END`
 	placeTagsOnUpdate = `CREATE TRIGGER "_driftdb_place_tags_update" AFTER UPDATE ON "place_tags" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'place_tags', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"country":', +NEW."country", +OLD."country"),
-			('"number":', +NEW."number", +OLD."number"), ('"tag":', +NEW."tag", +OLD."tag"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"number":', +NEW."number", +OLD."number"), ('"tag":', +NEW."tag", +OLD."tag")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	placeTagsOnDelete = `CREATE TRIGGER "_driftdb_place_tags_delete" AFTER DELETE ON "place_tags" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -1218,13 +934,11 @@ var placeTagsSchema = schema.Table{
 		{Columns: []string{"tag"}, RefTable: "tags", RefColumns: []string{"name"}, OnDelete: schema.Cascade, OnUpdate: schema.Cascade},
 		{Columns: []string{"country", "number"}, RefTable: "places", RefColumns: []string{"country", "number"}, OnDelete: schema.Cascade},
 	},
-	Create:   placeTagsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_place_tags_insert", SQL: placeTagsOnInsert}, {Name: "_driftdb_place_tags_update", SQL: placeTagsOnUpdate}, {Name: "_driftdb_place_tags_delete", SQL: placeTagsOnDelete}},
+	Create: placeTagsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_place_tags_insert", SQL: placeTagsOnInsert}, {Name: "_driftdb_place_tags_update", SQL: placeTagsOnUpdate}, {Name: "_driftdb_place_tags_delete", SQL: placeTagsOnDelete}},
 }
 
 var placeTagsDef = orm.Def[PlaceTag, int64]{
-	Version: orm.GenVersion1, Schema: &placeTagsSchema,
-	Select: placeTagsSelect, Insert: placeTagsInsert,
+	Version: orm.GenVersion1, Schema: &placeTagsSchema, Select: placeTagsSelect, Insert: placeTagsInsert,
 	Scan: scanPlaceTag, Bind: bindPlaceTag,
 	Key:     func(m *PlaceTag) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -1241,7 +955,6 @@ var PlaceTags = PlaceTagsTable{
 	Tag:     orm.NewNullStr[PlaceTag, string]("place_tags", "tag"),
 }
 
-// scanPlaceTag reads a row of placeTagsSelect into m.
 func scanPlaceTag(r *orm.Row, m *PlaceTag) {
 	orm.ScanNum(r, 0, &m.ID)
 	orm.ScanValid(r, 1, &m.Country.V, &m.Country.Valid, orm.ScanStr[string])
@@ -1249,7 +962,6 @@ func scanPlaceTag(r *orm.Row, m *PlaceTag) {
 	orm.ScanNullStr(r, 3, &m.Tag)
 }
 
-// bindPlaceTag appends m's columns in the order of placeTagsInsert.
 func bindPlaceTag(a *orm.Args, m *PlaceTag) {
 	orm.BindNum(a, m.ID)
 	orm.BindValid(a, m.Country.V, m.Country.Valid, orm.BindStr[string])
@@ -1257,27 +969,17 @@ func bindPlaceTag(a *orm.Args, m *PlaceTag) {
 	orm.BindNullStr(a, m.Tag)
 }
 
-// omitPlaceTag says which columns of m take their default: one bit for each of OmitCols.
-func omitPlaceTag(m *PlaceTag) (bits uint64) {
-	for bit, zero := range [...]bool{
-		m.ID == 0,
-	} {
-		if zero {
-			bits |= 1 << bit
-		}
-	}
-	return bits
+func omitPlaceTag(m *PlaceTag) uint64 {
+	return orm.Bits(m.ID == 0)
 }
 
-// A field or a tag of PlaceTag that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID      int64            `drift:"pk,auto"`
 	Country sql.Null[string] `drift:"ref=Place.Country,ondelete=cascade,index=place"`
 	Number  *int64           `drift:"ref=Place.Number,index=place"`
 	Tag     *string          `drift:"ref=Tag.Name,ondelete=cascade,onupdate=cascade,index"`
-} = PlaceTag{}
+} = PlaceTag{} // a field or a tag that has changed does not compile: run go generate
 
-// clonePlaceTag returns a copy that shares no memory with the columns of m.
 func clonePlaceTag(m *PlaceTag) PlaceTag {
 	c := *m
 	c.Number = orm.ClonePtr(m.Number)
@@ -1285,8 +987,8 @@ func clonePlaceTag(m *PlaceTag) PlaceTag {
 	return c
 }
 
-// PlaceTagPatch changes the columns of a PlaceTag whose values are present. In JSON an absent member is
-// a column that stays, null is NULL.
+// PlaceTagPatch changes the columns of a PlaceTag whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type PlaceTagPatch struct {
 	Country orm.Opt[*string] `json:"country,omitzero"`
 	Number  orm.Opt[*int64]  `json:"number,omitzero"`
@@ -1308,45 +1010,14 @@ func (t PlaceTagsTable) Create(ctx context.Context, w orm.Writer, m *PlaceTag, o
 	return t.Table.Create(ctx, w, m, opts...)
 }
 
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t PlaceTagsTable) CreateMany(ctx context.Context, w orm.Writer, ms []PlaceTag, opts ...orm.CreateOption[PlaceTag]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
-}
-
 // Find returns the PlaceTag with this ID, or orm.ErrNotFound.
 func (t PlaceTagsTable) Find(ctx context.Context, r orm.Reader, key int64) (*PlaceTag, error) {
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a PlaceTag that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t PlaceTagsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[PlaceTag]) (*PlaceTag, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every PlaceTag that meets every condition; without one, the whole table.
-func (t PlaceTagsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[PlaceTag]) ([]PlaceTag, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of place_tags that meet every condition.
-func (t PlaceTagsTable) Where(c ...orm.Cond[PlaceTag]) orm.Query[PlaceTag] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of place_tags meet every condition.
-func (t PlaceTagsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[PlaceTag]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether place_tags has a row with this ID.
-func (t PlaceTagsTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every PlaceTag that meets every condition, one at a time; an error ends it.
-func (t PlaceTagsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[PlaceTag]) iter.Seq2[*PlaceTag, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t PlaceTagsTable) Save(ctx context.Context, w orm.Writer, m *PlaceTag) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -1354,8 +1025,8 @@ func (t PlaceTagsTable) Update(ctx context.Context, w orm.Writer, key int64, set
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t PlaceTagsTable) Upsert(ctx context.Context, w orm.Writer, m *PlaceTag, opts ...orm.UpsertOption[PlaceTag]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

@@ -6,23 +6,19 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 	"time"
 )
 
-// TeamsTable has the columns, keys and verbs of the table teams.
+// TeamsTable has the columns and keys of the table teams, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type TeamsTable struct {
 	orm.Table[Team, string]
 
-	// ID is teams.id: TEXT PRIMARY KEY NOT NULL.
-	ID orm.Str[Team, string]
-	// Name is teams.name: TEXT NOT NULL, unique.
-	Name orm.Str[Team, string]
-	// OwnerID is teams.owner_id: TEXT, indexed, refers to users.id ON DELETE SET NULL.
-	OwnerID orm.NullStr[Team, string]
+	ID      orm.Str[Team, string]     // teams.id TEXT PRIMARY KEY NOT NULL.
+	Name    orm.Str[Team, string]     // teams.name TEXT NOT NULL, unique.
+	OwnerID orm.NullStr[Team, string] // teams.owner_id TEXT, indexed, refers to users.id ON DELETE SET NULL.
 
-	// ByName is the unique key teams_name_key (name).
-	ByName orm.Unique[Team, string]
+	ByName orm.Unique[Team, string] // the unique key teams_name_key (name)
 
 	// Owner is the row of users that OwnerID refers to.
 	Owner orm.One[Team, User]
@@ -42,21 +38,17 @@ const (
 	teamsOnInsert = `CREATE TRIGGER "_driftdb_teams_insert" AFTER INSERT ON "teams" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'teams', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||
+		'teams', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||
 			',"owner_id":'||json_quote(NEW."owner_id"||'')||'}');
 END`
 	teamsOnUpdate = `CREATE TRIGGER "_driftdb_teams_update" AFTER UPDATE ON "teams" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'teams', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name"),
-			('"owner_id":', +NEW."owner_id", +OLD."owner_id"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"owner_id":', +NEW."owner_id", +OLD."owner_id")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	teamsOnDelete = `CREATE TRIGGER "_driftdb_teams_delete" AFTER DELETE ON "teams" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -79,13 +71,11 @@ var teamsSchema = schema.Table{
 		{Name: "teams_owner_id_idx", Columns: []string{"owner_id"}},
 	},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"owner_id"}, RefTable: "users", RefColumns: []string{"id"}, OnDelete: schema.SetNull}},
-	Create:      teamsCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_teams_insert", SQL: teamsOnInsert}, {Name: "_driftdb_teams_update", SQL: teamsOnUpdate}, {Name: "_driftdb_teams_delete", SQL: teamsOnDelete}},
+	Create:      teamsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_teams_insert", SQL: teamsOnInsert}, {Name: "_driftdb_teams_update", SQL: teamsOnUpdate}, {Name: "_driftdb_teams_delete", SQL: teamsOnDelete}},
 }
 
 var teamsDef = orm.Def[Team, string]{
-	Version: orm.GenVersion1, Schema: &teamsSchema,
-	Select: teamsSelect, Insert: teamsInsert,
+	Version: orm.GenVersion1, Schema: &teamsSchema, Select: teamsSelect, Insert: teamsInsert,
 	Scan: scanTeam, Bind: bindTeam,
 	Key:     func(m *Team) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -99,8 +89,7 @@ var Teams = TeamsTable{
 	Name:    orm.NewStr[Team, string]("teams", "name"),
 	OwnerID: orm.NewNullStr[Team, string]("teams", "owner_id"),
 	ByName: orm.NewUnique(&teamsDef, "teams_name_key", []string{"name"},
-		func(m *Team) (string, bool) { return m.Name, true },
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		func(m *Team) (string, bool) { return m.Name, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 	Owner: orm.NewOne("Owner", &teamsDef, &usersDef, orm.On{From: []string{"owner_id"}, To: []string{"id"}},
 		func(a *orm.Args, m *Team) { orm.BindNullStr(a, m.OwnerID) },
 		func(m *Team, r *User) { m.Owner = r }),
@@ -109,38 +98,33 @@ var Teams = TeamsTable{
 		func(m *Team, r []User) { m.Users = r }),
 }
 
-// scanTeam reads a row of teamsSelect into m.
 func scanTeam(r *orm.Row, m *Team) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.Name)
 	orm.ScanNullStr(r, 2, &m.OwnerID)
 }
 
-// bindTeam appends m's columns in the order of teamsInsert.
 func bindTeam(a *orm.Args, m *Team) {
 	orm.BindStr(a, m.ID)
 	orm.BindStr(a, m.Name)
 	orm.BindNullStr(a, m.OwnerID)
 }
 
-// A field or a tag of Team that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID      string  `drift:"pk"`
 	Name    string  `drift:"unique"`
 	OwnerID *string `drift:"ref=User,ondelete=setnull,index"`
 	Owner   *User   `drift:"one=OwnerID"`
 	Users   []User  `drift:"many=User.TeamID"`
-} = Team{}
+} = Team{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneTeam returns a copy that shares no memory with the columns of m.
 func cloneTeam(m *Team) Team {
 	c := *m
 	c.OwnerID = orm.ClonePtr(m.OwnerID)
 	return c
 }
 
-// TeamPatch changes the columns of a Team whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// TeamPatch changes the columns of a Team whose values are present; in JSON, null is NULL and what is absent stays.
 type TeamPatch struct {
 	Name    orm.Opt[string]  `json:"name,omitzero"`
 	OwnerID orm.Opt[*string] `json:"ownerID,omitzero"`
@@ -152,18 +136,11 @@ func (p TeamPatch) Sets() []orm.Set[Team] {
 }
 
 // TeamChanges returns the setters that make the columns of before those of after.
-func TeamChanges(before, after *Team) []orm.Set[Team] {
-	return Teams.Diff(before, after)
-}
+func TeamChanges(before, after *Team) []orm.Set[Team] { return Teams.Diff(before, after) }
 
 // Create inserts m.
 func (t TeamsTable) Create(ctx context.Context, w orm.Writer, m *Team, opts ...orm.CreateOption[Team]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t TeamsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Team, opts ...orm.CreateOption[Team]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Team with this ID, or orm.ErrNotFound.
@@ -171,35 +148,9 @@ func (t TeamsTable) Find(ctx context.Context, r orm.Reader, key string) (*Team, 
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Team that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t TeamsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Team]) (*Team, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Team that meets every condition; without one, the whole table.
-func (t TeamsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Team]) ([]Team, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of teams that meet every condition.
-func (t TeamsTable) Where(c ...orm.Cond[Team]) orm.Query[Team] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of teams meet every condition.
-func (t TeamsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Team]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether teams has a row with this ID.
-func (t TeamsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Team that meets every condition, one at a time; an error ends it.
-func (t TeamsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Team]) iter.Seq2[*Team, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t TeamsTable) Save(ctx context.Context, w orm.Writer, m *Team) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -207,35 +158,30 @@ func (t TeamsTable) Update(ctx context.Context, w orm.Writer, key string, sets .
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t TeamsTable) Upsert(ctx context.Context, w orm.Writer, m *Team, opts ...orm.UpsertOption[Team]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Users whose TeamID refers to it
-// lose the reference.
+// Delete removes the row with the key and says whether there was one. Users whose TeamID refers to it lose the
+// reference.
 func (t TeamsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// UsersTable has the columns, keys and verbs of the table users.
+// UsersTable has the columns and keys of the table users, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type UsersTable struct {
 	orm.Table[User, string]
 
-	// ID is users.id: TEXT PRIMARY KEY NOT NULL.
-	ID orm.Str[User, string]
-	// Name is users.name: TEXT NOT NULL.
-	Name orm.Str[User, string]
-	// Nick is users.nick: TEXT NOT NULL COLLATE NOCASE, unique.
-	Nick orm.Str[User, string]
-	// TeamID is users.team_id: TEXT, indexed, refers to teams.id ON DELETE SET NULL.
-	TeamID orm.NullStr[User, string]
-	// DeletedAt is users.deleted_at: INTEGER, Unix milliseconds, set by Delete.
-	DeletedAt orm.NullTime[User]
+	ID        orm.Str[User, string]     // users.id TEXT PRIMARY KEY NOT NULL.
+	Name      orm.Str[User, string]     // users.name TEXT NOT NULL.
+	Nick      orm.Str[User, string]     // users.nick TEXT NOT NULL COLLATE NOCASE, unique.
+	TeamID    orm.NullStr[User, string] // users.team_id TEXT, indexed, refers to teams.id ON DELETE SET NULL.
+	DeletedAt orm.NullTime[User]        // users.deleted_at INTEGER, Unix milliseconds, set by Delete.
 
-	// ByNick is the unique key users_nick_key (nick).
-	ByNick orm.Unique[User, string]
+	ByNick orm.Unique[User, string] // the unique key users_nick_key (nick)
 
 	// Team is the row of teams that TeamID refers to.
 	Team orm.One[User, Team]
@@ -261,21 +207,17 @@ const (
 	usersOnInsert = `CREATE TRIGGER "_driftdb_users_insert" AFTER INSERT ON "users" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'users', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||',"nick":'||json_quote(NEW."nick"||'')||
+		'users', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||',"nick":'||json_quote(NEW."nick"||'')||
 			',"team_id":'||json_quote(NEW."team_id"||'')||',"deleted_at":'||coalesce(NEW."deleted_at", 'null')||'}');
 END`
 	usersOnUpdate = `CREATE TRIGGER "_driftdb_users_update" AFTER UPDATE ON "users" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'users', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name"), ('"nick":', +NEW."nick", +OLD."nick"),
-			('"team_id":', +NEW."team_id", +OLD."team_id"), ('"deleted_at":', +NEW."deleted_at", +OLD."deleted_at"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"team_id":', +NEW."team_id", +OLD."team_id"), ('"deleted_at":', +NEW."deleted_at", +OLD."deleted_at")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	usersOnDelete = `CREATE TRIGGER "_driftdb_users_delete" AFTER DELETE ON "users" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -300,13 +242,11 @@ var usersSchema = schema.Table{
 		{Name: "users_team_id_idx", Columns: []string{"team_id"}},
 	},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"team_id"}, RefTable: "teams", RefColumns: []string{"id"}, OnDelete: schema.SetNull}},
-	Create:      usersCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_users_insert", SQL: usersOnInsert}, {Name: "_driftdb_users_update", SQL: usersOnUpdate}, {Name: "_driftdb_users_delete", SQL: usersOnDelete}},
+	Create:      usersCreate, Triggers: []schema.Trigger{{Name: "_driftdb_users_insert", SQL: usersOnInsert}, {Name: "_driftdb_users_update", SQL: usersOnUpdate}, {Name: "_driftdb_users_delete", SQL: usersOnDelete}},
 }
 
 var usersDef = orm.Def[User, string]{
-	Version: orm.GenVersion1, Schema: &usersSchema,
-	Select: usersSelect, Insert: usersInsert,
+	Version: orm.GenVersion1, Schema: &usersSchema, Select: usersSelect, Insert: usersInsert,
 	Scan: scanUser, Bind: bindUser, Fill: fillUser,
 	Key:     func(m *User) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -323,8 +263,7 @@ var Users = UsersTable{
 	TeamID:    orm.NewNullStr[User, string]("users", "team_id"),
 	DeletedAt: orm.NewNullTime[User]("users", "deleted_at", orm.Millisecond),
 	ByNick: orm.NewUnique(&usersDef, "users_nick_key", []string{"nick"},
-		func(m *User) (string, bool) { return m.Nick, true },
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		func(m *User) (string, bool) { return m.Nick, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 	Team: orm.NewOne("Team", &usersDef, &teamsDef, orm.On{From: []string{"team_id"}, To: []string{"id"}},
 		func(a *orm.Args, m *User) { orm.BindNullStr(a, m.TeamID) },
 		func(m *User, r *Team) { m.Team = r }),
@@ -339,7 +278,6 @@ var Users = UsersTable{
 		func(m *User, r []Note) { m.Notes = r }),
 }
 
-// scanUser reads a row of usersSelect into m.
 func scanUser(r *orm.Row, m *User) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.Name)
@@ -348,7 +286,6 @@ func scanUser(r *orm.Row, m *User) {
 	orm.ScanNullTime(r, 4, &m.DeletedAt, orm.Millisecond)
 }
 
-// bindUser appends m's columns in the order of usersInsert.
 func bindUser(a *orm.Args, m *User) {
 	orm.BindStr(a, m.ID)
 	orm.BindStr(a, m.Name)
@@ -357,15 +294,10 @@ func bindUser(a *orm.Args, m *User) {
 	orm.BindNullTime(a, m.DeletedAt, orm.Millisecond)
 }
 
-// fillUser sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillUser(f *orm.Fill, m *User) {
-	if m.DeletedAt != nil {
-		m.DeletedAt = new(*m.DeletedAt)
-		orm.CutTime(m.DeletedAt, orm.Millisecond)
-	}
+	orm.CutNullTime(&m.DeletedAt, orm.Millisecond)
 }
 
-// A field or a tag of User that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID        string `drift:"pk"`
 	Name      string
@@ -376,9 +308,8 @@ var _ struct {
 	Posts     []Post     `drift:"many=Post.AuthorID"`
 	Profile   *Profile   `drift:"one=Profile.UserID"`
 	Notes     []Note     `drift:"many=Note.UserNick"`
-} = User{}
+} = User{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneUser returns a copy that shares no memory with the columns of m.
 func cloneUser(m *User) User {
 	c := *m
 	c.TeamID = orm.ClonePtr(m.TeamID)
@@ -386,8 +317,7 @@ func cloneUser(m *User) User {
 	return c
 }
 
-// UserPatch changes the columns of a User whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// UserPatch changes the columns of a User whose values are present; in JSON, null is NULL and what is absent stays.
 type UserPatch struct {
 	Name   orm.Opt[string]  `json:"name,omitzero"`
 	Nick   orm.Opt[string]  `json:"nick,omitzero"`
@@ -400,19 +330,11 @@ func (p UserPatch) Sets() []orm.Set[User] {
 }
 
 // UserChanges returns the setters that make the columns of before those of after.
-func UserChanges(before, after *User) []orm.Set[User] {
-	return Users.Diff(before, after)
-}
+func UserChanges(before, after *User) []orm.Set[User] { return Users.Diff(before, after) }
 
-// Create inserts m. Times are cut to milliseconds, as they are stored. What was chosen stands in m
-// afterwards.
+// Create inserts m. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
 func (t UsersTable) Create(ctx context.Context, w orm.Writer, m *User, opts ...orm.CreateOption[User]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t UsersTable) CreateMany(ctx context.Context, w orm.Writer, ms []User, opts ...orm.CreateOption[User]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the User with this ID, or orm.ErrNotFound.
@@ -420,35 +342,9 @@ func (t UsersTable) Find(ctx context.Context, r orm.Reader, key string) (*User, 
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a User that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t UsersTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) (*User, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every User that meets every condition; without one, the whole table.
-func (t UsersTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) ([]User, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of users that meet every condition.
-func (t UsersTable) Where(c ...orm.Cond[User]) orm.Query[User] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of users meet every condition.
-func (t UsersTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether users has a row with this ID.
-func (t UsersTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every User that meets every condition, one at a time; an error ends it.
-func (t UsersTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) iter.Seq2[*User, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t UsersTable) Save(ctx context.Context, w orm.Writer, m *User) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -456,26 +352,25 @@ func (t UsersTable) Update(ctx context.Context, w orm.Writer, key string, sets .
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t UsersTable) Upsert(ctx context.Context, w orm.Writer, m *User, opts ...orm.UpsertOption[User]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete sets DeletedAt of the row with the key, which queries do not see from then on, and says
-// whether there was one. Restore brings it back, Purge removes it for good.
+// Delete sets DeletedAt of the row with the key, which queries do not see from then on, and says whether there was
+// one. Restore brings it back, Purge removes it for good.
 func (t UsersTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// ProfilesTable has the columns, keys and verbs of the table profiles.
+// ProfilesTable has the columns and keys of the table profiles, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type ProfilesTable struct {
 	orm.Table[Profile, string]
 
-	// UserID is profiles.user_id: TEXT PRIMARY KEY NOT NULL, refers to users.id ON DELETE CASCADE.
-	UserID orm.Str[Profile, string]
-	// Bio is profiles.bio: TEXT NOT NULL.
-	Bio orm.Str[Profile, string]
+	UserID orm.Str[Profile, string] // profiles.user_id TEXT PRIMARY KEY NOT NULL, refers to users.id ON DELETE CASCADE.
+	Bio    orm.Str[Profile, string] // profiles.bio TEXT NOT NULL.
 
 	// User is the row of users that UserID refers to.
 	User orm.One[Profile, User]
@@ -492,19 +387,15 @@ const (
 	profilesOnInsert = `CREATE TRIGGER "_driftdb_profiles_insert" AFTER INSERT ON "profiles" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'profiles', 'insert',
-		'{"user_id":'||json_quote(NEW."user_id"||'')||',"bio":'||json_quote(NEW."bio"||'')||'}');
+		'profiles', 'insert', '{"user_id":'||json_quote(NEW."user_id"||'')||',"bio":'||json_quote(NEW."bio"||'')||'}');
 END`
 	profilesOnUpdate = `CREATE TRIGGER "_driftdb_profiles_update" AFTER UPDATE ON "profiles" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'profiles', 'update', '{"user_id":'||json_quote(OLD."user_id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
-		FROM (VALUES ('"user_id":', +NEW."user_id", +OLD."user_id"), ('"bio":', +NEW."bio", +OLD."bio"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"user_id":', +NEW."user_id", +OLD."user_id"), ('"bio":', +NEW."bio", +OLD."bio")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	profilesOnDelete = `CREATE TRIGGER "_driftdb_profiles_delete" AFTER DELETE ON "profiles" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -521,13 +412,11 @@ var profilesSchema = schema.Table{
 		{Name: "bio", Type: schema.Text, NotNull: true},
 	},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"user_id"}, RefTable: "users", RefColumns: []string{"id"}, OnDelete: schema.Cascade}},
-	Create:      profilesCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_profiles_insert", SQL: profilesOnInsert}, {Name: "_driftdb_profiles_update", SQL: profilesOnUpdate}, {Name: "_driftdb_profiles_delete", SQL: profilesOnDelete}},
+	Create:      profilesCreate, Triggers: []schema.Trigger{{Name: "_driftdb_profiles_insert", SQL: profilesOnInsert}, {Name: "_driftdb_profiles_update", SQL: profilesOnUpdate}, {Name: "_driftdb_profiles_delete", SQL: profilesOnDelete}},
 }
 
 var profilesDef = orm.Def[Profile, string]{
-	Version: orm.GenVersion1, Schema: &profilesSchema,
-	Select: profilesSelect, Insert: profilesInsert,
+	Version: orm.GenVersion1, Schema: &profilesSchema, Select: profilesSelect, Insert: profilesInsert,
 	Scan: scanProfile, Bind: bindProfile,
 	Key:     func(m *Profile) string { return m.UserID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -543,27 +432,24 @@ var Profiles = ProfilesTable{
 		func(m *Profile, r *User) { m.User = r }),
 }
 
-// scanProfile reads a row of profilesSelect into m.
 func scanProfile(r *orm.Row, m *Profile) {
 	orm.ScanStr(r, 0, &m.UserID)
 	orm.ScanStr(r, 1, &m.Bio)
 }
 
-// bindProfile appends m's columns in the order of profilesInsert.
 func bindProfile(a *orm.Args, m *Profile) {
 	orm.BindStr(a, m.UserID)
 	orm.BindStr(a, m.Bio)
 }
 
-// A field or a tag of Profile that has changed since fails to compile here: run go generate.
 var _ struct {
 	UserID string `drift:"pk,ref=User,ondelete=cascade"`
 	Bio    string
 	User   *User `drift:"one=UserID"`
-} = Profile{}
+} = Profile{} // a field or a tag that has changed does not compile: run go generate
 
-// ProfilePatch changes the columns of a Profile whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// ProfilePatch changes the columns of a Profile whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type ProfilePatch struct {
 	Bio orm.Opt[string] `json:"bio,omitzero"`
 }
@@ -574,18 +460,11 @@ func (p ProfilePatch) Sets() []orm.Set[Profile] {
 }
 
 // ProfileChanges returns the setters that make the columns of before those of after.
-func ProfileChanges(before, after *Profile) []orm.Set[Profile] {
-	return Profiles.Diff(before, after)
-}
+func ProfileChanges(before, after *Profile) []orm.Set[Profile] { return Profiles.Diff(before, after) }
 
 // Create inserts m.
 func (t ProfilesTable) Create(ctx context.Context, w orm.Writer, m *Profile, opts ...orm.CreateOption[Profile]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t ProfilesTable) CreateMany(ctx context.Context, w orm.Writer, ms []Profile, opts ...orm.CreateOption[Profile]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Profile with this UserID, or orm.ErrNotFound.
@@ -593,35 +472,9 @@ func (t ProfilesTable) Find(ctx context.Context, r orm.Reader, key string) (*Pro
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Profile that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t ProfilesTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Profile]) (*Profile, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Profile that meets every condition; without one, the whole table.
-func (t ProfilesTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Profile]) ([]Profile, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of profiles that meet every condition.
-func (t ProfilesTable) Where(c ...orm.Cond[Profile]) orm.Query[Profile] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of profiles meet every condition.
-func (t ProfilesTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Profile]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether profiles has a row with this UserID.
-func (t ProfilesTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Profile that meets every condition, one at a time; an error ends it.
-func (t ProfilesTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Profile]) iter.Seq2[*Profile, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its UserID; orm.ErrNotFound if there is none.
+func (t ProfilesTable) Save(ctx context.Context, w orm.Writer, m *Profile) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -629,8 +482,8 @@ func (t ProfilesTable) Update(ctx context.Context, w orm.Writer, key string, set
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same UserID gets m's columns instead: m is the row as
-// it stands afterwards.
+// Upsert inserts m as Create does. A row with the same UserID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t ProfilesTable) Upsert(ctx context.Context, w orm.Writer, m *Profile, opts ...orm.UpsertOption[Profile]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
@@ -640,24 +493,18 @@ func (t ProfilesTable) Delete(ctx context.Context, w orm.Writer, key string) (bo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PostsTable has the columns, keys and verbs of the table posts.
+// PostsTable has the columns and keys of the table posts, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type PostsTable struct {
 	orm.Table[Post, int64]
 
-	// ByID is posts.by_id: TEXT, indexed, refers to users.id ON DELETE SET NULL.
-	ByID orm.NullStr[Post, string]
-	// ID is posts.id: INTEGER PRIMARY KEY NOT NULL.
-	ID orm.Num[Post, int64]
-	// AuthorID is posts.author_id: TEXT NOT NULL, indexed, refers to users.id ON DELETE CASCADE.
-	AuthorID orm.Str[Post, string]
-	// Title is posts.title: TEXT NOT NULL.
-	Title orm.Str[Post, string]
-	// Views is posts.views: INTEGER NOT NULL.
-	Views orm.Num[Post, int64]
-	// Published is posts.published: INTEGER NOT NULL, CHECK ("published" IN (0, 1)).
-	Published orm.Bool[Post]
-	// DeletedAt is posts.deleted_at: INTEGER, Unix milliseconds, set by Delete.
-	DeletedAt orm.NullTime[Post]
+	ByID      orm.NullStr[Post, string] // posts.by_id TEXT, indexed, refers to users.id ON DELETE SET NULL.
+	ID        orm.Num[Post, int64]      // posts.id INTEGER PRIMARY KEY NOT NULL.
+	AuthorID  orm.Str[Post, string]     // posts.author_id TEXT NOT NULL, indexed, refers to users.id ON DELETE CASCADE.
+	Title     orm.Str[Post, string]     // posts.title TEXT NOT NULL.
+	Views     orm.Num[Post, int64]      // posts.views INTEGER NOT NULL.
+	Published orm.Bool[Post]            // posts.published INTEGER NOT NULL, CHECK ("published" IN (0, 1)).
+	DeletedAt orm.NullTime[Post]        // posts.deleted_at INTEGER, Unix milliseconds, set by Delete.
 
 	// By is the row of users that ByID refers to.
 	By orm.One[Post, User]
@@ -685,8 +532,7 @@ const (
 	postsOnInsert = `CREATE TRIGGER "_driftdb_posts_insert" AFTER INSERT ON "posts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'posts', 'insert',
-		'{"by_id":'||json_quote(NEW."by_id"||'')||',"id":'||coalesce(NEW."id", 'null')||
+		'posts', 'insert', '{"by_id":'||json_quote(NEW."by_id"||'')||',"id":'||coalesce(NEW."id", 'null')||
 			',"author_id":'||json_quote(NEW."author_id"||'')||',"title":'||json_quote(NEW."title"||'')||
 			',"views":'||coalesce(NEW."views", 'null')||',"published":'||coalesce(NEW."published", 'null')||
 			',"deleted_at":'||coalesce(NEW."deleted_at", 'null')||'}');
@@ -695,15 +541,12 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'posts', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"by_id":', +NEW."by_id", +OLD."by_id"), ('"id":', +NEW."id", +OLD."id"),
 			('"author_id":', +NEW."author_id", +OLD."author_id"), ('"title":', +NEW."title", +OLD."title"),
 			('"views":', +NEW."views", +OLD."views"), ('"published":', +NEW."published", +OLD."published"),
-			('"deleted_at":', +NEW."deleted_at", +OLD."deleted_at"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"deleted_at":', +NEW."deleted_at", +OLD."deleted_at")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	postsOnDelete = `CREATE TRIGGER "_driftdb_posts_delete" AFTER DELETE ON "posts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -735,14 +578,12 @@ var postsSchema = schema.Table{
 		{Columns: []string{"by_id"}, RefTable: "users", RefColumns: []string{"id"}, OnDelete: schema.SetNull},
 		{Columns: []string{"author_id"}, RefTable: "users", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
 	},
-	Checks:   []schema.Check{{Name: "posts_published_check", Column: "published", Expr: `"published" IN (0, 1)`}},
-	Create:   postsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_posts_insert", SQL: postsOnInsert}, {Name: "_driftdb_posts_update", SQL: postsOnUpdate}, {Name: "_driftdb_posts_delete", SQL: postsOnDelete}},
+	Checks: []schema.Check{{Name: "posts_published_check", Column: "published", Expr: `"published" IN (0, 1)`}},
+	Create: postsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_posts_insert", SQL: postsOnInsert}, {Name: "_driftdb_posts_update", SQL: postsOnUpdate}, {Name: "_driftdb_posts_delete", SQL: postsOnDelete}},
 }
 
 var postsDef = orm.Def[Post, int64]{
-	Version: orm.GenVersion1, Schema: &postsSchema,
-	Select: postsSelect, Insert: postsInsert,
+	Version: orm.GenVersion1, Schema: &postsSchema, Select: postsSelect, Insert: postsInsert,
 	Scan: scanPost, Bind: bindPost, Fill: fillPost,
 	Key:     func(m *Post) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -771,7 +612,6 @@ var Posts = PostsTable{
 		func(m *Post, r []Comment) { m.Comments = r }),
 }
 
-// scanPost reads a row of postsSelect into m.
 func scanPost(r *orm.Row, m *Post) {
 	orm.ScanNullStr(r, 0, &m.ByID)
 	orm.ScanNum(r, 1, &m.ID)
@@ -782,7 +622,6 @@ func scanPost(r *orm.Row, m *Post) {
 	orm.ScanNullTime(r, 6, &m.DeletedAt, orm.Millisecond)
 }
 
-// bindPost appends m's columns in the order of postsInsert.
 func bindPost(a *orm.Args, m *Post) {
 	orm.BindNullStr(a, m.ByID)
 	orm.BindNum(a, m.ID)
@@ -793,15 +632,10 @@ func bindPost(a *orm.Args, m *Post) {
 	orm.BindNullTime(a, m.DeletedAt, orm.Millisecond)
 }
 
-// fillPost sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillPost(f *orm.Fill, m *Post) {
-	if m.DeletedAt != nil {
-		m.DeletedAt = new(*m.DeletedAt)
-		orm.CutTime(m.DeletedAt, orm.Millisecond)
-	}
+	orm.CutNullTime(&m.DeletedAt, orm.Millisecond)
 }
 
-// A field or a tag of Post that has changed since fails to compile here: run go generate.
 var _ struct {
 	Stamped
 	ID        int64  `drift:"pk"`
@@ -812,15 +646,13 @@ var _ struct {
 	DeletedAt *time.Time `drift:"softdelete"`
 	Author    *User      `drift:"one=AuthorID"`
 	Comments  []Comment  `drift:"many=Comment.PostID"`
-} = Post{}
+} = Post{} // a field or a tag that has changed does not compile: run go generate
 
-// A field or a tag of Stamped that has changed since fails to compile here: run go generate.
 var _ struct {
 	ByID *string `drift:"ref=User,ondelete=setnull,index"`
 	By   *User   `drift:"one=ByID"`
-} = Stamped{}
+} = Stamped{} // a field or a tag that has changed does not compile: run go generate
 
-// clonePost returns a copy that shares no memory with the columns of m.
 func clonePost(m *Post) Post {
 	c := *m
 	c.ByID = orm.ClonePtr(m.ByID)
@@ -828,8 +660,7 @@ func clonePost(m *Post) Post {
 	return c
 }
 
-// PostPatch changes the columns of a Post whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// PostPatch changes the columns of a Post whose values are present; in JSON, null is NULL and what is absent stays.
 type PostPatch struct {
 	ByID      orm.Opt[*string] `json:"byID,omitzero"`
 	AuthorID  orm.Opt[string]  `json:"authorID,omitzero"`
@@ -844,19 +675,11 @@ func (p PostPatch) Sets() []orm.Set[Post] {
 }
 
 // PostChanges returns the setters that make the columns of before those of after.
-func PostChanges(before, after *Post) []orm.Set[Post] {
-	return Posts.Diff(before, after)
-}
+func PostChanges(before, after *Post) []orm.Set[Post] { return Posts.Diff(before, after) }
 
-// Create inserts m. Times are cut to milliseconds, as they are stored. What was chosen stands in m
-// afterwards.
+// Create inserts m. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
 func (t PostsTable) Create(ctx context.Context, w orm.Writer, m *Post, opts ...orm.CreateOption[Post]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t PostsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Post, opts ...orm.CreateOption[Post]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Post with this ID, or orm.ErrNotFound.
@@ -864,35 +687,9 @@ func (t PostsTable) Find(ctx context.Context, r orm.Reader, key int64) (*Post, e
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Post that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t PostsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Post]) (*Post, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Post that meets every condition; without one, the whole table.
-func (t PostsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Post]) ([]Post, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of posts that meet every condition.
-func (t PostsTable) Where(c ...orm.Cond[Post]) orm.Query[Post] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of posts meet every condition.
-func (t PostsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Post]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether posts has a row with this ID.
-func (t PostsTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Post that meets every condition, one at a time; an error ends it.
-func (t PostsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Post]) iter.Seq2[*Post, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t PostsTable) Save(ctx context.Context, w orm.Writer, m *Post) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -900,30 +697,27 @@ func (t PostsTable) Update(ctx context.Context, w orm.Writer, key int64, sets ..
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t PostsTable) Upsert(ctx context.Context, w orm.Writer, m *Post, opts ...orm.UpsertOption[Post]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete sets DeletedAt of the row with the key, which queries do not see from then on, and says
-// whether there was one. Restore brings it back, Purge removes it for good.
+// Delete sets DeletedAt of the row with the key, which queries do not see from then on, and says whether there was
+// one. Restore brings it back, Purge removes it for good.
 func (t PostsTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// CommentsTable has the columns, keys and verbs of the table comments.
+// CommentsTable has the columns and keys of the table comments, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type CommentsTable struct {
 	orm.Table[Comment, int64]
 
-	// ID is comments.id: INTEGER PRIMARY KEY NOT NULL.
-	ID orm.Num[Comment, int64]
-	// PostID is comments.post_id: INTEGER NOT NULL, indexed, refers to posts.id ON DELETE CASCADE.
-	PostID orm.Num[Comment, int64]
-	// ParentID is comments.parent_id: INTEGER, indexed, refers to comments.id ON DELETE CASCADE.
-	ParentID orm.NullNum[Comment, int64]
-	// Text is comments.text: TEXT NOT NULL.
-	Text orm.Str[Comment, string]
+	ID       orm.Num[Comment, int64]     // comments.id INTEGER PRIMARY KEY NOT NULL.
+	PostID   orm.Num[Comment, int64]     // comments.post_id INTEGER NOT NULL, indexed, refers to posts.id ON DELETE CASCADE.
+	ParentID orm.NullNum[Comment, int64] // comments.parent_id INTEGER, indexed, refers to comments.id ON DELETE CASCADE.
+	Text     orm.Str[Comment, string]    // comments.text TEXT NOT NULL.
 
 	// Post is the row of posts that PostID refers to.
 	Post orm.One[Comment, Post]
@@ -947,21 +741,17 @@ const (
 	commentsOnInsert = `CREATE TRIGGER "_driftdb_comments_insert" AFTER INSERT ON "comments" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'comments', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"post_id":'||coalesce(NEW."post_id", 'null')||
+		'comments', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"post_id":'||coalesce(NEW."post_id", 'null')||
 			',"parent_id":'||coalesce(NEW."parent_id", 'null')||',"text":'||json_quote(NEW."text"||'')||'}');
 END`
 	commentsOnUpdate = `CREATE TRIGGER "_driftdb_comments_update" AFTER UPDATE ON "comments" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'comments', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"post_id":', +NEW."post_id", +OLD."post_id"),
-			('"parent_id":', +NEW."parent_id", +OLD."parent_id"), ('"text":', +NEW."text", +OLD."text"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"parent_id":', +NEW."parent_id", +OLD."parent_id"), ('"text":', +NEW."text", +OLD."text")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	commentsOnDelete = `CREATE TRIGGER "_driftdb_comments_delete" AFTER DELETE ON "comments" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -988,13 +778,11 @@ var commentsSchema = schema.Table{
 		{Columns: []string{"post_id"}, RefTable: "posts", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
 		{Columns: []string{"parent_id"}, RefTable: "comments", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
 	},
-	Create:   commentsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_comments_insert", SQL: commentsOnInsert}, {Name: "_driftdb_comments_update", SQL: commentsOnUpdate}, {Name: "_driftdb_comments_delete", SQL: commentsOnDelete}},
+	Create: commentsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_comments_insert", SQL: commentsOnInsert}, {Name: "_driftdb_comments_update", SQL: commentsOnUpdate}, {Name: "_driftdb_comments_delete", SQL: commentsOnDelete}},
 }
 
 var commentsDef = orm.Def[Comment, int64]{
-	Version: orm.GenVersion1, Schema: &commentsSchema,
-	Select: commentsSelect, Insert: commentsInsert,
+	Version: orm.GenVersion1, Schema: &commentsSchema, Select: commentsSelect, Insert: commentsInsert,
 	Scan: scanComment, Bind: bindComment,
 	Key:     func(m *Comment) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -1019,7 +807,6 @@ var Comments = CommentsTable{
 		func(m *Comment, r []Comment) { m.Answers = r }),
 }
 
-// scanComment reads a row of commentsSelect into m.
 func scanComment(r *orm.Row, m *Comment) {
 	orm.ScanNum(r, 0, &m.ID)
 	orm.ScanNum(r, 1, &m.PostID)
@@ -1027,7 +814,6 @@ func scanComment(r *orm.Row, m *Comment) {
 	orm.ScanStr(r, 3, &m.Text)
 }
 
-// bindComment appends m's columns in the order of commentsInsert.
 func bindComment(a *orm.Args, m *Comment) {
 	orm.BindNum(a, m.ID)
 	orm.BindNum(a, m.PostID)
@@ -1035,7 +821,6 @@ func bindComment(a *orm.Args, m *Comment) {
 	orm.BindStr(a, m.Text)
 }
 
-// A field or a tag of Comment that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID       int64  `drift:"pk"`
 	PostID   int64  `drift:"ref=Post,ondelete=cascade,index"`
@@ -1044,17 +829,16 @@ var _ struct {
 	Post     *Post     `drift:"one=PostID"`
 	Parent   *Comment  `drift:"one=ParentID"`
 	Answers  []Comment `drift:"many=Comment.ParentID"`
-} = Comment{}
+} = Comment{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneComment returns a copy that shares no memory with the columns of m.
 func cloneComment(m *Comment) Comment {
 	c := *m
 	c.ParentID = orm.ClonePtr(m.ParentID)
 	return c
 }
 
-// CommentPatch changes the columns of a Comment whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// CommentPatch changes the columns of a Comment whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type CommentPatch struct {
 	PostID   orm.Opt[int64]  `json:"postID,omitzero"`
 	ParentID orm.Opt[*int64] `json:"parentID,omitzero"`
@@ -1067,18 +851,11 @@ func (p CommentPatch) Sets() []orm.Set[Comment] {
 }
 
 // CommentChanges returns the setters that make the columns of before those of after.
-func CommentChanges(before, after *Comment) []orm.Set[Comment] {
-	return Comments.Diff(before, after)
-}
+func CommentChanges(before, after *Comment) []orm.Set[Comment] { return Comments.Diff(before, after) }
 
 // Create inserts m.
 func (t CommentsTable) Create(ctx context.Context, w orm.Writer, m *Comment, opts ...orm.CreateOption[Comment]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t CommentsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Comment, opts ...orm.CreateOption[Comment]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Comment with this ID, or orm.ErrNotFound.
@@ -1086,35 +863,9 @@ func (t CommentsTable) Find(ctx context.Context, r orm.Reader, key int64) (*Comm
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Comment that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t CommentsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Comment]) (*Comment, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Comment that meets every condition; without one, the whole table.
-func (t CommentsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Comment]) ([]Comment, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of comments that meet every condition.
-func (t CommentsTable) Where(c ...orm.Cond[Comment]) orm.Query[Comment] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of comments meet every condition.
-func (t CommentsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Comment]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether comments has a row with this ID.
-func (t CommentsTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Comment that meets every condition, one at a time; an error ends it.
-func (t CommentsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Comment]) iter.Seq2[*Comment, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t CommentsTable) Save(ctx context.Context, w orm.Writer, m *Comment) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -1122,27 +873,25 @@ func (t CommentsTable) Update(ctx context.Context, w orm.Writer, key int64, sets
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t CommentsTable) Upsert(ctx context.Context, w orm.Writer, m *Comment, opts ...orm.UpsertOption[Comment]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Comments whose ParentID refers to
-// it are deleted with it.
+// Delete removes the row with the key and says whether there was one. Comments whose ParentID refers to it are
+// deleted with it.
 func (t CommentsTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// NotesTable has the columns, keys and verbs of the table notes.
+// NotesTable has the columns and keys of the table notes, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type NotesTable struct {
 	orm.Table[Note, int64]
 
-	// ID is notes.id: INTEGER PRIMARY KEY NOT NULL.
-	ID orm.Num[Note, int64]
-	// UserNick is notes.user_nick: TEXT, indexed, refers to users.nick ON DELETE SET NULL ON UPDATE
-	// CASCADE.
-	UserNick orm.NullStr[Note, string]
+	ID       orm.Num[Note, int64]      // notes.id INTEGER PRIMARY KEY NOT NULL.
+	UserNick orm.NullStr[Note, string] // notes.user_nick TEXT, indexed, refers to users.nick ON DELETE SET NULL ON UPDATE CASCADE.
 
 	// User is the row of users that UserNick refers to.
 	User orm.One[Note, User]
@@ -1159,19 +908,15 @@ const (
 	notesOnInsert = `CREATE TRIGGER "_driftdb_notes_insert" AFTER INSERT ON "notes" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'notes', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"user_nick":'||json_quote(NEW."user_nick"||'')||'}');
+		'notes', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"user_nick":'||json_quote(NEW."user_nick"||'')||'}');
 END`
 	notesOnUpdate = `CREATE TRIGGER "_driftdb_notes_update" AFTER UPDATE ON "notes" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'notes', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"user_nick":', +NEW."user_nick", +OLD."user_nick"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"user_nick":', +NEW."user_nick", +OLD."user_nick")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	notesOnDelete = `CREATE TRIGGER "_driftdb_notes_delete" AFTER DELETE ON "notes" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -1189,13 +934,11 @@ var notesSchema = schema.Table{
 	},
 	Indexes:     []schema.Index{{Name: "notes_user_nick_idx", Columns: []string{"user_nick"}}},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"user_nick"}, RefTable: "users", RefColumns: []string{"nick"}, OnDelete: schema.SetNull, OnUpdate: schema.Cascade}},
-	Create:      notesCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_notes_insert", SQL: notesOnInsert}, {Name: "_driftdb_notes_update", SQL: notesOnUpdate}, {Name: "_driftdb_notes_delete", SQL: notesOnDelete}},
+	Create:      notesCreate, Triggers: []schema.Trigger{{Name: "_driftdb_notes_insert", SQL: notesOnInsert}, {Name: "_driftdb_notes_update", SQL: notesOnUpdate}, {Name: "_driftdb_notes_delete", SQL: notesOnDelete}},
 }
 
 var notesDef = orm.Def[Note, int64]{
-	Version: orm.GenVersion1, Schema: &notesSchema,
-	Select: notesSelect, Insert: notesInsert,
+	Version: orm.GenVersion1, Schema: &notesSchema, Select: notesSelect, Insert: notesInsert,
 	Scan: scanNote, Bind: bindNote,
 	Key:     func(m *Note) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -1212,34 +955,29 @@ var Notes = NotesTable{
 		func(m *Note, r *User) { m.User = r }),
 }
 
-// scanNote reads a row of notesSelect into m.
 func scanNote(r *orm.Row, m *Note) {
 	orm.ScanNum(r, 0, &m.ID)
 	orm.ScanNullStr(r, 1, &m.UserNick)
 }
 
-// bindNote appends m's columns in the order of notesInsert.
 func bindNote(a *orm.Args, m *Note) {
 	orm.BindNum(a, m.ID)
 	orm.BindNullStr(a, m.UserNick)
 }
 
-// A field or a tag of Note that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID       int64   `drift:"pk"`
 	UserNick *string `drift:"ref=User.Nick,onupdate=cascade,ondelete=setnull,index"`
 	User     *User   `drift:"one=UserNick"`
-} = Note{}
+} = Note{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneNote returns a copy that shares no memory with the columns of m.
 func cloneNote(m *Note) Note {
 	c := *m
 	c.UserNick = orm.ClonePtr(m.UserNick)
 	return c
 }
 
-// NotePatch changes the columns of a Note whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// NotePatch changes the columns of a Note whose values are present; in JSON, null is NULL and what is absent stays.
 type NotePatch struct {
 	UserNick orm.Opt[*string] `json:"userNick,omitzero"`
 }
@@ -1250,18 +988,11 @@ func (p NotePatch) Sets() []orm.Set[Note] {
 }
 
 // NoteChanges returns the setters that make the columns of before those of after.
-func NoteChanges(before, after *Note) []orm.Set[Note] {
-	return Notes.Diff(before, after)
-}
+func NoteChanges(before, after *Note) []orm.Set[Note] { return Notes.Diff(before, after) }
 
 // Create inserts m.
 func (t NotesTable) Create(ctx context.Context, w orm.Writer, m *Note, opts ...orm.CreateOption[Note]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t NotesTable) CreateMany(ctx context.Context, w orm.Writer, ms []Note, opts ...orm.CreateOption[Note]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Note with this ID, or orm.ErrNotFound.
@@ -1269,35 +1000,9 @@ func (t NotesTable) Find(ctx context.Context, r orm.Reader, key int64) (*Note, e
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Note that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t NotesTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Note]) (*Note, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Note that meets every condition; without one, the whole table.
-func (t NotesTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Note]) ([]Note, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of notes that meet every condition.
-func (t NotesTable) Where(c ...orm.Cond[Note]) orm.Query[Note] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of notes meet every condition.
-func (t NotesTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Note]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether notes has a row with this ID.
-func (t NotesTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Note that meets every condition, one at a time; an error ends it.
-func (t NotesTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Note]) iter.Seq2[*Note, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t NotesTable) Save(ctx context.Context, w orm.Writer, m *Note) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -1305,8 +1010,8 @@ func (t NotesTable) Update(ctx context.Context, w orm.Writer, key int64, sets ..
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t NotesTable) Upsert(ctx context.Context, w orm.Writer, m *Note, opts ...orm.UpsertOption[Note]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
@@ -1316,14 +1021,13 @@ func (t NotesTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, 
 	return t.Table.Delete(ctx, w, key)
 }
 
-// VisitsTable has the columns, keys and verbs of the table visits.
+// VisitsTable has the columns and keys of the table visits, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type VisitsTable struct {
 	orm.Table[Visit, VisitKey]
 
-	// Place is visits.place: TEXT NOT NULL, part of the primary key.
-	Place orm.Str[Visit, string]
-	// Number is visits.number: INTEGER NOT NULL, part of the primary key.
-	Number orm.Num[Visit, int64]
+	Place  orm.Str[Visit, string] // visits.place TEXT NOT NULL, part of the primary key.
+	Number orm.Num[Visit, int64]  // visits.number INTEGER NOT NULL, part of the primary key.
 
 	// Treatments are the rows of treatments whose Place and Number refer to this one.
 	Treatments orm.Many[Visit, Treatment]
@@ -1348,19 +1052,15 @@ const (
 	visitsOnInsert = `CREATE TRIGGER "_driftdb_visits_insert" AFTER INSERT ON "visits" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'visits', 'insert',
-		'{"place":'||json_quote(NEW."place"||'')||',"number":'||coalesce(NEW."number", 'null')||'}');
+		'visits', 'insert', '{"place":'||json_quote(NEW."place"||'')||',"number":'||coalesce(NEW."number", 'null')||'}');
 END`
 	visitsOnUpdate = `CREATE TRIGGER "_driftdb_visits_update" AFTER UPDATE ON "visits" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'visits', 'update', '{"place":'||json_quote(OLD."place"||'')||',"number":'||coalesce(OLD."number", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
-		FROM (VALUES ('"place":', +NEW."place", +OLD."place"), ('"number":', +NEW."number", +OLD."number"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"place":', +NEW."place", +OLD."place"), ('"number":', +NEW."number", +OLD."number")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	visitsOnDelete = `CREATE TRIGGER "_driftdb_visits_delete" AFTER DELETE ON "visits" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -1376,13 +1076,11 @@ var visitsSchema = schema.Table{
 		{Name: "place", Type: schema.Text, NotNull: true},
 		{Name: "number", Type: schema.Integer, NotNull: true},
 	},
-	Create:   visitsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_visits_insert", SQL: visitsOnInsert}, {Name: "_driftdb_visits_update", SQL: visitsOnUpdate}, {Name: "_driftdb_visits_delete", SQL: visitsOnDelete}},
+	Create: visitsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_visits_insert", SQL: visitsOnInsert}, {Name: "_driftdb_visits_update", SQL: visitsOnUpdate}, {Name: "_driftdb_visits_delete", SQL: visitsOnDelete}},
 }
 
 var visitsDef = orm.Def[Visit, VisitKey]{
-	Version: orm.GenVersion1, Schema: &visitsSchema,
-	Select: visitsSelect, Insert: visitsInsert,
+	Version: orm.GenVersion1, Schema: &visitsSchema, Select: visitsSelect, Insert: visitsInsert,
 	Scan: scanVisit, Bind: bindVisit,
 	Key:     func(m *Visit) VisitKey { return VisitKey{Place: m.Place, Number: m.Number} },
 	BindKey: func(a *orm.Args, k VisitKey) { orm.BindStr(a, k.Place); orm.BindNum(a, k.Number) },
@@ -1401,34 +1099,26 @@ var Visits = VisitsTable{
 		func(m *Visit, r []Treatment) { m.Follows = r }),
 }
 
-// scanVisit reads a row of visitsSelect into m.
 func scanVisit(r *orm.Row, m *Visit) {
 	orm.ScanStr(r, 0, &m.Place)
 	orm.ScanNum(r, 1, &m.Number)
 }
 
-// bindVisit appends m's columns in the order of visitsInsert.
 func bindVisit(a *orm.Args, m *Visit) {
 	orm.BindStr(a, m.Place)
 	orm.BindNum(a, m.Number)
 }
 
-// A field or a tag of Visit that has changed since fails to compile here: run go generate.
 var _ struct {
 	Place      string      `drift:"pk"`
 	Number     int64       `drift:"pk"`
 	Treatments []Treatment `drift:"many=Treatment.Number"`
 	Follows    []Treatment `drift:"many=Treatment.AfterNumber"`
-} = Visit{}
+} = Visit{} // a field or a tag that has changed does not compile: run go generate
 
 // Create inserts m.
 func (t VisitsTable) Create(ctx context.Context, w orm.Writer, m *Visit, opts ...orm.CreateOption[Visit]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t VisitsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Visit, opts ...orm.CreateOption[Visit]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Visit with this Place and Number, or orm.ErrNotFound.
@@ -1436,35 +1126,9 @@ func (t VisitsTable) Find(ctx context.Context, r orm.Reader, key VisitKey) (*Vis
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Visit that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t VisitsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Visit]) (*Visit, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Visit that meets every condition; without one, the whole table.
-func (t VisitsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Visit]) ([]Visit, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of visits that meet every condition.
-func (t VisitsTable) Where(c ...orm.Cond[Visit]) orm.Query[Visit] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of visits meet every condition.
-func (t VisitsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Visit]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether visits has a row with this Place and Number.
-func (t VisitsTable) Exists(ctx context.Context, r orm.Reader, key VisitKey) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Visit that meets every condition, one at a time; an error ends it.
-func (t VisitsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Visit]) iter.Seq2[*Visit, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its Place and Number; orm.ErrNotFound if there is none.
+func (t VisitsTable) Save(ctx context.Context, w orm.Writer, m *Visit) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -1472,37 +1136,28 @@ func (t VisitsTable) Update(ctx context.Context, w orm.Writer, key VisitKey, set
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same Place and Number gets m's columns instead: m is
-// the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same Place and Number gets m's columns instead: m is the row as it
+// stands afterwards.
 func (t VisitsTable) Upsert(ctx context.Context, w orm.Writer, m *Visit, opts ...orm.UpsertOption[Visit]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Treatments whose Place and Number
-// refer to it are deleted with it. Treatments whose AfterPlace and AfterNumber refer to it lose the
-// reference.
+// Delete removes the row with the key and says whether there was one. Treatments whose Place and Number refer to it
+// are deleted with it. Treatments whose AfterPlace and AfterNumber refer to it lose the reference.
 func (t VisitsTable) Delete(ctx context.Context, w orm.Writer, key VisitKey) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// TreatmentsTable has the columns, keys and verbs of the table treatments.
+// TreatmentsTable has the columns and keys of the table treatments, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type TreatmentsTable struct {
 	orm.Table[Treatment, int64]
 
-	// ID is treatments.id: INTEGER PRIMARY KEY NOT NULL.
-	ID orm.Num[Treatment, int64]
-	// Place is treatments.place: TEXT NOT NULL, indexed with Number, refers to visits.place ON DELETE
-	// CASCADE.
-	Place orm.Str[Treatment, string]
-	// Number is treatments.number: INTEGER NOT NULL, indexed with Place, refers to visits.number ON DELETE
-	// CASCADE.
-	Number orm.Num[Treatment, int64]
-	// AfterPlace is treatments.after_place: TEXT, indexed with AfterNumber, refers to visits.place ON
-	// DELETE SET NULL.
-	AfterPlace orm.NullStr[Treatment, string]
-	// AfterNumber is treatments.after_number: INTEGER, indexed with AfterPlace, refers to visits.number ON
-	// DELETE SET NULL.
-	AfterNumber orm.NullNum[Treatment, int64]
+	ID          orm.Num[Treatment, int64]      // treatments.id INTEGER PRIMARY KEY NOT NULL.
+	Place       orm.Str[Treatment, string]     // treatments.place TEXT NOT NULL, indexed with Number, refers to visits.place ON DELETE CASCADE.
+	Number      orm.Num[Treatment, int64]      // treatments.number INTEGER NOT NULL, indexed with Place, refers to visits.number ON DELETE CASCADE.
+	AfterPlace  orm.NullStr[Treatment, string] // treatments.after_place TEXT, indexed with AfterNumber, refers to visits.place ON DELETE SET NULL.
+	AfterNumber orm.NullNum[Treatment, int64]  // treatments.after_number INTEGER, indexed with AfterPlace, refers to visits.number ON DELETE SET NULL.
 
 	// Visit is the row of visits that Place and Number refer to.
 	Visit orm.One[Treatment, Visit]
@@ -1525,8 +1180,7 @@ const (
 	treatmentsOnInsert = `CREATE TRIGGER "_driftdb_treatments_insert" AFTER INSERT ON "treatments" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'treatments', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"place":'||json_quote(NEW."place"||'')||
+		'treatments', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"place":'||json_quote(NEW."place"||'')||
 			',"number":'||coalesce(NEW."number", 'null')||',"after_place":'||json_quote(NEW."after_place"||'')||
 			',"after_number":'||coalesce(NEW."after_number", 'null')||'}');
 END`
@@ -1534,14 +1188,11 @@ END`
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'treatments', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"place":', +NEW."place", +OLD."place"), ('"number":', +NEW."number", +OLD."number"),
 			('"after_place":', +NEW."after_place", +OLD."after_place"),
-			('"after_number":', +NEW."after_number", +OLD."after_number"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"after_number":', +NEW."after_number", +OLD."after_number")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	treatmentsOnDelete = `CREATE TRIGGER "_driftdb_treatments_delete" AFTER DELETE ON "treatments" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -1570,13 +1221,11 @@ var treatmentsSchema = schema.Table{
 		{Columns: []string{"place", "number"}, RefTable: "visits", RefColumns: []string{"place", "number"}, OnDelete: schema.Cascade},
 		{Columns: []string{"after_place", "after_number"}, RefTable: "visits", RefColumns: []string{"place", "number"}, OnDelete: schema.SetNull},
 	},
-	Create:   treatmentsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_treatments_insert", SQL: treatmentsOnInsert}, {Name: "_driftdb_treatments_update", SQL: treatmentsOnUpdate}, {Name: "_driftdb_treatments_delete", SQL: treatmentsOnDelete}},
+	Create: treatmentsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_treatments_insert", SQL: treatmentsOnInsert}, {Name: "_driftdb_treatments_update", SQL: treatmentsOnUpdate}, {Name: "_driftdb_treatments_delete", SQL: treatmentsOnDelete}},
 }
 
 var treatmentsDef = orm.Def[Treatment, int64]{
-	Version: orm.GenVersion1, Schema: &treatmentsSchema,
-	Select: treatmentsSelect, Insert: treatmentsInsert,
+	Version: orm.GenVersion1, Schema: &treatmentsSchema, Select: treatmentsSelect, Insert: treatmentsInsert,
 	Scan: scanTreatment, Bind: bindTreatment,
 	Key:     func(m *Treatment) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -1599,7 +1248,6 @@ var Treatments = TreatmentsTable{
 		func(m *Treatment, r *Visit) { m.After = r }),
 }
 
-// scanTreatment reads a row of treatmentsSelect into m.
 func scanTreatment(r *orm.Row, m *Treatment) {
 	orm.ScanNum(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.Place)
@@ -1608,7 +1256,6 @@ func scanTreatment(r *orm.Row, m *Treatment) {
 	orm.ScanNullNum(r, 4, &m.AfterNumber)
 }
 
-// bindTreatment appends m's columns in the order of treatmentsInsert.
 func bindTreatment(a *orm.Args, m *Treatment) {
 	orm.BindNum(a, m.ID)
 	orm.BindStr(a, m.Place)
@@ -1617,7 +1264,6 @@ func bindTreatment(a *orm.Args, m *Treatment) {
 	orm.BindNullNum(a, m.AfterNumber)
 }
 
-// A field or a tag of Treatment that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID          int64   `drift:"pk"`
 	Place       string  `drift:"ref=Visit.Place,ondelete=cascade,index=visit"`
@@ -1626,9 +1272,8 @@ var _ struct {
 	AfterNumber *int64  `drift:"ref=Visit.Number,index=after"`
 	Visit       *Visit  `drift:"one=Place"`
 	After       *Visit  `drift:"one=AfterNumber"`
-} = Treatment{}
+} = Treatment{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneTreatment returns a copy that shares no memory with the columns of m.
 func cloneTreatment(m *Treatment) Treatment {
 	c := *m
 	c.AfterPlace = orm.ClonePtr(m.AfterPlace)
@@ -1636,8 +1281,8 @@ func cloneTreatment(m *Treatment) Treatment {
 	return c
 }
 
-// TreatmentPatch changes the columns of a Treatment whose values are present. In JSON an absent member
-// is a column that stays, null is NULL.
+// TreatmentPatch changes the columns of a Treatment whose values are present; in JSON, null is NULL and what is
+// absent stays.
 type TreatmentPatch struct {
 	Place       orm.Opt[string]  `json:"place,omitzero"`
 	Number      orm.Opt[int64]   `json:"number,omitzero"`
@@ -1660,45 +1305,14 @@ func (t TreatmentsTable) Create(ctx context.Context, w orm.Writer, m *Treatment,
 	return t.Table.Create(ctx, w, m, opts...)
 }
 
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t TreatmentsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Treatment, opts ...orm.CreateOption[Treatment]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
-}
-
 // Find returns the Treatment with this ID, or orm.ErrNotFound.
 func (t TreatmentsTable) Find(ctx context.Context, r orm.Reader, key int64) (*Treatment, error) {
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Treatment that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t TreatmentsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Treatment]) (*Treatment, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Treatment that meets every condition; without one, the whole table.
-func (t TreatmentsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Treatment]) ([]Treatment, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of treatments that meet every condition.
-func (t TreatmentsTable) Where(c ...orm.Cond[Treatment]) orm.Query[Treatment] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of treatments meet every condition.
-func (t TreatmentsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Treatment]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether treatments has a row with this ID.
-func (t TreatmentsTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Treatment that meets every condition, one at a time; an error ends it.
-func (t TreatmentsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Treatment]) iter.Seq2[*Treatment, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t TreatmentsTable) Save(ctx context.Context, w orm.Writer, m *Treatment) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -1706,8 +1320,8 @@ func (t TreatmentsTable) Update(ctx context.Context, w orm.Writer, key int64, se
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t TreatmentsTable) Upsert(ctx context.Context, w orm.Writer, m *Treatment, opts ...orm.UpsertOption[Treatment]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

@@ -6,20 +6,17 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 )
 
-// UsersTable has the columns, keys and verbs of the table accounts.
+// UsersTable has the columns and keys of the table accounts, its own verbs, and those of [orm.Table]: Where, First,
+// All, Count, …
 type UsersTable struct {
 	orm.Table[User, string]
 
-	// ID is accounts.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[User, string]
-	// Name is accounts.name: TEXT NOT NULL, unique.
-	Name orm.Str[User, string]
+	ID   orm.Str[User, string] // accounts.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	Name orm.Str[User, string] // accounts.name TEXT NOT NULL, unique.
 
-	// ByName is the unique key accounts_name_key (name).
-	ByName orm.Unique[User, string]
+	ByName orm.Unique[User, string] // the unique key accounts_name_key (name)
 
 	// Sessions are the rows of sessions whose UserID refers to this one.
 	Sessions orm.Many[User, Session]
@@ -35,19 +32,15 @@ const (
 	usersOnInsert = `CREATE TRIGGER "_driftdb_accounts_insert" AFTER INSERT ON "accounts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'accounts', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||'}');
+		'accounts', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"name":'||json_quote(NEW."name"||'')||'}');
 END`
 	usersOnUpdate = `CREATE TRIGGER "_driftdb_accounts_update" AFTER UPDATE ON "accounts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'accounts', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"name":', +NEW."name", +OLD."name")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	usersOnDelete = `CREATE TRIGGER "_driftdb_accounts_delete" AFTER DELETE ON "accounts" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -63,14 +56,12 @@ var usersSchema = schema.Table{
 		{Name: "id", Type: schema.Text, NotNull: true},
 		{Name: "name", Type: schema.Text, NotNull: true},
 	},
-	Indexes:  []schema.Index{{Name: "accounts_name_key", Columns: []string{"name"}, Unique: true}},
-	Create:   usersCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_accounts_insert", SQL: usersOnInsert}, {Name: "_driftdb_accounts_update", SQL: usersOnUpdate}, {Name: "_driftdb_accounts_delete", SQL: usersOnDelete}},
+	Indexes: []schema.Index{{Name: "accounts_name_key", Columns: []string{"name"}, Unique: true}},
+	Create:  usersCreate, Triggers: []schema.Trigger{{Name: "_driftdb_accounts_insert", SQL: usersOnInsert}, {Name: "_driftdb_accounts_update", SQL: usersOnUpdate}, {Name: "_driftdb_accounts_delete", SQL: usersOnDelete}},
 }
 
 var usersDef = orm.Def[User, string]{
-	Version: orm.GenVersion1, Schema: &usersSchema,
-	Select: usersSelect, Insert: usersInsert,
+	Version: orm.GenVersion1, Schema: &usersSchema, Select: usersSelect, Insert: usersInsert,
 	Scan: scanUser, Bind: bindUser, Fill: fillUser,
 	Key:     func(m *User) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -82,39 +73,33 @@ var Users = UsersTable{
 	ID:    orm.NewStr[User, string]("accounts", "id"),
 	Name:  orm.NewStr[User, string]("accounts", "name"),
 	ByName: orm.NewUnique(&usersDef, "accounts_name_key", []string{"name"},
-		func(m *User) (string, bool) { return m.Name, true },
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		func(m *User) (string, bool) { return m.Name, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 	Sessions: orm.NewMany("Sessions", &usersDef, &sessionsDef, orm.On{From: []string{"id"}, To: []string{"user_id"}},
 		func(a *orm.Args, m *User) { orm.BindStr(a, m.ID) },
 		func(m *User, r []Session) { m.Sessions = r }),
 }
 
-// scanUser reads a row of usersSelect into m.
 func scanUser(r *orm.Row, m *User) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.Name)
 }
 
-// bindUser appends m's columns in the order of usersInsert.
 func bindUser(a *orm.Args, m *User) {
 	orm.BindStr(a, m.ID)
 	orm.BindStr(a, m.Name)
 }
 
-// fillUser sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillUser(f *orm.Fill, m *User) {
 	orm.FillUUID7(f, &m.ID)
 }
 
-// A field or a tag of User that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID       string    `drift:"pk,uuid7"`
 	Name     string    `drift:"unique"`
 	Sessions []Session `drift:"many=Session.UserID"`
-} = User{}
+} = User{} // a field or a tag that has changed does not compile: run go generate
 
-// UserPatch changes the columns of a User whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// UserPatch changes the columns of a User whose values are present; in JSON, null is NULL and what is absent stays.
 type UserPatch struct {
 	Name orm.Opt[string] `json:"name,omitzero"`
 }
@@ -125,18 +110,11 @@ func (p UserPatch) Sets() []orm.Set[User] {
 }
 
 // UserChanges returns the setters that make the columns of before those of after.
-func UserChanges(before, after *User) []orm.Set[User] {
-	return Users.Diff(before, after)
-}
+func UserChanges(before, after *User) []orm.Set[User] { return Users.Diff(before, after) }
 
 // Create inserts m. A zero ID becomes a UUIDv7. What was chosen stands in m afterwards.
 func (t UsersTable) Create(ctx context.Context, w orm.Writer, m *User, opts ...orm.CreateOption[User]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t UsersTable) CreateMany(ctx context.Context, w orm.Writer, ms []User, opts ...orm.CreateOption[User]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the User with this ID, or orm.ErrNotFound.
@@ -144,35 +122,9 @@ func (t UsersTable) Find(ctx context.Context, r orm.Reader, key string) (*User, 
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a User that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t UsersTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) (*User, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every User that meets every condition; without one, the whole table.
-func (t UsersTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) ([]User, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of accounts that meet every condition.
-func (t UsersTable) Where(c ...orm.Cond[User]) orm.Query[User] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of accounts meet every condition.
-func (t UsersTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether accounts has a row with this ID.
-func (t UsersTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every User that meets every condition, one at a time; an error ends it.
-func (t UsersTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[User]) iter.Seq2[*User, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t UsersTable) Save(ctx context.Context, w orm.Writer, m *User) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -180,26 +132,25 @@ func (t UsersTable) Update(ctx context.Context, w orm.Writer, key string, sets .
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t UsersTable) Upsert(ctx context.Context, w orm.Writer, m *User, opts ...orm.UpsertOption[User]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Sessions whose UserID refers to
-// it are deleted with it.
+// Delete removes the row with the key and says whether there was one. Sessions whose UserID refers to it are deleted
+// with it.
 func (t UsersTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// SessionsTable has the columns, keys and verbs of the table sessions.
+// SessionsTable has the columns and keys of the table sessions, its own verbs, and those of [orm.Table]: Where,
+// First, All, Count, …
 type SessionsTable struct {
 	orm.Table[Session, string]
 
-	// ID is sessions.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[Session, string]
-	// UserID is sessions.user_id: TEXT NOT NULL, indexed, refers to accounts.id ON DELETE CASCADE.
-	UserID orm.Str[Session, string]
+	ID     orm.Str[Session, string] // sessions.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	UserID orm.Str[Session, string] // sessions.user_id TEXT NOT NULL, indexed, refers to accounts.id ON DELETE CASCADE.
 }
 
 const (
@@ -213,19 +164,15 @@ const (
 	sessionsOnInsert = `CREATE TRIGGER "_driftdb_sessions_insert" AFTER INSERT ON "sessions" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'sessions', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"user_id":'||json_quote(NEW."user_id"||'')||'}');
+		'sessions', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"user_id":'||json_quote(NEW."user_id"||'')||'}');
 END`
 	sessionsOnUpdate = `CREATE TRIGGER "_driftdb_sessions_update" AFTER UPDATE ON "sessions" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'sessions', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"user_id":', +NEW."user_id", +OLD."user_id"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"user_id":', +NEW."user_id", +OLD."user_id")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	sessionsOnDelete = `CREATE TRIGGER "_driftdb_sessions_delete" AFTER DELETE ON "sessions" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -243,13 +190,11 @@ var sessionsSchema = schema.Table{
 	},
 	Indexes:     []schema.Index{{Name: "sessions_user_id_idx", Columns: []string{"user_id"}}},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"user_id"}, RefTable: "accounts", RefColumns: []string{"id"}, OnDelete: schema.Cascade}},
-	Create:      sessionsCreate,
-	Triggers:    []schema.Trigger{{Name: "_driftdb_sessions_insert", SQL: sessionsOnInsert}, {Name: "_driftdb_sessions_update", SQL: sessionsOnUpdate}, {Name: "_driftdb_sessions_delete", SQL: sessionsOnDelete}},
+	Create:      sessionsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_sessions_insert", SQL: sessionsOnInsert}, {Name: "_driftdb_sessions_update", SQL: sessionsOnUpdate}, {Name: "_driftdb_sessions_delete", SQL: sessionsOnDelete}},
 }
 
 var sessionsDef = orm.Def[Session, string]{
-	Version: orm.GenVersion1, Schema: &sessionsSchema,
-	Select: sessionsSelect, Insert: sessionsInsert,
+	Version: orm.GenVersion1, Schema: &sessionsSchema, Select: sessionsSelect, Insert: sessionsInsert,
 	Scan: scanSession, Bind: bindSession, Fill: fillSession,
 	Key:     func(m *Session) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -262,31 +207,27 @@ var Sessions = SessionsTable{
 	UserID: orm.NewStr[Session, string]("sessions", "user_id"),
 }
 
-// scanSession reads a row of sessionsSelect into m.
 func scanSession(r *orm.Row, m *Session) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.UserID)
 }
 
-// bindSession appends m's columns in the order of sessionsInsert.
 func bindSession(a *orm.Args, m *Session) {
 	orm.BindStr(a, m.ID)
 	orm.BindStr(a, m.UserID)
 }
 
-// fillSession sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillSession(f *orm.Fill, m *Session) {
 	orm.FillUUID7(f, &m.ID)
 }
 
-// A field or a tag of Session that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID     string `drift:"pk,uuid7"`
 	UserID string `drift:"ref=User,ondelete=cascade,index"`
-} = Session{}
+} = Session{} // a field or a tag that has changed does not compile: run go generate
 
-// SessionPatch changes the columns of a Session whose values are present. In JSON an absent member is a
-// column that stays, null is NULL.
+// SessionPatch changes the columns of a Session whose values are present; in JSON, null is NULL and what is absent
+// stays.
 type SessionPatch struct {
 	UserID orm.Opt[string] `json:"userID,omitzero"`
 }
@@ -297,18 +238,11 @@ func (p SessionPatch) Sets() []orm.Set[Session] {
 }
 
 // SessionChanges returns the setters that make the columns of before those of after.
-func SessionChanges(before, after *Session) []orm.Set[Session] {
-	return Sessions.Diff(before, after)
-}
+func SessionChanges(before, after *Session) []orm.Set[Session] { return Sessions.Diff(before, after) }
 
 // Create inserts m. A zero ID becomes a UUIDv7. What was chosen stands in m afterwards.
 func (t SessionsTable) Create(ctx context.Context, w orm.Writer, m *Session, opts ...orm.CreateOption[Session]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t SessionsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Session, opts ...orm.CreateOption[Session]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Session with this ID, or orm.ErrNotFound.
@@ -316,35 +250,9 @@ func (t SessionsTable) Find(ctx context.Context, r orm.Reader, key string) (*Ses
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Session that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t SessionsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Session]) (*Session, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Session that meets every condition; without one, the whole table.
-func (t SessionsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Session]) ([]Session, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of sessions that meet every condition.
-func (t SessionsTable) Where(c ...orm.Cond[Session]) orm.Query[Session] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of sessions meet every condition.
-func (t SessionsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Session]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether sessions has a row with this ID.
-func (t SessionsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Session that meets every condition, one at a time; an error ends it.
-func (t SessionsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Session]) iter.Seq2[*Session, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t SessionsTable) Save(ctx context.Context, w orm.Writer, m *Session) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -352,8 +260,8 @@ func (t SessionsTable) Update(ctx context.Context, w orm.Writer, key string, set
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t SessionsTable) Upsert(ctx context.Context, w orm.Writer, m *Session, opts ...orm.UpsertOption[Session]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

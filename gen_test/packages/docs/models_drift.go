@@ -8,19 +8,16 @@ import (
 	"github.com/driftdb/driftdb/gen_test/packages/tags"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 )
 
-// DocsTable has the columns, keys and verbs of the table docs.
+// DocsTable has the columns and keys of the table docs, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type DocsTable struct {
 	orm.Table[Doc, string]
 
-	// ID is docs.id: TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
-	ID orm.Str[Doc, string]
-	// OwnerID is docs.owner_id: TEXT NOT NULL, indexed, refers to accounts.id ON DELETE CASCADE.
-	OwnerID orm.Str[Doc, string]
-	// Reader is docs.reader: TEXT, indexed, refers to accounts.name ON UPDATE CASCADE.
-	Reader orm.NullStr[Doc, string]
+	ID      orm.Str[Doc, string]     // docs.id TEXT PRIMARY KEY NOT NULL. Create fills a zero ID with a UUIDv7.
+	OwnerID orm.Str[Doc, string]     // docs.owner_id TEXT NOT NULL, indexed, refers to accounts.id ON DELETE CASCADE.
+	Reader  orm.NullStr[Doc, string] // docs.reader TEXT, indexed, refers to accounts.name ON UPDATE CASCADE.
 
 	// Owner is the row of accounts that OwnerID refers to.
 	Owner orm.One[Doc, auth.User]
@@ -43,21 +40,17 @@ const (
 	docsOnInsert = `CREATE TRIGGER "_driftdb_docs_insert" AFTER INSERT ON "docs" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'docs', 'insert',
-		'{"id":'||json_quote(NEW."id"||'')||',"owner_id":'||json_quote(NEW."owner_id"||'')||
+		'docs', 'insert', '{"id":'||json_quote(NEW."id"||'')||',"owner_id":'||json_quote(NEW."owner_id"||'')||
 			',"reader":'||json_quote(NEW."reader"||'')||'}');
 END`
 	docsOnUpdate = `CREATE TRIGGER "_driftdb_docs_update" AFTER UPDATE ON "docs" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'docs', 'update', '{"id":'||json_quote(OLD."id"||'')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||json_quote(column2||'')) AS after,
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
 		group_concat(column1||json_quote(column3||'')) AS before
 		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"owner_id":', +NEW."owner_id", +OLD."owner_id"),
-			('"reader":', +NEW."reader", +OLD."reader"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+			('"reader":', +NEW."reader", +OLD."reader")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	docsOnDelete = `CREATE TRIGGER "_driftdb_docs_delete" AFTER DELETE ON "docs" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -83,13 +76,11 @@ var docsSchema = schema.Table{
 		{Columns: []string{"owner_id"}, RefTable: "accounts", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
 		{Columns: []string{"reader"}, RefTable: "accounts", RefColumns: []string{"name"}, OnUpdate: schema.Cascade},
 	},
-	Create:   docsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_docs_insert", SQL: docsOnInsert}, {Name: "_driftdb_docs_update", SQL: docsOnUpdate}, {Name: "_driftdb_docs_delete", SQL: docsOnDelete}},
+	Create: docsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_docs_insert", SQL: docsOnInsert}, {Name: "_driftdb_docs_update", SQL: docsOnUpdate}, {Name: "_driftdb_docs_delete", SQL: docsOnDelete}},
 }
 
 var docsDef = orm.Def[Doc, string]{
-	Version: orm.GenVersion1, Schema: &docsSchema,
-	Select: docsSelect, Insert: docsInsert,
+	Version: orm.GenVersion1, Schema: &docsSchema, Select: docsSelect, Insert: docsInsert,
 	Scan: scanDoc, Bind: bindDoc, Fill: fillDoc,
 	Key:     func(m *Doc) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
@@ -115,26 +106,22 @@ var Docs = DocsTable{
 		func(m *Doc, r *tags.Tag) (j Mark) { j.DocID, j.TagID = m.ID, r.ID; return }),
 }
 
-// scanDoc reads a row of docsSelect into m.
 func scanDoc(r *orm.Row, m *Doc) {
 	orm.ScanStr(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.OwnerID)
 	orm.ScanNullStr(r, 2, &m.Reader)
 }
 
-// bindDoc appends m's columns in the order of docsInsert.
 func bindDoc(a *orm.Args, m *Doc) {
 	orm.BindStr(a, m.ID)
 	orm.BindStr(a, m.OwnerID)
 	orm.BindNullStr(a, m.Reader)
 }
 
-// fillDoc sets what Create chooses for m, and rounds its times to what the columns hold.
 func fillDoc(f *orm.Fill, m *Doc) {
 	orm.FillUUID7(f, &m.ID)
 }
 
-// A field or a tag of Doc that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID      string     `drift:"pk,uuid7"`
 	OwnerID string     `drift:"ref=people.User,ondelete=cascade,index"`
@@ -142,17 +129,15 @@ var _ struct {
 	Owner   *auth.User `drift:"one=OwnerID"`
 	ReadBy  *auth.User `drift:"one=Reader"`
 	Tags    []tags.Tag `drift:"via=Mark"`
-} = Doc{}
+} = Doc{} // a field or a tag that has changed does not compile: run go generate
 
-// cloneDoc returns a copy that shares no memory with the columns of m.
 func cloneDoc(m *Doc) Doc {
 	c := *m
 	c.Reader = orm.ClonePtr(m.Reader)
 	return c
 }
 
-// DocPatch changes the columns of a Doc whose values are present. In JSON an absent member is a column
-// that stays, null is NULL.
+// DocPatch changes the columns of a Doc whose values are present; in JSON, null is NULL and what is absent stays.
 type DocPatch struct {
 	OwnerID orm.Opt[string]  `json:"ownerID,omitzero"`
 	Reader  orm.Opt[*string] `json:"reader,omitzero"`
@@ -164,18 +149,11 @@ func (p DocPatch) Sets() []orm.Set[Doc] {
 }
 
 // DocChanges returns the setters that make the columns of before those of after.
-func DocChanges(before, after *Doc) []orm.Set[Doc] {
-	return Docs.Diff(before, after)
-}
+func DocChanges(before, after *Doc) []orm.Set[Doc] { return Docs.Diff(before, after) }
 
 // Create inserts m. A zero ID becomes a UUIDv7. What was chosen stands in m afterwards.
 func (t DocsTable) Create(ctx context.Context, w orm.Writer, m *Doc, opts ...orm.CreateOption[Doc]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t DocsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Doc, opts ...orm.CreateOption[Doc]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Doc with this ID, or orm.ErrNotFound.
@@ -183,35 +161,9 @@ func (t DocsTable) Find(ctx context.Context, r orm.Reader, key string) (*Doc, er
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Doc that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t DocsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Doc]) (*Doc, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Doc that meets every condition; without one, the whole table.
-func (t DocsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Doc]) ([]Doc, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of docs that meet every condition.
-func (t DocsTable) Where(c ...orm.Cond[Doc]) orm.Query[Doc] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of docs meet every condition.
-func (t DocsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Doc]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether docs has a row with this ID.
-func (t DocsTable) Exists(ctx context.Context, r orm.Reader, key string) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Doc that meets every condition, one at a time; an error ends it.
-func (t DocsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Doc]) iter.Seq2[*Doc, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t DocsTable) Save(ctx context.Context, w orm.Writer, m *Doc) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -219,27 +171,25 @@ func (t DocsTable) Update(ctx context.Context, w orm.Writer, key string, sets ..
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t DocsTable) Upsert(ctx context.Context, w orm.Writer, m *Doc, opts ...orm.UpsertOption[Doc]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
 
-// Delete removes the row with the key and says whether there was one. Marks whose DocID refers to it
-// are deleted with it.
+// Delete removes the row with the key and says whether there was one. Marks whose DocID refers to it are deleted with
+// it.
 func (t DocsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
-// MarksTable has the columns, keys and verbs of the table marks.
+// MarksTable has the columns and keys of the table marks, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type MarksTable struct {
 	orm.Table[Mark, MarkKey]
 
-	// DocID is marks.doc_id: TEXT NOT NULL, part of the primary key, refers to docs.id ON DELETE CASCADE.
-	DocID orm.Str[Mark, string]
-	// TagID is marks.tag_id: INTEGER NOT NULL, part of the primary key, indexed, refers to tags.id ON
-	// DELETE CASCADE.
-	TagID orm.Num[Mark, int64]
+	DocID orm.Str[Mark, string] // marks.doc_id TEXT NOT NULL, part of the primary key, refers to docs.id ON DELETE CASCADE.
+	TagID orm.Num[Mark, int64]  // marks.tag_id INTEGER NOT NULL, part of the primary key, indexed, refers to tags.id ON DELETE CASCADE.
 }
 
 // MarkKey is the primary key of marks.
@@ -261,19 +211,15 @@ const (
 	marksOnInsert = `CREATE TRIGGER "_driftdb_marks_insert" AFTER INSERT ON "marks" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'marks', 'insert',
-		'{"doc_id":'||json_quote(NEW."doc_id"||'')||',"tag_id":'||coalesce(NEW."tag_id", 'null')||'}');
+		'marks', 'insert', '{"doc_id":'||json_quote(NEW."doc_id"||'')||',"tag_id":'||coalesce(NEW."tag_id", 'null')||'}');
 END`
 	marksOnUpdate = `CREATE TRIGGER "_driftdb_marks_update" AFTER UPDATE ON "marks" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'marks', 'update', '{"doc_id":'||json_quote(OLD."doc_id"||'')||',"tag_id":'||coalesce(OLD."tag_id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
-		FROM (VALUES ('"doc_id":', +NEW."doc_id", +OLD."doc_id"), ('"tag_id":', +NEW."tag_id", +OLD."tag_id"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"doc_id":', +NEW."doc_id", +OLD."doc_id"), ('"tag_id":', +NEW."tag_id", +OLD."tag_id")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	marksOnDelete = `CREATE TRIGGER "_driftdb_marks_delete" AFTER DELETE ON "marks" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -294,13 +240,11 @@ var marksSchema = schema.Table{
 		{Columns: []string{"doc_id"}, RefTable: "docs", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
 		{Columns: []string{"tag_id"}, RefTable: "tags", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
 	},
-	Create:   marksCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_marks_insert", SQL: marksOnInsert}, {Name: "_driftdb_marks_update", SQL: marksOnUpdate}, {Name: "_driftdb_marks_delete", SQL: marksOnDelete}},
+	Create: marksCreate, Triggers: []schema.Trigger{{Name: "_driftdb_marks_insert", SQL: marksOnInsert}, {Name: "_driftdb_marks_update", SQL: marksOnUpdate}, {Name: "_driftdb_marks_delete", SQL: marksOnDelete}},
 }
 
 var marksDef = orm.Def[Mark, MarkKey]{
-	Version: orm.GenVersion1, Schema: &marksSchema,
-	Select: marksSelect, Insert: marksInsert,
+	Version: orm.GenVersion1, Schema: &marksSchema, Select: marksSelect, Insert: marksInsert,
 	Scan: scanMark, Bind: bindMark,
 	Key:     func(m *Mark) MarkKey { return MarkKey{DocID: m.DocID, TagID: m.TagID} },
 	BindKey: func(a *orm.Args, k MarkKey) { orm.BindStr(a, k.DocID); orm.BindNum(a, k.TagID) },
@@ -313,32 +257,24 @@ var Marks = MarksTable{
 	TagID: orm.NewNum[Mark, int64]("marks", "tag_id"),
 }
 
-// scanMark reads a row of marksSelect into m.
 func scanMark(r *orm.Row, m *Mark) {
 	orm.ScanStr(r, 0, &m.DocID)
 	orm.ScanNum(r, 1, &m.TagID)
 }
 
-// bindMark appends m's columns in the order of marksInsert.
 func bindMark(a *orm.Args, m *Mark) {
 	orm.BindStr(a, m.DocID)
 	orm.BindNum(a, m.TagID)
 }
 
-// A field or a tag of Mark that has changed since fails to compile here: run go generate.
 var _ struct {
 	DocID string `drift:"pk,ref=Doc,ondelete=cascade"`
 	TagID int64  `drift:"pk,ref=tags.Tag,ondelete=cascade,index"`
-} = Mark{}
+} = Mark{} // a field or a tag that has changed does not compile: run go generate
 
 // Create inserts m.
 func (t MarksTable) Create(ctx context.Context, w orm.Writer, m *Mark, opts ...orm.CreateOption[Mark]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t MarksTable) CreateMany(ctx context.Context, w orm.Writer, ms []Mark, opts ...orm.CreateOption[Mark]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Mark with this DocID and TagID, or orm.ErrNotFound.
@@ -346,35 +282,9 @@ func (t MarksTable) Find(ctx context.Context, r orm.Reader, key MarkKey) (*Mark,
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Mark that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t MarksTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Mark]) (*Mark, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Mark that meets every condition; without one, the whole table.
-func (t MarksTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Mark]) ([]Mark, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of marks that meet every condition.
-func (t MarksTable) Where(c ...orm.Cond[Mark]) orm.Query[Mark] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of marks meet every condition.
-func (t MarksTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Mark]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether marks has a row with this DocID and TagID.
-func (t MarksTable) Exists(ctx context.Context, r orm.Reader, key MarkKey) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Mark that meets every condition, one at a time; an error ends it.
-func (t MarksTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Mark]) iter.Seq2[*Mark, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its DocID and TagID; orm.ErrNotFound if there is none.
+func (t MarksTable) Save(ctx context.Context, w orm.Writer, m *Mark) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -382,8 +292,8 @@ func (t MarksTable) Update(ctx context.Context, w orm.Writer, key MarkKey, sets 
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same DocID and TagID gets m's columns instead: m is
-// the row as it stands afterwards.
+// Upsert inserts m as Create does. A row with the same DocID and TagID gets m's columns instead: m is the row as it
+// stands afterwards.
 func (t MarksTable) Upsert(ctx context.Context, w orm.Writer, m *Mark, opts ...orm.UpsertOption[Mark]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }

@@ -6,20 +6,17 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
-	"iter"
 )
 
-// TagsTable has the columns, keys and verbs of the table tags.
+// TagsTable has the columns and keys of the table tags, its own verbs, and those of [orm.Table]: Where, First, All,
+// Count, …
 type TagsTable struct {
 	orm.Table[Tag, int64]
 
-	// ID is tags.id: INTEGER PRIMARY KEY NOT NULL.
-	ID orm.Num[Tag, int64]
-	// Word is tags.word: TEXT NOT NULL, unique.
-	Word orm.Str[Tag, string]
+	ID   orm.Num[Tag, int64]  // tags.id INTEGER PRIMARY KEY NOT NULL.
+	Word orm.Str[Tag, string] // tags.word TEXT NOT NULL, unique.
 
-	// ByWord is the unique key tags_word_key (word).
-	ByWord orm.Unique[Tag, string]
+	ByWord orm.Unique[Tag, string] // the unique key tags_word_key (word)
 }
 
 const (
@@ -32,19 +29,15 @@ const (
 	tagsOnInsert = `CREATE TRIGGER "_driftdb_tags_insert" AFTER INSERT ON "tags" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
 	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
-		'tags', 'insert',
-		'{"id":'||coalesce(NEW."id", 'null')||',"word":'||json_quote(NEW."word"||'')||'}');
+		'tags', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"word":'||json_quote(NEW."word"||'')||'}');
 END`
 	tagsOnUpdate = `CREATE TRIGGER "_driftdb_tags_update" AFTER UPDATE ON "tags" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
 	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
 		'tags', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
-	FROM (SELECT
-		group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
 		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
-		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"word":', +NEW."word", +OLD."word"))
-		WHERE column2 IS NOT column3 COLLATE BINARY)
-	WHERE after IS NOT NULL;
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"word":', +NEW."word", +OLD."word")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
 END`
 	tagsOnDelete = `CREATE TRIGGER "_driftdb_tags_delete" AFTER DELETE ON "tags" BEGIN
 	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
@@ -60,14 +53,12 @@ var tagsSchema = schema.Table{
 		{Name: "id", Type: schema.Integer, NotNull: true},
 		{Name: "word", Type: schema.Text, NotNull: true},
 	},
-	Indexes:  []schema.Index{{Name: "tags_word_key", Columns: []string{"word"}, Unique: true}},
-	Create:   tagsCreate,
-	Triggers: []schema.Trigger{{Name: "_driftdb_tags_insert", SQL: tagsOnInsert}, {Name: "_driftdb_tags_update", SQL: tagsOnUpdate}, {Name: "_driftdb_tags_delete", SQL: tagsOnDelete}},
+	Indexes: []schema.Index{{Name: "tags_word_key", Columns: []string{"word"}, Unique: true}},
+	Create:  tagsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_tags_insert", SQL: tagsOnInsert}, {Name: "_driftdb_tags_update", SQL: tagsOnUpdate}, {Name: "_driftdb_tags_delete", SQL: tagsOnDelete}},
 }
 
 var tagsDef = orm.Def[Tag, int64]{
-	Version: orm.GenVersion1, Schema: &tagsSchema,
-	Select: tagsSelect, Insert: tagsInsert,
+	Version: orm.GenVersion1, Schema: &tagsSchema, Select: tagsSelect, Insert: tagsInsert,
 	Scan: scanTag, Bind: bindTag,
 	Key:     func(m *Tag) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
@@ -79,30 +70,25 @@ var Tags = TagsTable{
 	ID:    orm.NewNum[Tag, int64]("tags", "id"),
 	Word:  orm.NewStr[Tag, string]("tags", "word"),
 	ByWord: orm.NewUnique(&tagsDef, "tags_word_key", []string{"word"},
-		func(m *Tag) (string, bool) { return m.Word, true },
-		func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+		func(m *Tag) (string, bool) { return m.Word, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 }
 
-// scanTag reads a row of tagsSelect into m.
 func scanTag(r *orm.Row, m *Tag) {
 	orm.ScanNum(r, 0, &m.ID)
 	orm.ScanStr(r, 1, &m.Word)
 }
 
-// bindTag appends m's columns in the order of tagsInsert.
 func bindTag(a *orm.Args, m *Tag) {
 	orm.BindNum(a, m.ID)
 	orm.BindStr(a, m.Word)
 }
 
-// A field or a tag of Tag that has changed since fails to compile here: run go generate.
 var _ struct {
 	ID   int64  `drift:"pk"`
 	Word string `drift:"unique"`
-} = Tag{}
+} = Tag{} // a field or a tag that has changed does not compile: run go generate
 
-// TagPatch changes the columns of a Tag whose values are present. In JSON an absent member is a column
-// that stays, null is NULL.
+// TagPatch changes the columns of a Tag whose values are present; in JSON, null is NULL and what is absent stays.
 type TagPatch struct {
 	Word orm.Opt[string] `json:"word,omitzero"`
 }
@@ -113,18 +99,11 @@ func (p TagPatch) Sets() []orm.Set[Tag] {
 }
 
 // TagChanges returns the setters that make the columns of before those of after.
-func TagChanges(before, after *Tag) []orm.Set[Tag] {
-	return Tags.Diff(before, after)
-}
+func TagChanges(before, after *Tag) []orm.Set[Tag] { return Tags.Diff(before, after) }
 
 // Create inserts m.
 func (t TagsTable) Create(ctx context.Context, w orm.Writer, m *Tag, opts ...orm.CreateOption[Tag]) error {
 	return t.Table.Create(ctx, w, m, opts...)
-}
-
-// CreateMany inserts ms in one transaction, each as Create does: all of them or none.
-func (t TagsTable) CreateMany(ctx context.Context, w orm.Writer, ms []Tag, opts ...orm.CreateOption[Tag]) error {
-	return t.Table.CreateMany(ctx, w, ms, opts...)
 }
 
 // Find returns the Tag with this ID, or orm.ErrNotFound.
@@ -132,35 +111,9 @@ func (t TagsTable) Find(ctx context.Context, r orm.Reader, key int64) (*Tag, err
 	return t.Table.Find(ctx, r, key)
 }
 
-// First returns a Tag that meets every condition, or orm.ErrNotFound. Which one is open:
-// Where(…).OrderBy(…).First(…) chooses.
-func (t TagsTable) First(ctx context.Context, r orm.Reader, c ...orm.Cond[Tag]) (*Tag, error) {
-	return t.Table.First(ctx, r, c...)
-}
-
-// All returns every Tag that meets every condition; without one, the whole table.
-func (t TagsTable) All(ctx context.Context, r orm.Reader, c ...orm.Cond[Tag]) ([]Tag, error) {
-	return t.Table.All(ctx, r, c...)
-}
-
-// Where begins a query for the rows of tags that meet every condition.
-func (t TagsTable) Where(c ...orm.Cond[Tag]) orm.Query[Tag] {
-	return t.Table.Where(c...)
-}
-
-// Count returns how many rows of tags meet every condition.
-func (t TagsTable) Count(ctx context.Context, r orm.Reader, c ...orm.Cond[Tag]) (int64, error) {
-	return t.Table.Count(ctx, r, c...)
-}
-
-// Exists says whether tags has a row with this ID.
-func (t TagsTable) Exists(ctx context.Context, r orm.Reader, key int64) (bool, error) {
-	return t.Table.Exists(ctx, r, key)
-}
-
-// Each yields every Tag that meets every condition, one at a time; an error ends it.
-func (t TagsTable) Each(ctx context.Context, r orm.Reader, c ...orm.Cond[Tag]) iter.Seq2[*Tag, error] {
-	return t.Table.Each(ctx, r, c...)
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t TagsTable) Save(ctx context.Context, w orm.Writer, m *Tag) error {
+	return t.Table.Save(ctx, w, m)
 }
 
 // Update changes columns of the row with the key; orm.ErrNotFound if there is none.
@@ -168,8 +121,8 @@ func (t TagsTable) Update(ctx context.Context, w orm.Writer, key int64, sets ...
 	return t.Table.Update(ctx, w, key, sets...)
 }
 
-// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it
-// stands afterwards.
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
 func (t TagsTable) Upsert(ctx context.Context, w orm.Writer, m *Tag, opts ...orm.UpsertOption[Tag]) error {
 	return t.Table.Upsert(ctx, w, m, opts...)
 }
