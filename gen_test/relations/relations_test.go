@@ -671,6 +671,7 @@ func TestEachWithRelations(t *testing.T) {
 		is.Equal(rows, stop)
 	}
 	ended, cancel := context.WithCancel(ctx)
+	defer cancel()
 	rows := 0
 	var last error
 	for _, err := range where().With(Users.Posts).Each(ended, db) {
