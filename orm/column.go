@@ -108,14 +108,14 @@ func settableOf[M, T any](c Col[M, T]) settable[M, T] {
 // Set gives the column the value v.
 func (c settable[M, T]) Set(v T) Set[M] {
 	x, err := Col[M, T]{c: c.c, encode: c.encode}.value(v)
-	return Set[M]{col: c.c, sql: "?", args: []driver.Value{x}, err: err}
+	return Set[M]{set: set{col: c.c, sql: "?", args: []driver.Value{x}, err: err}}
 }
 
 // SetSQL gives the column the value of an SQL expression, in which ? stands
 // for args in turn. The expression is not checked; never build it from input.
 func (c settable[M, T]) SetSQL(expr string, args ...any) Set[M] {
 	values, err := encodeAny(args)
-	return Set[M]{col: c.c, sql: "(" + expr + ")", args: values, err: errorAt(c.c, err)}
+	return Set[M]{set: set{col: c.c, sql: "(" + expr + ")", args: values, err: errorAt(c.c, err)}}
 }
 
 // ordered adds the comparisons of types with an order.

@@ -30,7 +30,13 @@ type Order[M any] struct {
 
 // Set gives one column of M a value in an update.
 type Set[M any] struct {
-	_    [0]func(M)
+	_ [0]func(M)
+	set
+}
+
+// set is a Set without its model, so that the code that works on it is
+// compiled once.
+type set struct {
 	col  ref
 	sql  string // SQL of the value
 	self bool   // sql is followed by the column itself

@@ -62,7 +62,7 @@ func (m *model[M]) create(ctx context.Context, w Writer, row *M) error {
 			return stored(res, 1)
 		})
 	} else {
-		s := m.insertText([]M{filled}, nil, mask)
+		s := m.insertText(1, m.binder([]M{filled}), nil, mask)
 		s.WriteString(" RETURNING " + m.columns)
 		err = m.returning(ctx, w, s, &filled)
 	}
@@ -134,46 +134,52 @@ func stored(res driver.Result, want int) error {
 	return err
 }
 
-// insertText writes an INSERT of rows without the columns of mask. at has their
-// indexes in the caller's slice, for errors; nil for a row alone.
-func (m *model[M]) insertText(all []M, at []int, mask uint64) *text {
-	skip := make([]bool, len(m.schema.Columns))
-	for bit, col := range m.omitCols {
+// binder returns a function that binds row i of all.
+func (m *model[M]) binder(all []M) func(*Args, int) {
+	return func(a *Args, i int) { m.bind(a, &all[i]) }
+}
+
+// insertText writes an INSERT of n rows without the columns of mask; bind binds
+// one of them. at has their indexes in the caller's slice, for errors; nil for a
+// row alone.
+func (t *info) insertText(n int, bind func(*Args, int), at []int, mask uint64) *text {
+	skip := make([]bool, len(t.schema.Columns))
+	for bit, col := range t.omitCols {
 		skip[col] = mask&(1<<bit) != 0
 	}
 	var names []string
-	for _, i := range m.bound {
+	for _, i := range t.bound {
 		if !skip[i] {
-			names = append(names, schema.QuoteIdent(m.schema.Columns[i].Name))
+			names = append(names, schema.QuoteIdent(t.schema.Columns[i].Name))
 		}
 	}
-	t := new(text)
-	t.WriteString("INSERT INTO " + schema.QuoteIdent(m.schema.Name))
+	s := new(text)
+	s.WriteString("INSERT INTO " + schema.QuoteIdent(t.schema.Name))
 	if len(names) == 0 { // every column takes its default
-		t.WriteString(" DEFAULT VALUES")
-		return t
+		s.WriteString(" DEFAULT VALUES")
+		return s
 	}
 	one := "(?" + strings.Repeat(", ?", len(names)-1) + ")"
-	t.WriteString(" (" + strings.Join(names, ", ") + ") VALUES " + one)
-	t.WriteString(strings.Repeat(", "+one, len(all)-1))
-	a := &Args{table: m.schema, bound: m.bound}
-	for i := range all {
+	s.WriteString(" (" + strings.Join(names, ", ") + ") VALUES " + one)
+	s.WriteString(strings.Repeat(", "+one, n-1))
+	a := &Args{table: t.schema, bound: t.bound}
+	for i := range n {
 		a.values = a.values[:0]
-		m.bind(a, &all[i])
+		bind(a, i)
 		if a.err != nil {
 			if at != nil {
 				a.err = fmt.Errorf("row %d: %w", at[i], a.err)
 			}
-			t.fail(a.err)
-			return t
+			s.fail(a.err)
+			return s
 		}
 		for j, v := range a.values {
-			if !skip[m.bound[j]] {
-				t.bind(v.Value)
+			if !skip[t.bound[j]] {
+				s.bind(v.Value)
 			}
 		}
 	}
-	return t
+	return s
 }
 
 const (
@@ -234,7 +240,7 @@ func (m *model[M]) insertSome(ctx context.Context, db *DB, c *conn, filled []M, 
 	for i, j := range at {
 		part[i] = filled[j]
 	}
-	s := m.insertText(part, at, mask)
+	s := m.insertText(len(part), m.binder(part), at, mask)
 	if s.err != nil {
 		return s.err
 	}

@@ -119,21 +119,27 @@ func (d *Def[M, K]) model() *model[M] {
 	d.m = &model[M]{
 		info: info{
 			schema: d.Schema, selects: d.Select, insert: d.Insert, omitCols: d.OmitCols,
-			created: d.Created, updated: d.Updated, unit: d.UpdatedUnit, columns: columnList(d.Schema),
+			created: d.Created, updated: d.Updated, unit: d.UpdatedUnit,
 			lockCol: d.LockCol, deleted: d.Deleted, delUnit: d.DeletedUnit,
 		},
 		scan: d.Scan, bind: d.Bind, fill: d.Fill, omit: d.Omit, clone: d.Clone, lock: d.Lock, hooks: hooksOf[M](),
 	}
-	for i, c := range d.Schema.Columns {
-		if c.Generated == "" && !slices.Contains(d.ReadOnly, c.Name) {
-			d.m.bound = append(d.m.bound, i)
+	d.m.prepare(d.ReadOnly, d.CreateOnly)
+	return d.m
+}
+
+// prepare works out what follows from the rest.
+func (t *info) prepare(readOnly, createOnly []string) {
+	t.columns = columnList(t.schema)
+	for i, c := range t.schema.Columns {
+		if c.Generated == "" && !slices.Contains(readOnly, c.Name) {
+			t.bound = append(t.bound, i)
 		}
 	}
-	d.m.fixed = slices.Concat(d.Schema.Key, d.CreateOnly)
-	if d.Created != "" {
-		d.m.fixed = append(d.m.fixed, d.Created)
+	t.fixed = slices.Concat(t.schema.Key, createOnly)
+	if t.created != "" {
+		t.fixed = append(t.fixed, t.created)
 	}
-	return d.m
 }
 
 func columnList(t *schema.Table) string {
@@ -161,7 +167,11 @@ func (m *model[M]) wrap(what string, err error) error {
 	case m == nil:
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	return fmt.Errorf("%s %s: %w", what, m.schema.Name, err)
+	return m.info.wrap(what, err)
+}
+
+func (t *info) wrap(what string, err error) error {
+	return fmt.Errorf("%s %s: %w", what, t.schema.Name, err)
 }
 
 // copyOf returns a deep copy of row.

@@ -76,7 +76,7 @@ func (q Query[M]) restore(ctx context.Context, w Writer) (int64, error) {
 	if q.m.deleted == "" {
 		return 0, errNoSoftDelete
 	}
-	return q.m.update(ctx, w, q.q.conds(&q.m.info), []Set[M]{{col: ref{q.m.schema.Name, q.m.deleted}, sql: "NULL"}})
+	return q.m.update(ctx, w, q.q.conds(&q.m.info), []set{{col: ref{q.m.schema.Name, q.m.deleted}, sql: "NULL"}})
 }
 
 func (q Query[M]) purge(ctx context.Context, w Writer) (int64, error) {
@@ -92,18 +92,18 @@ func (t *info) deleteText(where []*node) *text {
 
 // removeText writes what removes the rows that match: an update where the model
 // has soft delete.
-func (m *model[M]) removeText(w Writer, where []*node) *text {
-	if m.deleted == "" {
-		return m.deleteText(where)
+func (t *info) removeText(w Writer, where []*node) *text {
+	if t.deleted == "" {
+		return t.deleteText(where)
 	}
-	now := Set[M]{col: ref{m.schema.Name, m.deleted}, sql: "?"}
-	now.args = append(now.args, m.delUnit.store(w.base().o.Now()))
-	return m.updateText(w, where, []Set[M]{now})
+	now := set{col: ref{t.schema.Name, t.deleted}, sql: "?"}
+	now.args = append(now.args, t.delUnit.store(w.base().o.Now()))
+	return t.updateText(w, where, []set{now})
 }
 
 // remove removes the rows that match, and returns how many there were.
-func (m *model[M]) remove(ctx context.Context, w Writer, where []*node) (int64, error) {
-	return m.run(ctx, w, m.removeText(w, where))
+func (t *info) remove(ctx context.Context, w Writer, where []*node) (int64, error) {
+	return t.run(ctx, w, t.removeText(w, where))
 }
 
 func (m *model[M]) deleteRow(ctx context.Context, w Writer, row *M) error {

@@ -44,7 +44,7 @@ func (m *model[M]) createManyHooked(ctx context.Context, w Writer, all []M) erro
 // updateKeyed changes the one row that where names and reads it into row as it
 // stands then. It says whether there was one. BeforeUpdate sees the row as it
 // will be; what it changes in it is written too.
-func (m *model[M]) updateKeyed(ctx context.Context, w Writer, where []*node, sets []Set[M], row *M) (found bool, err error) {
+func (m *model[M]) updateKeyed(ctx context.Context, w Writer, where []*node, sets []set, row *M) (found bool, err error) {
 	if len(sets) == 0 {
 		return false, errNoSets
 	}

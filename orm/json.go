@@ -62,13 +62,13 @@ func (c JSON[M, T]) SetPath(path string, v any) Set[M] {
 		err = checkPath(path)
 	}
 	col := c.JSONCol.c
-	return Set[M]{col: col, sql: "json_set(", self: true, tail: ", ?, json(?))", args: []driver.Value{path, text}, err: errorAt(col, err)}
+	return Set[M]{set: set{col: col, sql: "json_set(", self: true, tail: ", ?, json(?))", args: []driver.Value{path, text}, err: errorAt(col, err)}}
 }
 
 // RemovePath removes the place path from the column's JSON, if it is there.
 func (c JSON[M, T]) RemovePath(path string) Set[M] {
 	col := c.JSONCol.c
-	return Set[M]{col: col, sql: "json_remove(", self: true, tail: ", ?)", args: []driver.Value{path}, err: errorAt(col, checkPath(path))}
+	return Set[M]{set: set{col: col, sql: "json_remove(", self: true, tail: ", ?)", args: []driver.Value{path}, err: errorAt(col, checkPath(path))}}
 }
 
 // JSONPath is a place inside a JSON column.

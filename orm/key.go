@@ -54,13 +54,13 @@ func (k keyed[M, K]) update(ctx context.Context, w Writer, key K, sets []Set[M])
 	}
 	where := q.q.conds(&k.m.info)
 	if k.m.hooks.any(hookBeforeUpdate | hookAfterUpdate | hookAfterCommit) {
-		found, err := k.m.updateKeyed(ctx, w, where, sets, new(M))
+		found, err := k.m.updateKeyed(ctx, w, where, plainSets(sets), new(M))
 		if err == nil && !found {
 			err = ErrNotFound
 		}
 		return k.m.wrap("update", err)
 	}
-	n, err := k.m.update(ctx, w, where, sets)
+	n, err := k.m.update(ctx, w, where, plainSets(sets))
 	if err == nil && n == 0 {
 		err = ErrNotFound
 	}

@@ -47,7 +47,7 @@ func (c nullCol[M, T]) Null() Expr[M, sql.Null[T]] {
 
 // SetNull makes the column NULL.
 func (c nullable[M, T]) SetNull() Set[M] {
-	return Set[M]{col: c.c, sql: "NULL"}
+	return Set[M]{set: set{col: c.c, sql: "NULL"}}
 }
 
 // SetPtr gives the column the value *v, or makes it NULL when v is nil.

@@ -440,7 +440,7 @@ func (q Query[M]) Update(ctx context.Context, w Writer, sets ...Set[M]) (int64, 
 	if err := q.q.writable(); err != nil {
 		return 0, q.m.wrap("update", err)
 	}
-	n, err := q.m.update(ctx, w, q.q.conds(&q.m.info), sets)
+	n, err := q.m.update(ctx, w, q.q.conds(&q.m.info), plainSets(sets))
 	return n, q.m.wrap("update", err)
 }
 

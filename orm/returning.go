@@ -18,7 +18,7 @@ func (k keyed[M, K]) updateReturning(ctx context.Context, w Writer, key K, sets 
 		return nil, k.m.wrap("update", err)
 	}
 	row := new(M)
-	found, err := k.m.updateKeyed(ctx, w, q.q.conds(&k.m.info), sets, row)
+	found, err := k.m.updateKeyed(ctx, w, q.q.conds(&k.m.info), plainSets(sets), row)
 	if err == nil && !found {
 		err = ErrNotFound
 	}
@@ -40,7 +40,7 @@ func (q Query[M]) UpdateReturning(ctx context.Context, w Writer, sets ...Set[M])
 	if len(sets) == 0 {
 		return nil, q.m.wrap("update", errNoSets)
 	}
-	all, err := q.m.returnedAll(ctx, w, q.m.updateText(w, q.q.conds(&q.m.info), sets))
+	all, err := q.m.returnedAll(ctx, w, q.m.updateText(w, q.q.conds(&q.m.info), plainSets(sets)))
 	return all, q.m.wrap("update", err)
 }
 

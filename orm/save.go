@@ -67,13 +67,17 @@ func (t Table[M, K]) Diff(before, after *M) []Set[M] {
 	}
 	b, err := t.m.values(before)
 	if err != nil {
-		return []Set[M]{{err: err}}
+		return []Set[M]{{set: set{err: err}}}
 	}
 	sets, err := t.m.changed(b, after, false)
 	if err != nil {
-		return []Set[M]{{err: err}}
+		return []Set[M]{{set: set{err: err}}}
 	}
-	return sets
+	all := make([]Set[M], len(sets))
+	for i, s := range sets {
+		all[i].set = s
+	}
+	return all
 }
 
 // values returns what a row's columns hold, in the order of bound.
@@ -128,45 +132,49 @@ func (t *info) unchanged(values []driver.Value) []*node {
 
 // rowSets gives every column its value but those that only Create writes, and
 // those that every update sets.
-func (m *model[M]) rowSets(values []driver.Value) (sets []Set[M]) {
+func (t *info) rowSets(values []driver.Value) (sets []set) {
 	for i, v := range values {
-		name := m.column(i).Name
-		if !slices.Contains(m.fixed, name) && name != m.lockCol && name != m.updated {
-			sets = append(sets, m.setter(i, v))
+		name := t.column(i).Name
+		if !slices.Contains(t.fixed, name) && name != t.lockCol && name != t.updated {
+			sets = append(sets, t.setter(i, v))
 		}
 	}
-	if len(sets) == 0 && m.updated == "" && m.lockCol == "" { // a table of keys: say whether the row is there
-		sets = append(sets, Set[M]{col: ref{m.schema.Name, m.schema.Key[0]}, self: true})
+	if len(sets) == 0 && t.updated == "" && t.lockCol == "" { // a table of keys: say whether the row is there
+		sets = append(sets, set{col: ref{t.schema.Name, t.schema.Key[0]}, self: true})
 	}
 	return sets
 }
 
-func (m *model[M]) setter(i int, v driver.Value) Set[M] {
-	return Set[M]{col: ref{m.schema.Name, m.column(i).Name}, sql: "?", args: []driver.Value{v}}
+func (t *info) setter(i int, v driver.Value) set {
+	return set{col: ref{t.schema.Name, t.column(i).Name}, sql: "?", args: []driver.Value{v}}
 }
 
 // changed returns the setters of the columns that differ from before. Columns
 // that every update sets do not count. With keys a changed key is a change and
 // a change of what only Create writes is an error.
-func (m *model[M]) changed(before []driver.Value, row *M, keys bool) (sets []Set[M], err error) {
+func (m *model[M]) changed(before []driver.Value, row *M, keys bool) ([]set, error) {
 	after, err := m.values(row)
 	if err != nil {
 		return nil, err
 	}
+	return m.differing(before, after, keys)
+}
+
+func (t *info) differing(before, after []driver.Value, keys bool) (sets []set, err error) {
 	for i, v := range after {
-		name := m.column(i).Name
-		if sameValue(before[i], v) || name == m.lockCol || name == m.updated {
+		name := t.column(i).Name
+		if sameValue(before[i], v) || name == t.lockCol || name == t.updated {
 			continue
 		}
-		if slices.Contains(m.fixed, name) {
+		if slices.Contains(t.fixed, name) {
 			if !keys {
 				continue
 			}
-			if !slices.Contains(m.schema.Key, name) {
-				return nil, fmt.Errorf("%s.%s is written by Create only", m.schema.Name, name)
+			if !slices.Contains(t.schema.Key, name) {
+				return nil, fmt.Errorf("%s.%s is written by Create only", t.schema.Name, name)
 			}
 		}
-		sets = append(sets, m.setter(i, v))
+		sets = append(sets, t.setter(i, v))
 	}
 	return sets, nil
 }
@@ -182,7 +190,7 @@ func sameValue(a, b driver.Value) bool {
 
 // updateOne changes the one row that where names and reads it into row as it
 // stands then. It says whether there was one.
-func (m *model[M]) updateOne(ctx context.Context, w Writer, where []*node, sets []Set[M], row *M) (found bool, err error) {
+func (m *model[M]) updateOne(ctx context.Context, w Writer, where []*node, sets []set, row *M) (found bool, err error) {
 	t := m.updateText(w, where, sets)
 	t.WriteString(" RETURNING " + m.columns)
 	if t.err != nil {

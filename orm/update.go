@@ -31,40 +31,49 @@ func (t *info) run(ctx context.Context, w Writer, s *text) (n int64, err error) 
 var errNoSets = errors.New("there is nothing to set")
 
 // update changes the rows that match.
-func (m *model[M]) update(ctx context.Context, w Writer, where []*node, sets []Set[M]) (int64, error) {
+func (t *info) update(ctx context.Context, w Writer, where []*node, sets []set) (int64, error) {
 	if len(sets) == 0 {
 		return 0, errNoSets
 	}
-	return m.run(ctx, w, m.updateText(w, where, sets))
+	return t.run(ctx, w, t.updateText(w, where, sets))
 }
 
-func (m *model[M]) updateText(w Writer, where []*node, sets []Set[M]) *text {
-	t := new(text)
-	t.WriteString("UPDATE " + schema.QuoteIdent(m.schema.Name) + " SET ")
-	writeSets(t, m.withUpdated(w, sets))
-	t.where(where)
-	return t
+// plainSets forgets the model of sets.
+func plainSets[M any](sets []Set[M]) []set {
+	all := make([]set, len(sets))
+	for i := range sets {
+		all[i] = sets[i].set
+	}
+	return all
+}
+
+func (t *info) updateText(w Writer, where []*node, sets []set) *text {
+	s := new(text)
+	s.WriteString("UPDATE " + schema.QuoteIdent(t.schema.Name) + " SET ")
+	s.sets(t.withUpdated(w, sets))
+	s.where(where)
+	return s
 }
 
 // withUpdated adds the columns that every update sets, unless sets has them:
 // when the row was changed, and its version.
-func (m *model[M]) withUpdated(w Writer, sets []Set[M]) []Set[M] {
+func (t *info) withUpdated(w Writer, sets []set) []set {
 	has := func(column string) bool {
-		return slices.ContainsFunc(sets, func(s Set[M]) bool { return s.col.name == column })
+		return slices.ContainsFunc(sets, func(s set) bool { return s.col.name == column })
 	}
 	sets = slices.Clip(sets)
-	if m.updated != "" && !has(m.updated) {
-		now := Set[M]{col: ref{m.schema.Name, m.updated}, sql: "?"}
-		now.args = append(now.args, m.unit.store(w.base().o.Now()))
+	if t.updated != "" && !has(t.updated) {
+		now := set{col: ref{t.schema.Name, t.updated}, sql: "?"}
+		now.args = append(now.args, t.unit.store(w.base().o.Now()))
 		sets = append(sets, now)
 	}
-	if m.lockCol != "" && !has(m.lockCol) {
-		sets = append(sets, Set[M]{col: ref{m.schema.Name, m.lockCol}, sql: "1 + ", self: true})
+	if t.lockCol != "" && !has(t.lockCol) {
+		sets = append(sets, set{col: ref{t.schema.Name, t.lockCol}, sql: "1 + ", self: true})
 	}
 	return sets
 }
 
-func writeSets[M any](t *text, sets []Set[M]) {
+func (t *text) sets(sets []set) {
 	for i, s := range sets {
 		if i > 0 {
 			t.WriteString(", ")

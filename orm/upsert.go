@@ -12,33 +12,33 @@ import (
 // UpsertOption says what an upsert does with a row that is there already.
 type UpsertOption[M any] interface {
 	upsertOption(M)
-	apply(*conflict[M])
+	apply(*conflict)
 }
 
 // conflict is what happens to a row that is there already.
-type conflict[M any] struct {
+type conflict struct {
 	nothing bool
 	chosen  bool // what is updated was said, if nothing
 	only    []ref
-	sets    []Set[M]
+	sets    []set
 	when    []*node // on the row that is there
 }
 
-type upsertOption[M any] func(*conflict[M])
+type upsertOption[M any] func(*conflict)
 
 func (upsertOption[M]) upsertOption(M) {}
 
-func (o upsertOption[M]) apply(c *conflict[M]) { o(c) }
+func (o upsertOption[M]) apply(c *conflict) { o(c) }
 
 // DoNothing leaves a row that is there as it is.
 func DoNothing[M any]() UpsertOption[M] {
-	return upsertOption[M](func(c *conflict[M]) { c.nothing = true })
+	return upsertOption[M](func(c *conflict) { c.nothing = true })
 }
 
 // UpdateOnly updates these columns of a row that is there, with the values of
 // the row that was to be inserted.
 func UpdateOnly[M any](cols ...Column[M]) UpsertOption[M] {
-	return upsertOption[M](func(c *conflict[M]) {
+	return upsertOption[M](func(c *conflict) {
 		c.chosen = true
 		for _, col := range cols {
 			var r ref
@@ -52,13 +52,13 @@ func UpdateOnly[M any](cols ...Column[M]) UpsertOption[M] {
 
 // UpdateSet updates a row that is there with these setters.
 func UpdateSet[M any](sets ...Set[M]) UpsertOption[M] {
-	return upsertOption[M](func(c *conflict[M]) { c.chosen, c.sets = true, append(c.sets, sets...) })
+	return upsertOption[M](func(c *conflict) { c.chosen, c.sets = true, append(c.sets, plainSets(sets)...) })
 }
 
 // UpdateIf updates a row that is there only if it matches c. Otherwise it stays
 // as it is, and so does the row that was given.
 func UpdateIf[M any](c Cond[M]) UpsertOption[M] {
-	return upsertOption[M](func(f *conflict[M]) { f.when = append(f.when, c.n) })
+	return upsertOption[M](func(f *conflict) { f.when = append(f.when, c.n) })
 }
 
 var errNoOption = errors.New("an option is nil")
@@ -126,14 +126,14 @@ func (m *model[M]) upsert(ctx context.Context, w Writer, row *M, key target, opt
 	if err != nil {
 		return err
 	}
-	var c conflict[M]
+	var c conflict
 	for _, o := range opts {
 		if o == nil {
 			return errNoOption
 		}
 		o.apply(&c)
 	}
-	s := m.insertText([]M{filled}, nil, mask)
+	s := m.insertText(1, m.binder([]M{filled}), nil, mask)
 	key.write(s)
 	s.WriteString(" DO ")
 	if c.nothing {
@@ -165,27 +165,27 @@ func (m *model[M]) upsert(ctx context.Context, w Writer, row *M, key target, opt
 // conflictSets writes what an existing row becomes. A column left out of the
 // insert because it takes its default gets the default here too: excluded has
 // it.
-func (m *model[M]) conflictSets(s *text, w Writer, key []string, c *conflict[M]) {
+func (t *info) conflictSets(s *text, w Writer, key []string, c *conflict) {
 	columns := c.only
 	if !c.chosen {
-		for _, i := range m.bound {
-			col := m.schema.Columns[i]
-			if !slices.Contains(key, col.Name) && !slices.Contains(m.fixed, col.Name) && col.Name != m.lockCol {
-				columns = append(columns, ref{m.schema.Name, col.Name})
+		for _, i := range t.bound {
+			col := t.schema.Columns[i]
+			if !slices.Contains(key, col.Name) && !slices.Contains(t.fixed, col.Name) && col.Name != t.lockCol {
+				columns = append(columns, ref{t.schema.Name, col.Name})
 			}
 		}
 	}
-	var sets []Set[M]
+	var sets []set
 	for _, col := range columns {
-		if col.name == m.updated { // now, whatever the struct says: the row changes now
+		if col.name == t.updated { // now, whatever the struct says: the row changes now
 			continue
 		}
-		sets = append(sets, Set[M]{col: col, sql: "excluded." + schema.QuoteIdent(col.name)})
+		sets = append(sets, set{col: col, sql: "excluded." + schema.QuoteIdent(col.name)})
 	}
-	sets = m.withUpdated(w, append(sets, c.sets...))
+	sets = t.withUpdated(w, append(sets, c.sets...))
 	if len(sets) == 0 { // a table of keys only: name a column so that RETURNING has the row
 		k := key[0]
-		sets = append(sets, Set[M]{col: ref{m.schema.Name, k}, sql: "excluded." + schema.QuoteIdent(k)})
+		sets = append(sets, set{col: ref{t.schema.Name, k}, sql: "excluded." + schema.QuoteIdent(k)})
 	}
-	writeSets(s, sets)
+	s.sets(sets)
 }
