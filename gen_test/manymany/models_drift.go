@@ -19,8 +19,7 @@ type PostsTable struct {
 	ID    orm.Str[Post, PostID] // posts.id TEXT PRIMARY KEY NOT NULL.
 	Title orm.Str[Post, string] // posts.title TEXT NOT NULL.
 
-	// Tags are the rows of tags that rows of post_tags relate to this one.
-	Tags orm.ManyMany[Post, Tag]
+	Tags orm.ManyMany[Post, Tag] // the rows of tags that rows of post_tags relate to this one
 }
 
 const (
@@ -150,10 +149,8 @@ type TagsTable struct {
 
 	ByName orm.Unique[Tag, string] // the unique key tags_name_key (name)
 
-	// Posts are the rows of posts that rows of post_tags relate to this one.
-	Posts orm.ManyMany[Tag, Post]
-	// Places are the rows of places that rows of place_tags relate to this one.
-	Places orm.ManyMany[Tag, Place]
+	Posts  orm.ManyMany[Tag, Post]  // the rows of posts that rows of post_tags relate to this one
+	Places orm.ManyMany[Tag, Place] // the rows of places that rows of place_tags relate to this one
 }
 
 const (
@@ -442,10 +439,8 @@ type UsersTable struct {
 	ID   orm.Num[User, int64]  // users.id INTEGER PRIMARY KEY NOT NULL.
 	Name orm.Str[User, string] // users.name TEXT NOT NULL.
 
-	// Following are the rows of users that rows of follows relate to this one.
-	Following orm.ManyMany[User, User]
-	// Followers are the rows of users that rows of follows relate to this one.
-	Followers orm.ManyMany[User, User]
+	Following orm.ManyMany[User, User] // the rows of users that rows of follows relate to this one
+	Followers orm.ManyMany[User, User] // the rows of users that rows of follows relate to this one
 }
 
 const (
@@ -754,8 +749,7 @@ type PlacesTable struct {
 	Country orm.Str[Place, string] // places.country TEXT NOT NULL, part of the primary key.
 	Number  orm.Num[Place, int64]  // places.number INTEGER NOT NULL, part of the primary key.
 
-	// Tags are the rows of tags that rows of place_tags relate to this one.
-	Tags orm.ManyMany[Place, Tag]
+	Tags orm.ManyMany[Place, Tag] // the rows of tags that rows of place_tags relate to this one
 }
 
 // PlaceKey is the primary key of places.

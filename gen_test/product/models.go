@@ -19,9 +19,13 @@ const (
 type Team struct {
 	ID   string `drift:"pk,uuid7"`
 	Name string `drift:"unique"`
+
+	Users []User `drift:"many=User.TeamID"`
 }
 
 // User has a column of nearly every kind.
+//
+//drift:index team_role (team_id, role, created_at DESC) where=(deleted_at IS NULL)
 type User struct {
 	ID        string         `drift:"pk,uuid7"`
 	Name      string         `drift:"index,maxlen=200"`
@@ -36,7 +40,9 @@ type User struct {
 	UpdatedAt time.Time      `drift:"updated"`
 	DeletedAt *time.Time     `drift:"softdelete"`
 
-	cache int // unexported: never a column
+	Team  *Team  `drift:"one=TeamID"`
+	Posts []Post `drift:"many=Post.AuthorID"`
+	cache int    // unexported: never a column
 }
 
 // Post belongs to a user.
@@ -46,6 +52,8 @@ type Post struct {
 	Title     string
 	Views     int64 `drift:"default=0"`
 	Published bool
+
+	Author *User `drift:"one=AuthorID"`
 }
 
 // Member says which users belong to which team.

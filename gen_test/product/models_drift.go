@@ -18,6 +18,8 @@ type TeamsTable struct {
 	Name orm.Str[Team, string] // teams.name TEXT NOT NULL, unique.
 
 	ByName orm.Unique[Team, string] // the unique key teams_name_key (name)
+
+	Users orm.Many[Team, User] // the rows of users whose TeamID refers to this one
 }
 
 const (
@@ -72,6 +74,8 @@ var Teams = TeamsTable{
 	Name:  orm.NewStr[Team, string]("teams", "name"),
 	ByName: orm.NewUnique(&teamsDef, "teams_name_key", []string{"name"},
 		func(m *Team) (string, bool) { return m.Name, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+	Users: orm.NewMany("Users", &teamsDef, &usersDef, orm.On{From: []string{"id"}, To: []string{"team_id"}},
+		func(a *orm.Args, m *Team) { orm.BindStr(a, m.ID) }, func(m *Team, r []User) { m.Users = r }),
 }
 
 func scanTeam(r *orm.Row, m *Team) {
@@ -89,8 +93,9 @@ func fillTeam(f *orm.Fill, m *Team) {
 }
 
 var _ struct {
-	ID   string `drift:"pk,uuid7"`
-	Name string `drift:"unique"`
+	ID    string `drift:"pk,uuid7"`
+	Name  string `drift:"unique"`
+	Users []User `drift:"many=User.TeamID"`
 } = Team{} // a field or a tag that has changed does not compile: run go generate
 
 // TeamPatch changes the columns of a Team whose values are present; in JSON, null is NULL and what is absent stays.
@@ -157,6 +162,9 @@ type UsersTable struct {
 	DeletedAt orm.NullTime[User]                 // users.deleted_at INTEGER, Unix milliseconds, set by Delete.
 
 	ByEmail orm.Unique[User, string] // the unique key users_email_key (email)
+
+	Team  orm.One[User, Team]  // the row of teams that TeamID refers to
+	Posts orm.Many[User, Post] // the rows of posts whose AuthorID refers to this one
 }
 
 const (
@@ -237,6 +245,7 @@ var usersSchema = schema.Table{
 		{Name: "users_email_key", Columns: []string{"email"}, Unique: true},
 		{Name: "users_name_idx", Columns: []string{"name"}},
 		{Name: "users_team_id_idx", Columns: []string{"team_id"}},
+		{Name: "users_team_role_idx", Terms: []string{"\"team_id\"", "\"role\"", "\"created_at\" DESC"}, Where: "deleted_at IS NULL"},
 	},
 	ForeignKeys: []schema.ForeignKey{{Columns: []string{"team_id"}, RefTable: "teams", RefColumns: []string{"id"}, OnDelete: schema.SetNull}},
 	Checks: []schema.Check{
@@ -278,6 +287,10 @@ var Users = UsersTable{
 	DeletedAt: orm.NewNullTime[User]("users", "deleted_at", orm.Millisecond),
 	ByEmail: orm.NewUnique(&usersDef, "users_email_key", []string{"email"},
 		func(m *User) (string, bool) { return m.Email, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+	Team: orm.NewOne("Team", &usersDef, &teamsDef, orm.On{From: []string{"team_id"}, To: []string{"id"}},
+		func(a *orm.Args, m *User) { orm.BindNullStr(a, m.TeamID) }, func(m *User, r *Team) { m.Team = r }),
+	Posts: orm.NewMany("Posts", &usersDef, &postsDef, orm.On{From: []string{"id"}, To: []string{"author_id"}},
+		func(a *orm.Args, m *User) { orm.BindStr(a, m.ID) }, func(m *User, r []Post) { m.Posts = r }),
 }
 
 func scanUser(r *orm.Row, m *User) {
@@ -334,6 +347,8 @@ var _ struct {
 	CreatedAt time.Time      `drift:"created"`
 	UpdatedAt time.Time      `drift:"updated"`
 	DeletedAt *time.Time     `drift:"softdelete"`
+	Team      *Team          `drift:"one=TeamID"`
+	Posts     []Post         `drift:"many=Post.AuthorID"`
 	cache     int
 } = User{} // a field or a tag that has changed does not compile: run go generate
 
@@ -411,6 +426,8 @@ type PostsTable struct {
 	Title     orm.Str[Post, string] // posts.title TEXT NOT NULL.
 	Views     orm.Num[Post, int64]  // posts.views INTEGER NOT NULL DEFAULT 0.
 	Published orm.Bool[Post]        // posts.published INTEGER NOT NULL, CHECK ("published" IN (0, 1)).
+
+	Author orm.One[Post, User] // the row of users that AuthorID refers to
 }
 
 const (
@@ -482,6 +499,8 @@ var Posts = PostsTable{
 	Title:     orm.NewStr[Post, string]("posts", "title"),
 	Views:     orm.NewNum[Post, int64]("posts", "views"),
 	Published: orm.NewBool[Post]("posts", "published"),
+	Author: orm.NewOne("Author", &postsDef, &usersDef, orm.On{From: []string{"author_id"}, To: []string{"id"}},
+		func(a *orm.Args, m *Post) { orm.BindStr(a, m.AuthorID) }, func(m *Post, r *User) { m.Author = r }),
 }
 
 func scanPost(r *orm.Row, m *Post) {
@@ -510,6 +529,7 @@ var _ struct {
 	Title     string
 	Views     int64 `drift:"default=0"`
 	Published bool
+	Author    *User `drift:"one=AuthorID"`
 } = Post{} // a field or a tag that has changed does not compile: run go generate
 
 // PostPatch changes the columns of a Post whose values are present; in JSON, null is NULL and what is absent stays.

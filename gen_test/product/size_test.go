@@ -35,5 +35,5 @@ func TestBinaryGrowth(t *testing.T) {
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	is.NoErr(err)
-	is.Equal(string(out), "0\nAlice alice@example.com 1\n")
+	is.Equal(string(out), "0\nAlice alice@example.com 1 Core 1\n")
 }

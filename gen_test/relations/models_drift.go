@@ -20,10 +20,8 @@ type TeamsTable struct {
 
 	ByName orm.Unique[Team, string] // the unique key teams_name_key (name)
 
-	// Owner is the row of users that OwnerID refers to.
-	Owner orm.One[Team, User]
-	// Users are the rows of users whose TeamID refers to this one.
-	Users orm.Many[Team, User]
+	Owner orm.One[Team, User]  // the row of users that OwnerID refers to
+	Users orm.Many[Team, User] // the rows of users whose TeamID refers to this one
 }
 
 const (
@@ -91,11 +89,9 @@ var Teams = TeamsTable{
 	ByName: orm.NewUnique(&teamsDef, "teams_name_key", []string{"name"},
 		func(m *Team) (string, bool) { return m.Name, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 	Owner: orm.NewOne("Owner", &teamsDef, &usersDef, orm.On{From: []string{"owner_id"}, To: []string{"id"}},
-		func(a *orm.Args, m *Team) { orm.BindNullStr(a, m.OwnerID) },
-		func(m *Team, r *User) { m.Owner = r }),
+		func(a *orm.Args, m *Team) { orm.BindNullStr(a, m.OwnerID) }, func(m *Team, r *User) { m.Owner = r }),
 	Users: orm.NewMany("Users", &teamsDef, &usersDef, orm.On{From: []string{"id"}, To: []string{"team_id"}},
-		func(a *orm.Args, m *Team) { orm.BindStr(a, m.ID) },
-		func(m *Team, r []User) { m.Users = r }),
+		func(a *orm.Args, m *Team) { orm.BindStr(a, m.ID) }, func(m *Team, r []User) { m.Users = r }),
 }
 
 func scanTeam(r *orm.Row, m *Team) {
@@ -183,14 +179,10 @@ type UsersTable struct {
 
 	ByNick orm.Unique[User, string] // the unique key users_nick_key (nick)
 
-	// Team is the row of teams that TeamID refers to.
-	Team orm.One[User, Team]
-	// Posts are the rows of posts whose AuthorID refers to this one.
-	Posts orm.Many[User, Post]
-	// Profile is the row of profiles whose UserID refers to this one.
-	Profile orm.One[User, Profile]
-	// Notes are the rows of notes whose UserNick refers to this one.
-	Notes orm.Many[User, Note]
+	Team    orm.One[User, Team]    // the row of teams that TeamID refers to
+	Posts   orm.Many[User, Post]   // the rows of posts whose AuthorID refers to this one
+	Profile orm.One[User, Profile] // the row of profiles whose UserID refers to this one
+	Notes   orm.Many[User, Note]   // the rows of notes whose UserNick refers to this one
 }
 
 const (
@@ -265,17 +257,13 @@ var Users = UsersTable{
 	ByNick: orm.NewUnique(&usersDef, "users_nick_key", []string{"nick"},
 		func(m *User) (string, bool) { return m.Nick, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 	Team: orm.NewOne("Team", &usersDef, &teamsDef, orm.On{From: []string{"team_id"}, To: []string{"id"}},
-		func(a *orm.Args, m *User) { orm.BindNullStr(a, m.TeamID) },
-		func(m *User, r *Team) { m.Team = r }),
+		func(a *orm.Args, m *User) { orm.BindNullStr(a, m.TeamID) }, func(m *User, r *Team) { m.Team = r }),
 	Posts: orm.NewMany("Posts", &usersDef, &postsDef, orm.On{From: []string{"id"}, To: []string{"author_id"}},
-		func(a *orm.Args, m *User) { orm.BindStr(a, m.ID) },
-		func(m *User, r []Post) { m.Posts = r }),
+		func(a *orm.Args, m *User) { orm.BindStr(a, m.ID) }, func(m *User, r []Post) { m.Posts = r }),
 	Profile: orm.NewOne("Profile", &usersDef, &profilesDef, orm.On{From: []string{"id"}, To: []string{"user_id"}},
-		func(a *orm.Args, m *User) { orm.BindStr(a, m.ID) },
-		func(m *User, r *Profile) { m.Profile = r }),
+		func(a *orm.Args, m *User) { orm.BindStr(a, m.ID) }, func(m *User, r *Profile) { m.Profile = r }),
 	Notes: orm.NewMany("Notes", &usersDef, &notesDef, orm.On{From: []string{"nick"}, To: []string{"user_nick"}},
-		func(a *orm.Args, m *User) { orm.BindStr(a, m.Nick) },
-		func(m *User, r []Note) { m.Notes = r }),
+		func(a *orm.Args, m *User) { orm.BindStr(a, m.Nick) }, func(m *User, r []Note) { m.Notes = r }),
 }
 
 func scanUser(r *orm.Row, m *User) {
@@ -372,8 +360,7 @@ type ProfilesTable struct {
 	UserID orm.Str[Profile, string] // profiles.user_id TEXT PRIMARY KEY NOT NULL, refers to users.id ON DELETE CASCADE.
 	Bio    orm.Str[Profile, string] // profiles.bio TEXT NOT NULL.
 
-	// User is the row of users that UserID refers to.
-	User orm.One[Profile, User]
+	User orm.One[Profile, User] // the row of users that UserID refers to
 }
 
 const (
@@ -428,8 +415,7 @@ var Profiles = ProfilesTable{
 	UserID: orm.NewStr[Profile, string]("profiles", "user_id"),
 	Bio:    orm.NewStr[Profile, string]("profiles", "bio"),
 	User: orm.NewOne("User", &profilesDef, &usersDef, orm.On{From: []string{"user_id"}, To: []string{"id"}},
-		func(a *orm.Args, m *Profile) { orm.BindStr(a, m.UserID) },
-		func(m *Profile, r *User) { m.User = r }),
+		func(a *orm.Args, m *Profile) { orm.BindStr(a, m.UserID) }, func(m *Profile, r *User) { m.User = r }),
 }
 
 func scanProfile(r *orm.Row, m *Profile) {
@@ -506,12 +492,9 @@ type PostsTable struct {
 	Published orm.Bool[Post]            // posts.published INTEGER NOT NULL, CHECK ("published" IN (0, 1)).
 	DeletedAt orm.NullTime[Post]        // posts.deleted_at INTEGER, Unix milliseconds, set by Delete.
 
-	// By is the row of users that ByID refers to.
-	By orm.One[Post, User]
-	// Author is the row of users that AuthorID refers to.
-	Author orm.One[Post, User]
-	// Comments are the rows of comments whose PostID refers to this one.
-	Comments orm.Many[Post, Comment]
+	By       orm.One[Post, User]     // the row of users that ByID refers to
+	Author   orm.One[Post, User]     // the row of users that AuthorID refers to
+	Comments orm.Many[Post, Comment] // the rows of comments whose PostID refers to this one
 }
 
 const (
@@ -602,14 +585,11 @@ var Posts = PostsTable{
 	Published: orm.NewBool[Post]("posts", "published"),
 	DeletedAt: orm.NewNullTime[Post]("posts", "deleted_at", orm.Millisecond),
 	By: orm.NewOne("By", &postsDef, &usersDef, orm.On{From: []string{"by_id"}, To: []string{"id"}},
-		func(a *orm.Args, m *Post) { orm.BindNullStr(a, m.ByID) },
-		func(m *Post, r *User) { m.By = r }),
+		func(a *orm.Args, m *Post) { orm.BindNullStr(a, m.ByID) }, func(m *Post, r *User) { m.By = r }),
 	Author: orm.NewOne("Author", &postsDef, &usersDef, orm.On{From: []string{"author_id"}, To: []string{"id"}},
-		func(a *orm.Args, m *Post) { orm.BindStr(a, m.AuthorID) },
-		func(m *Post, r *User) { m.Author = r }),
+		func(a *orm.Args, m *Post) { orm.BindStr(a, m.AuthorID) }, func(m *Post, r *User) { m.Author = r }),
 	Comments: orm.NewMany("Comments", &postsDef, &commentsDef, orm.On{From: []string{"id"}, To: []string{"post_id"}},
-		func(a *orm.Args, m *Post) { orm.BindNum(a, m.ID) },
-		func(m *Post, r []Comment) { m.Comments = r }),
+		func(a *orm.Args, m *Post) { orm.BindNum(a, m.ID) }, func(m *Post, r []Comment) { m.Comments = r }),
 }
 
 func scanPost(r *orm.Row, m *Post) {
@@ -719,12 +699,9 @@ type CommentsTable struct {
 	ParentID orm.NullNum[Comment, int64] // comments.parent_id INTEGER, indexed, refers to comments.id ON DELETE CASCADE.
 	Text     orm.Str[Comment, string]    // comments.text TEXT NOT NULL.
 
-	// Post is the row of posts that PostID refers to.
-	Post orm.One[Comment, Post]
-	// Parent is the row of comments that ParentID refers to.
-	Parent orm.One[Comment, Comment]
-	// Answers are the rows of comments whose ParentID refers to this one.
-	Answers orm.Many[Comment, Comment]
+	Post    orm.One[Comment, Post]     // the row of posts that PostID refers to
+	Parent  orm.One[Comment, Comment]  // the row of comments that ParentID refers to
+	Answers orm.Many[Comment, Comment] // the rows of comments whose ParentID refers to this one
 }
 
 const (
@@ -797,14 +774,11 @@ var Comments = CommentsTable{
 	ParentID: orm.NewNullNum[Comment, int64]("comments", "parent_id"),
 	Text:     orm.NewStr[Comment, string]("comments", "text"),
 	Post: orm.NewOne("Post", &commentsDef, &postsDef, orm.On{From: []string{"post_id"}, To: []string{"id"}},
-		func(a *orm.Args, m *Comment) { orm.BindNum(a, m.PostID) },
-		func(m *Comment, r *Post) { m.Post = r }),
+		func(a *orm.Args, m *Comment) { orm.BindNum(a, m.PostID) }, func(m *Comment, r *Post) { m.Post = r }),
 	Parent: orm.NewOne("Parent", &commentsDef, &commentsDef, orm.On{From: []string{"parent_id"}, To: []string{"id"}},
-		func(a *orm.Args, m *Comment) { orm.BindNullNum(a, m.ParentID) },
-		func(m *Comment, r *Comment) { m.Parent = r }),
+		func(a *orm.Args, m *Comment) { orm.BindNullNum(a, m.ParentID) }, func(m *Comment, r *Comment) { m.Parent = r }),
 	Answers: orm.NewMany("Answers", &commentsDef, &commentsDef, orm.On{From: []string{"id"}, To: []string{"parent_id"}},
-		func(a *orm.Args, m *Comment) { orm.BindNum(a, m.ID) },
-		func(m *Comment, r []Comment) { m.Answers = r }),
+		func(a *orm.Args, m *Comment) { orm.BindNum(a, m.ID) }, func(m *Comment, r []Comment) { m.Answers = r }),
 }
 
 func scanComment(r *orm.Row, m *Comment) {
@@ -893,8 +867,7 @@ type NotesTable struct {
 	ID       orm.Num[Note, int64]      // notes.id INTEGER PRIMARY KEY NOT NULL.
 	UserNick orm.NullStr[Note, string] // notes.user_nick TEXT, indexed, refers to users.nick ON DELETE SET NULL ON UPDATE CASCADE.
 
-	// User is the row of users that UserNick refers to.
-	User orm.One[Note, User]
+	User orm.One[Note, User] // the row of users that UserNick refers to
 }
 
 const (
@@ -951,8 +924,7 @@ var Notes = NotesTable{
 	ID:       orm.NewNum[Note, int64]("notes", "id"),
 	UserNick: orm.NewNullStr[Note, string]("notes", "user_nick"),
 	User: orm.NewOne("User", &notesDef, &usersDef, orm.On{From: []string{"user_nick"}, To: []string{"nick"}},
-		func(a *orm.Args, m *Note) { orm.BindNullStr(a, m.UserNick) },
-		func(m *Note, r *User) { m.User = r }),
+		func(a *orm.Args, m *Note) { orm.BindNullStr(a, m.UserNick) }, func(m *Note, r *User) { m.User = r }),
 }
 
 func scanNote(r *orm.Row, m *Note) {
@@ -1029,10 +1001,8 @@ type VisitsTable struct {
 	Place  orm.Str[Visit, string] // visits.place TEXT NOT NULL, part of the primary key.
 	Number orm.Num[Visit, int64]  // visits.number INTEGER NOT NULL, part of the primary key.
 
-	// Treatments are the rows of treatments whose Place and Number refer to this one.
-	Treatments orm.Many[Visit, Treatment]
-	// Follows are the rows of treatments whose AfterPlace and AfterNumber refer to this one.
-	Follows orm.Many[Visit, Treatment]
+	Treatments orm.Many[Visit, Treatment] // the rows of treatments whose Place and Number refer to this one
+	Follows    orm.Many[Visit, Treatment] // the rows of treatments whose AfterPlace and AfterNumber refer to this one
 }
 
 // VisitKey is the primary key of visits.
@@ -1092,11 +1062,9 @@ var Visits = VisitsTable{
 	Place:  orm.NewStr[Visit, string]("visits", "place"),
 	Number: orm.NewNum[Visit, int64]("visits", "number"),
 	Treatments: orm.NewMany("Treatments", &visitsDef, &treatmentsDef, orm.On{From: []string{"place", "number"}, To: []string{"place", "number"}},
-		func(a *orm.Args, m *Visit) { orm.BindStr(a, m.Place); orm.BindNum(a, m.Number) },
-		func(m *Visit, r []Treatment) { m.Treatments = r }),
+		func(a *orm.Args, m *Visit) { orm.BindStr(a, m.Place); orm.BindNum(a, m.Number) }, func(m *Visit, r []Treatment) { m.Treatments = r }),
 	Follows: orm.NewMany("Follows", &visitsDef, &treatmentsDef, orm.On{From: []string{"place", "number"}, To: []string{"after_place", "after_number"}},
-		func(a *orm.Args, m *Visit) { orm.BindStr(a, m.Place); orm.BindNum(a, m.Number) },
-		func(m *Visit, r []Treatment) { m.Follows = r }),
+		func(a *orm.Args, m *Visit) { orm.BindStr(a, m.Place); orm.BindNum(a, m.Number) }, func(m *Visit, r []Treatment) { m.Follows = r }),
 }
 
 func scanVisit(r *orm.Row, m *Visit) {
@@ -1159,10 +1127,8 @@ type TreatmentsTable struct {
 	AfterPlace  orm.NullStr[Treatment, string] // treatments.after_place TEXT, indexed with AfterNumber, refers to visits.place ON DELETE SET NULL.
 	AfterNumber orm.NullNum[Treatment, int64]  // treatments.after_number INTEGER, indexed with AfterPlace, refers to visits.number ON DELETE SET NULL.
 
-	// Visit is the row of visits that Place and Number refer to.
-	Visit orm.One[Treatment, Visit]
-	// After is the row of visits that AfterPlace and AfterNumber refer to.
-	After orm.One[Treatment, Visit]
+	Visit orm.One[Treatment, Visit] // the row of visits that Place and Number refer to
+	After orm.One[Treatment, Visit] // the row of visits that AfterPlace and AfterNumber refer to
 }
 
 const (
@@ -1241,11 +1207,9 @@ var Treatments = TreatmentsTable{
 	AfterPlace:  orm.NewNullStr[Treatment, string]("treatments", "after_place"),
 	AfterNumber: orm.NewNullNum[Treatment, int64]("treatments", "after_number"),
 	Visit: orm.NewOne("Visit", &treatmentsDef, &visitsDef, orm.On{From: []string{"place", "number"}, To: []string{"place", "number"}},
-		func(a *orm.Args, m *Treatment) { orm.BindStr(a, m.Place); orm.BindNum(a, m.Number) },
-		func(m *Treatment, r *Visit) { m.Visit = r }),
+		func(a *orm.Args, m *Treatment) { orm.BindStr(a, m.Place); orm.BindNum(a, m.Number) }, func(m *Treatment, r *Visit) { m.Visit = r }),
 	After: orm.NewOne("After", &treatmentsDef, &visitsDef, orm.On{From: []string{"after_place", "after_number"}, To: []string{"place", "number"}},
-		func(a *orm.Args, m *Treatment) { orm.BindNullStr(a, m.AfterPlace); orm.BindNullNum(a, m.AfterNumber) },
-		func(m *Treatment, r *Visit) { m.After = r }),
+		func(a *orm.Args, m *Treatment) { orm.BindNullStr(a, m.AfterPlace); orm.BindNullNum(a, m.AfterNumber) }, func(m *Treatment, r *Visit) { m.After = r }),
 }
 
 func scanTreatment(r *orm.Row, m *Treatment) {

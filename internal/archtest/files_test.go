@@ -23,6 +23,10 @@ var testedElsewhere = map[string]string{
 	"examples/quickstart/models": "examples/quickstart",
 	"internal/crashtest/models":  "internal/crashtest",
 	"gen_test/embed/geo":         "gen_test/embed",
+	"gen_test/kinds/other":       "gen_test/kinds",
+	"gen_test/packages/auth":     "gen_test/packages",
+	"gen_test/packages/docs":     "gen_test/packages",
+	"gen_test/packages/tags":     "gen_test/packages",
 	"internal/gen/gentest":       "internal/gen",
 }
 

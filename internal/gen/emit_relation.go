@@ -39,13 +39,13 @@ func (r *relation) doc() string {
 	table := r.to.names.table
 	switch {
 	case r.via != nil:
-		return fmt.Sprintf("%s are the rows of %s that rows of %s relate to this one.", r.name, table, r.via.names.table)
+		return fmt.Sprintf("the rows of %s that rows of %s relate to this one", table, r.via.names.table)
 	case r.own:
-		return fmt.Sprintf("%s is the row of %s that %s to.", r.name, table, refer(r.from))
+		return fmt.Sprintf("the row of %s that %s to", table, refer(r.from))
 	case r.isSlice():
-		return fmt.Sprintf("%s are the rows of %s whose %s to this one.", r.name, table, refer(r.far))
+		return fmt.Sprintf("the rows of %s whose %s to this one", table, refer(r.far))
 	}
-	return fmt.Sprintf("%s is the row of %s whose %s to this one.", r.name, table, refer(r.far))
+	return fmt.Sprintf("the row of %s whose %s to this one", table, refer(r.far))
 }
 
 // relationFields declares the relations in the table's type.
@@ -54,8 +54,7 @@ func (e emitter) relationFields() (fields []jen.Code) {
 		if i == 0 {
 			fields = append(fields, jen.Line())
 		}
-		fields = append(fields, comments(r.doc())...)
-		fields = append(fields, jen.Id(r.name).Add(e.orm(r.kind()).Types(e.model(), modelType(r.to))))
+		fields = append(fields, jen.Id(r.name).Add(e.orm(r.kind()).Types(e.model(), modelType(r.to))).Add(beside(r.doc())))
 	}
 	return fields
 }
@@ -77,7 +76,7 @@ func (e emitter) relations() (table []jen.Code) {
 		if r.isSlice() {
 			rows = jen.Index().Add(modelType(r.to))
 		}
-		args = append(args, jen.Line().Add(jen.Func().Params(e.modelParam(), jen.Id("r").Add(rows)).Add(
+		args = append(args, separate(r.via != nil).Add(jen.Func().Params(e.modelParam(), jen.Id("r").Add(rows)).Add(
 			oneLine(jen.Id("m."+strings.Join(r.path, ".")).Op("=").Id("r")))))
 		if r.via != nil {
 			args = append(args, jen.Line().Add(e.pair(r)))
@@ -85,6 +84,14 @@ func (e emitter) relations() (table []jen.Code) {
 		table = append(table, keyed(r.name, e.orm("New"+r.kind()).Call(args...)))
 	}
 	return table
+}
+
+// separate begins a line if lines would be long otherwise.
+func separate(long bool) *jen.Statement {
+	if long {
+		return jen.Line()
+	}
+	return jen.Null()
 }
 
 func columnTexts(cols []*column) *jen.Statement {

@@ -18,8 +18,7 @@ type UsersTable struct {
 
 	ByName orm.Unique[User, string] // the unique key accounts_name_key (name)
 
-	// Sessions are the rows of sessions whose UserID refers to this one.
-	Sessions orm.Many[User, Session]
+	Sessions orm.Many[User, Session] // the rows of sessions whose UserID refers to this one
 }
 
 const (
@@ -75,8 +74,7 @@ var Users = UsersTable{
 	ByName: orm.NewUnique(&usersDef, "accounts_name_key", []string{"name"},
 		func(m *User) (string, bool) { return m.Name, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
 	Sessions: orm.NewMany("Sessions", &usersDef, &sessionsDef, orm.On{From: []string{"id"}, To: []string{"user_id"}},
-		func(a *orm.Args, m *User) { orm.BindStr(a, m.ID) },
-		func(m *User, r []Session) { m.Sessions = r }),
+		func(a *orm.Args, m *User) { orm.BindStr(a, m.ID) }, func(m *User, r []Session) { m.Sessions = r }),
 }
 
 func scanUser(r *orm.Row, m *User) {

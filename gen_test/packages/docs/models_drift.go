@@ -19,12 +19,9 @@ type DocsTable struct {
 	OwnerID orm.Str[Doc, string]     // docs.owner_id TEXT NOT NULL, indexed, refers to accounts.id ON DELETE CASCADE.
 	Reader  orm.NullStr[Doc, string] // docs.reader TEXT, indexed, refers to accounts.name ON UPDATE CASCADE.
 
-	// Owner is the row of accounts that OwnerID refers to.
-	Owner orm.One[Doc, auth.User]
-	// ReadBy is the row of accounts that Reader refers to.
-	ReadBy orm.One[Doc, auth.User]
-	// Tags are the rows of tags that rows of marks relate to this one.
-	Tags orm.ManyMany[Doc, tags.Tag]
+	Owner  orm.One[Doc, auth.User]     // the row of accounts that OwnerID refers to
+	ReadBy orm.One[Doc, auth.User]     // the row of accounts that Reader refers to
+	Tags   orm.ManyMany[Doc, tags.Tag] // the rows of tags that rows of marks relate to this one
 }
 
 const (
@@ -94,11 +91,9 @@ var Docs = DocsTable{
 	OwnerID: orm.NewStr[Doc, string]("docs", "owner_id"),
 	Reader:  orm.NewNullStr[Doc, string]("docs", "reader"),
 	Owner: orm.NewOne("Owner", &docsDef, auth.Users, orm.On{From: []string{"owner_id"}, To: []string{"id"}},
-		func(a *orm.Args, m *Doc) { orm.BindStr(a, m.OwnerID) },
-		func(m *Doc, r *auth.User) { m.Owner = r }),
+		func(a *orm.Args, m *Doc) { orm.BindStr(a, m.OwnerID) }, func(m *Doc, r *auth.User) { m.Owner = r }),
 	ReadBy: orm.NewOne("ReadBy", &docsDef, auth.Users, orm.On{From: []string{"reader"}, To: []string{"name"}},
-		func(a *orm.Args, m *Doc) { orm.BindNullStr(a, m.Reader) },
-		func(m *Doc, r *auth.User) { m.ReadBy = r }),
+		func(a *orm.Args, m *Doc) { orm.BindNullStr(a, m.Reader) }, func(m *Doc, r *auth.User) { m.ReadBy = r }),
 	Tags: orm.NewManyMany("Tags", &docsDef, &marksDef, tags.Tags, orm.On{From: []string{"id"}, To: []string{"id"}, Near: []string{"doc_id"}, Far: []string{"tag_id"}},
 		func(a *orm.Args, m *Doc) { orm.BindStr(a, m.ID) },
 		func(a *orm.Args, m *tags.Tag) { orm.BindNum(a, m.ID) },

@@ -63,7 +63,8 @@ func models(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	users, err := U.Where(U.Age.Gte(18), orm.Or(U.Role.Eq(product.RoleLead), U.Name.HasPrefix("A"))).OrderBy(U.Name.Asc()).Limit(10).All(ctx, db)
+	users, err := U.Where(U.Age.Gte(18), orm.Or(U.Role.Eq(product.RoleLead), U.Name.HasPrefix("A"))).OrderBy(U.Name.Asc()).Limit(10).
+		With(U.Team, U.Posts.Where(P.Published.IsFalse()).LimitEach(3)).All(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func models(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Println(u.Name, u.Email, posts)
+		fmt.Println(u.Name, u.Email, posts, u.Team.Name, len(u.Posts))
 		if _, err := U.Delete(ctx, db, u.ID); err != nil {
 			return err
 		}
