@@ -1,7 +1,10 @@
 // Driftgen writes the typed tables of structs with drift tags.
 //
-//	driftgen [packages]            write what is missing or outdated
-//	driftgen -check [packages]     write nothing; show what would change
+//	driftgen [packages]                     write what is missing or outdated
+//	driftgen -check [packages]              write nothing; show what would change
+//	driftgen docs [packages]                print the tables as Markdown, with a diagram
+//	driftgen schema [-triggers] [packages]  print the tables as SQL
+//	driftgen vet [packages]                 print what is allowed and seldom meant
 //
 // Packages are named as for the go command and default to the one in the
 // working directory. For each source file with models it writes a file beside
@@ -16,15 +19,16 @@
 // after go get -tool github.com/driftdb/driftdb/cmd/driftgen once.
 //
 // Exit codes: 0 all files are as the models want them, 1 -check found that
-// they are not, 2 a mistake in the models or in reading them. Findings go to
-// standard error as file:line:column: message, the diff of -check to standard
-// output.
+// they are not or vet found something, 2 a mistake in the models or in reading
+// them. Findings go to standard error as file:line:column: message, the diff of
+// -check to standard output. With -json findings, and files that -check found,
+// are JSON, one object a line: {"kind", "file", "line", "column", "message",
+// "diff"}, kind being error, warning, missing, stale or orphan. They go to
+// standard output then, except for docs and schema, whose own it is.
 package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"io"
 	"os"
 	"os/signal"
@@ -38,11 +42,15 @@ const usage = `driftgen writes the typed tables of Go structs with drift tags.
 
 Usage:
 
-	driftgen [packages]           write what is missing or outdated
-	driftgen -check [packages]    write nothing; print what would change
-	driftgen -version             print the version
+	driftgen [packages]                    write what is missing or outdated
+	driftgen -check [packages]             write nothing; print what would change
+	driftgen docs [packages]               print the tables as Markdown, with a diagram
+	driftgen schema [-triggers] [packages] print the tables as SQL, with the change log's triggers
+	driftgen vet [packages]                print what is allowed and seldom meant
+	driftgen -version                      print the version
 
 Packages default to the one in the working directory; ./... is all below it.
+With -json after the verb, findings are JSON, one object a line.
 A model is a struct like this one:
 
 	//go:generate go tool driftgen
@@ -56,9 +64,12 @@ A model is a struct like this one:
 For models.go driftgen writes models_drift.go, with the table Users, and
 drift_schema.go, with the variable Schema for driftdb.Open.
 
-Exit codes: 0 all files are up to date, 1 -check found files that are not,
-2 a mistake in the models (printed as file:line:column: message) or elsewhere.
+Exit codes: 0 all files are up to date, 1 -check found files that are not or vet
+found something, 2 a mistake in the models (printed as file:line:column: message)
+or elsewhere.
 `
+
+const noModels = "driftgen: no models here: a model is a struct with a drift tag on a field (driftgen -h shows one)\n"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -74,22 +85,13 @@ const (
 )
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("driftgen", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { say(stderr, usage) }
-	check := flags.Bool("check", false, "")
-	version := flags.Bool("version", false, "")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return exitSame
-	case err != nil:
-		return exitError
+	do := verb(generate)
+	if len(args) > 0 {
+		if v, ok := verbs()[args[0]]; ok {
+			do, args = v, args[1:]
+		}
 	}
-	if *version {
-		say(stdout, "driftgen "+buildVersion()+"\n")
-		return exitSame
-	}
-	code, err := generate(ctx, *check, flags.Args(), stdout, stderr)
+	code, err := do(ctx, args, stdout, stderr)
 	if err != nil {
 		say(stderr, "driftgen: "+err.Error()+"\n")
 		return exitError
@@ -97,24 +99,38 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-func generate(ctx context.Context, check bool, patterns []string, stdout, stderr io.Writer) (int, error) {
-	plan, err := gen.NewPlan(ctx, gen.Config{Patterns: patterns})
+// generate writes the output, or compares it.
+func generate(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
+	flags := flagSet("driftgen", stderr)
+	check, asJSON, version := flags.Bool("check", false, ""), flags.Bool("json", false, ""), flags.Bool("version", false, "")
+	if code, ok := parsed(flags.Parse(args)); !ok {
+		return code, nil
+	}
+	if *version {
+		say(stdout, "driftgen "+buildVersion()+"\n")
+		return exitSame, nil
+	}
+	plan, err := gen.NewPlan(ctx, gen.Config{Patterns: flags.Args()})
 	if err != nil {
 		return exitError, err
 	}
-	if err := plan.Print(stderr); err != nil {
+	findings, diff := stderr, plan.Diff
+	if *asJSON {
+		findings, diff = stdout, plan.DiffJSON
+	}
+	if err := report(plan, *asJSON, findings); err != nil {
 		return exitError, err
 	}
 	switch {
 	case plan.Failed():
 		return exitError, nil
-	case check && plan.Stale():
-		return exitStale, plan.Diff(stdout)
-	case check:
+	case *check && plan.Stale():
+		return exitStale, diff(stdout)
+	case *check:
 		return exitSame, nil
 	}
 	if plan.Models == 0 {
-		say(stderr, "driftgen: no models here: a model is a struct with a drift tag on a field (driftgen -h shows one)\n")
+		say(stderr, noModels)
 	}
 	changed, err := plan.Write()
 	for _, path := range changed {

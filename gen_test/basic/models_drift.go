@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// TeamsTable has the columns and keys of the table teams, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// TeamsTable has the columns, keys and verbs of the table teams; more verbs are those of [orm.Table]: Where, All, …
 type TeamsTable struct {
 	orm.Table[Team, string]
 
@@ -139,8 +138,7 @@ func (t TeamsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// UsersTable has the columns and keys of the table users, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// UsersTable has the columns, keys and verbs of the table users; more verbs are those of [orm.Table]: Where, All, …
 type UsersTable struct {
 	orm.Table[User, string]
 
@@ -409,8 +407,7 @@ func (t UsersTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PostsTable has the columns and keys of the table posts, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// PostsTable has the columns, keys and verbs of the table posts; more verbs are those of [orm.Table]: Where, All, …
 type PostsTable struct {
 	orm.Table[Post, int64]
 

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// OwnersTable has the columns and keys of the table owners, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// OwnersTable has the columns, keys and verbs of the table owners; more verbs are those of [orm.Table]: Where, All,
+// …
 type OwnersTable struct {
 	orm.Table[Owner, string]
 
@@ -130,8 +130,7 @@ func (t OwnersTable) Delete(ctx context.Context, w orm.Writer, key string) (bool
 	return t.Table.Delete(ctx, w, key)
 }
 
-// ItemsTable has the columns and keys of the table items, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// ItemsTable has the columns, keys and verbs of the table items; more verbs are those of [orm.Table]: Where, All, …
 type ItemsTable struct {
 	orm.Table[Item, string]
 
@@ -353,8 +352,7 @@ func (t ItemsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PairsTable has the columns and keys of the table pairs, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// PairsTable has the columns, keys and verbs of the table pairs; more verbs are those of [orm.Table]: Where, All, …
 type PairsTable struct {
 	orm.Table[Pair, PairKey]
 

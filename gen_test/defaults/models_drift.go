@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// SettingsTable has the columns and keys of the table settings, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// SettingsTable has the columns, keys and verbs of the table settings; more verbs are those of [orm.Table]: Where,
+// All, …
 type SettingsTable struct {
 	orm.Table[Setting, string]
 

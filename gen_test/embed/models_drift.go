@@ -9,8 +9,7 @@ import (
 	"github.com/driftdb/driftdb/schema"
 )
 
-// ShopsTable has the columns and keys of the table shops, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// ShopsTable has the columns, keys and verbs of the table shops; more verbs are those of [orm.Table]: Where, All, …
 type ShopsTable struct {
 	orm.Table[Shop, string]
 

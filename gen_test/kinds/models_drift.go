@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// NumbersesTable has the columns and keys of the table numberses, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// NumbersesTable has the columns, keys and verbs of the table numberses; more verbs are those of [orm.Table]: Where,
+// All, …
 type NumbersesTable struct {
 	orm.Table[Numbers, uuid.UUID]
 
@@ -270,8 +270,8 @@ func (t NumbersesTable) Delete(ctx context.Context, w orm.Writer, key uuid.UUID)
 	return t.Table.Delete(ctx, w, key)
 }
 
-// TimesesTable has the columns and keys of the table timeses, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// TimesesTable has the columns, keys and verbs of the table timeses; more verbs are those of [orm.Table]: Where, All,
+// …
 type TimesesTable struct {
 	orm.Table[Times, [16]byte]
 
@@ -522,8 +522,7 @@ func (t TimesesTable) Delete(ctx context.Context, w orm.Writer, key [16]byte) (b
 	return t.Table.Delete(ctx, w, key)
 }
 
-// DocsTable has the columns and keys of the table docs, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// DocsTable has the columns, keys and verbs of the table docs; more verbs are those of [orm.Table]: Where, All, …
 type DocsTable struct {
 	orm.Table[Doc, string]
 
@@ -734,8 +733,8 @@ func (t DocsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, 
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PersonsTable has the columns and keys of the table persons, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// PersonsTable has the columns, keys and verbs of the table persons; more verbs are those of [orm.Table]: Where, All,
+// …
 type PersonsTable struct {
 	orm.Table[Person, int64]
 
@@ -905,8 +904,8 @@ func (t PersonsTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool
 	return t.Table.Delete(ctx, w, key)
 }
 
-// CustomsTable has the columns and keys of the table customs, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// CustomsTable has the columns, keys and verbs of the table customs; more verbs are those of [orm.Table]: Where, All,
+// …
 type CustomsTable struct {
 	orm.Table[Custom, string]
 

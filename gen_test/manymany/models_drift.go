@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// PostsTable has the columns and keys of the table posts, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// PostsTable has the columns, keys and verbs of the table posts; more verbs are those of [orm.Table]: Where, All, …
 type PostsTable struct {
 	orm.Table[Post, PostID]
 
@@ -139,8 +138,7 @@ func (t PostsTable) Delete(ctx context.Context, w orm.Writer, key PostID) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// TagsTable has the columns and keys of the table tags, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// TagsTable has the columns, keys and verbs of the table tags; more verbs are those of [orm.Table]: Where, All, …
 type TagsTable struct {
 	orm.Table[Tag, int64]
 
@@ -294,8 +292,8 @@ func (t TagsTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, e
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PostTagsTable has the columns and keys of the table post_tags, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// PostTagsTable has the columns, keys and verbs of the table post_tags; more verbs are those of [orm.Table]: Where,
+// All, …
 type PostTagsTable struct {
 	orm.Table[PostTag, PostTagKey]
 
@@ -431,8 +429,7 @@ func (t PostTagsTable) Delete(ctx context.Context, w orm.Writer, key PostTagKey)
 	return t.Table.Delete(ctx, w, key)
 }
 
-// UsersTable has the columns and keys of the table users, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// UsersTable has the columns, keys and verbs of the table users; more verbs are those of [orm.Table]: Where, All, …
 type UsersTable struct {
 	orm.Table[User, int64]
 
@@ -566,8 +563,8 @@ func (t UsersTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, 
 	return t.Table.Delete(ctx, w, key)
 }
 
-// FollowsTable has the columns and keys of the table follows, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// FollowsTable has the columns, keys and verbs of the table follows; more verbs are those of [orm.Table]: Where, All,
+// …
 type FollowsTable struct {
 	orm.Table[Follow, uuid.UUID]
 
@@ -741,8 +738,8 @@ func (t FollowsTable) Delete(ctx context.Context, w orm.Writer, key uuid.UUID) (
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PlacesTable has the columns and keys of the table places, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// PlacesTable has the columns, keys and verbs of the table places; more verbs are those of [orm.Table]: Where, All,
+// …
 type PlacesTable struct {
 	orm.Table[Place, PlaceKey]
 
@@ -866,8 +863,8 @@ func (t PlacesTable) Delete(ctx context.Context, w orm.Writer, key PlaceKey) (bo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PlaceTagsTable has the columns and keys of the table place_tags, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// PlaceTagsTable has the columns, keys and verbs of the table place_tags; more verbs are those of [orm.Table]: Where,
+// All, …
 type PlaceTagsTable struct {
 	orm.Table[PlaceTag, int64]
 

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// OrdersTable has the columns and keys of the table order, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// OrdersTable has the columns, keys and verbs of the table order; more verbs are those of [orm.Table]: Where, All,
+// …
 type OrdersTable struct {
 	driftorm.Table[Order, string]
 
@@ -149,8 +149,8 @@ func (t OrdersTable) Delete(ctx context.Context, w driftorm.Writer, key string) 
 	return t.Table.Delete(ctx, w, key)
 }
 
-// personsTable has the columns and keys of the table people, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// personsTable has the columns, keys and verbs of the table people; more verbs are those of [orm.Table]: Where, All,
+// …
 type personsTable struct {
 	driftorm.Table[person, string]
 

@@ -9,8 +9,7 @@ import (
 	"slices"
 )
 
-// ItemsTable has the columns and keys of the table items, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// ItemsTable has the columns, keys and verbs of the table items; more verbs are those of [orm.Table]: Where, All, …
 type ItemsTable struct {
 	orm.Table[Item, ItemKey]
 

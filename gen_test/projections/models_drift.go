@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// RegionsTable has the columns and keys of the table regions, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// RegionsTable has the columns, keys and verbs of the table regions; more verbs are those of [orm.Table]: Where, All,
+// …
 type RegionsTable struct {
 	orm.Table[Region, string]
 
@@ -131,8 +131,7 @@ func (t RegionsTable) Delete(ctx context.Context, w orm.Writer, key string) (boo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// SalesTable has the columns and keys of the table sales, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// SalesTable has the columns, keys and verbs of the table sales; more verbs are those of [orm.Table]: Where, All, …
 type SalesTable struct {
 	orm.Table[Sale, int64]
 

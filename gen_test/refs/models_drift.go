@@ -8,8 +8,8 @@ import (
 	"github.com/driftdb/driftdb/schema"
 )
 
-// OwnersTable has the columns and keys of the table owners, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// OwnersTable has the columns, keys and verbs of the table owners; more verbs are those of [orm.Table]: Where, All,
+// …
 type OwnersTable struct {
 	orm.Table[Owner, int64]
 
@@ -135,8 +135,7 @@ func (t OwnersTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PetsTable has the columns and keys of the table pets, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// PetsTable has the columns, keys and verbs of the table pets; more verbs are those of [orm.Table]: Where, All, …
 type PetsTable struct {
 	orm.Table[Pet, string]
 
@@ -340,8 +339,8 @@ func (t PetsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, 
 	return t.Table.Delete(ctx, w, key)
 }
 
-// VisitsTable has the columns and keys of the table visits, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// VisitsTable has the columns, keys and verbs of the table visits; more verbs are those of [orm.Table]: Where, All,
+// …
 type VisitsTable struct {
 	orm.Table[Visit, VisitKey]
 

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// TeamsTable has the columns and keys of the table teams, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// TeamsTable has the columns, keys and verbs of the table teams; more verbs are those of [orm.Table]: Where, All, …
 type TeamsTable struct {
 	orm.Table[Team, string]
 
@@ -166,8 +165,7 @@ func (t TeamsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// UsersTable has the columns and keys of the table users, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// UsersTable has the columns, keys and verbs of the table users; more verbs are those of [orm.Table]: Where, All, …
 type UsersTable struct {
 	orm.Table[User, string]
 
@@ -352,8 +350,8 @@ func (t UsersTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// ProfilesTable has the columns and keys of the table profiles, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// ProfilesTable has the columns, keys and verbs of the table profiles; more verbs are those of [orm.Table]: Where,
+// All, …
 type ProfilesTable struct {
 	orm.Table[Profile, string]
 
@@ -479,8 +477,7 @@ func (t ProfilesTable) Delete(ctx context.Context, w orm.Writer, key string) (bo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// PostsTable has the columns and keys of the table posts, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// PostsTable has the columns, keys and verbs of the table posts; more verbs are those of [orm.Table]: Where, All, …
 type PostsTable struct {
 	orm.Table[Post, int64]
 
@@ -689,8 +686,8 @@ func (t PostsTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, 
 	return t.Table.Delete(ctx, w, key)
 }
 
-// CommentsTable has the columns and keys of the table comments, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// CommentsTable has the columns, keys and verbs of the table comments; more verbs are those of [orm.Table]: Where,
+// All, …
 type CommentsTable struct {
 	orm.Table[Comment, int64]
 
@@ -859,8 +856,7 @@ func (t CommentsTable) Delete(ctx context.Context, w orm.Writer, key int64) (boo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// NotesTable has the columns and keys of the table notes, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// NotesTable has the columns, keys and verbs of the table notes; more verbs are those of [orm.Table]: Where, All, …
 type NotesTable struct {
 	orm.Table[Note, int64]
 
@@ -993,8 +989,8 @@ func (t NotesTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, 
 	return t.Table.Delete(ctx, w, key)
 }
 
-// VisitsTable has the columns and keys of the table visits, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// VisitsTable has the columns, keys and verbs of the table visits; more verbs are those of [orm.Table]: Where, All,
+// …
 type VisitsTable struct {
 	orm.Table[Visit, VisitKey]
 
@@ -1116,8 +1112,8 @@ func (t VisitsTable) Delete(ctx context.Context, w orm.Writer, key VisitKey) (bo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// TreatmentsTable has the columns and keys of the table treatments, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// TreatmentsTable has the columns, keys and verbs of the table treatments; more verbs are those of [orm.Table]:
+// Where, All, …
 type TreatmentsTable struct {
 	orm.Table[Treatment, int64]
 

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// AccountsTable has the columns and keys of the table accounts, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// AccountsTable has the columns, keys and verbs of the table accounts; more verbs are those of [orm.Table]: Where,
+// All, …
 type AccountsTable struct {
 	orm.Table[Account, string]
 
@@ -309,8 +309,7 @@ func (t AccountsTable) Delete(ctx context.Context, w orm.Writer, key string) (bo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// NodesTable has the columns and keys of the table nodes, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// NodesTable has the columns, keys and verbs of the table nodes; more verbs are those of [orm.Table]: Where, All, …
 type NodesTable struct {
 	orm.Table[Node, string]
 
@@ -439,8 +438,7 @@ func (t NodesTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// LeftsTable has the columns and keys of the table lefts, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// LeftsTable has the columns, keys and verbs of the table lefts; more verbs are those of [orm.Table]: Where, All, …
 type LeftsTable struct {
 	orm.Table[Left, string]
 
@@ -569,8 +567,8 @@ func (t LeftsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// RightsTable has the columns and keys of the table rights, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// RightsTable has the columns, keys and verbs of the table rights; more verbs are those of [orm.Table]: Where, All,
+// …
 type RightsTable struct {
 	orm.Table[Right, string]
 

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// EventsTable has the columns and keys of the table events, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// EventsTable has the columns, keys and verbs of the table events; more verbs are those of [orm.Table]: Where, All,
+// …
 type EventsTable struct {
 	orm.Table[Event, int64]
 

@@ -2,8 +2,10 @@ package gen
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"go/token"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,10 +21,7 @@ type Diagnostic struct {
 // String returns the diagnostic as file:line:col: message, with the file's
 // path relative to dir where that is shorter.
 func (d Diagnostic) text(dir string) string {
-	name := d.Pos.Filename
-	if rel, err := filepath.Rel(dir, name); err == nil && name != "" && len(rel) < len(name) {
-		name = rel
-	}
+	name := shortPath(dir, d.Pos.Filename)
 	var b strings.Builder
 	if name != "" {
 		b.WriteString(name + ":")
@@ -36,6 +35,65 @@ func (d Diagnostic) text(dir string) string {
 	}
 	b.WriteString(d.Msg)
 	return b.String()
+}
+
+// shortPath returns path relative to dir where that is shorter.
+func shortPath(dir, path string) string {
+	if rel, err := filepath.Rel(dir, path); err == nil && path != "" && len(rel) < len(path) {
+		return rel
+	}
+	return path
+}
+
+// finding is a diagnostic, or a file that is not as the models want it, for
+// programs.
+type finding struct {
+	Kind    string `json:"kind"` // error, warning, missing, stale or orphan
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitzero"`
+	Column  int    `json:"column,omitzero"` // in bytes, from 1
+	Message string `json:"message"`
+	Diff    string `json:"diff,omitempty"`
+}
+
+// PrintJSON writes the diagnostics as JSON, one object a line.
+func (p *Plan) PrintJSON(w io.Writer) error {
+	for _, d := range p.Diagnostics {
+		f := finding{Kind: "error", File: filepath.ToSlash(shortPath(p.dir, d.Pos.Filename)), Message: d.Msg}
+		if d.Pos.Line > 0 {
+			f.Line, f.Column = d.Pos.Line, d.Pos.Column
+		}
+		if d.Warning {
+			f.Kind = "warning"
+		}
+		if err := f.print(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DiffJSON writes what Write would change, one object a line.
+func (p *Plan) DiffJSON(w io.Writer) error {
+	for _, f := range p.Files {
+		if !f.Stale() {
+			continue
+		}
+		name, kind, diff := f.diff(p.dir)
+		message := map[string]string{
+			"missing": "this file is to be generated", "stale": "this file is not what the models want", "orphan": "the models of this file are gone",
+		}[kind] + ": run driftgen"
+		if err := (finding{Kind: kind, File: name, Message: message, Diff: diff}).print(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f finding) print(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(f)
 }
 
 // reporter gathers the diagnostics of a run.

@@ -34,10 +34,20 @@ func comments(text string) []jen.Code {
 // doc describes the column: its SQL type and constraints, and what Create does
 // with it.
 func (col *column) doc() string {
-	m := col.model
-	s := fmt.Sprintf("%s.%s %s", m.names.table, col.sql, col.storage())
-	alone := len(m.key) == 1 && m.key[0] == col
-	if alone {
+	s := strings.Join(append([]string{col.model.names.table + "." + col.sql + " " + col.definition()}, col.notes()...), ", ") + "."
+	if what := col.filled(); what != "" {
+		s += " Create " + what + "."
+	}
+	return s
+}
+
+// keyAlone says whether the column is the whole primary key.
+func (col *column) keyAlone() bool { return len(col.model.key) == 1 && col.model.key[0] == col }
+
+// definition returns the column's SQL type with what belongs to it.
+func (col *column) definition() string {
+	s := string(col.storage())
+	if col.keyAlone() {
 		s += " PRIMARY KEY"
 	}
 	if !col.nullable {
@@ -49,7 +59,12 @@ func (col *column) doc() string {
 	if col.collate != "" {
 		s += " COLLATE " + col.collate
 	}
-	var notes []string
+	return s
+}
+
+// notes says what else is to be known of the column.
+func (col *column) notes() (notes []string) {
+	m := col.model
 	switch {
 	case col.kind == kindTime && col.unit == unitText:
 		notes = append(notes, "RFC 3339 in UTC")
@@ -70,7 +85,7 @@ func (col *column) doc() string {
 			notes = append(notes, is.what)
 		}
 	}
-	if col.pk && !alone {
+	if col.pk && !col.keyAlone() {
 		notes = append(notes, "part of the primary key")
 	}
 	for _, u := range m.uniques {
@@ -99,11 +114,7 @@ func (col *column) doc() string {
 	if col.kind == kindBytes && !col.nullable {
 		notes = append(notes, "nil is stored as empty")
 	}
-	s = strings.Join(append([]string{s}, notes...), ", ") + "."
-	if what := col.filled(); what != "" {
-		s += " Create " + what + "."
-	}
-	return s
+	return notes
 }
 
 // note says that col belongs to g.

@@ -186,7 +186,7 @@ func field(col *column) *jen.Statement { return jen.Id("m." + col.selector()) }
 func (e emitter) tableType() {
 	m := e.m
 	e.file.Line()
-	e.comment("%s has the columns and keys of the table %s, its own verbs, and those of [orm.Table]: Where, First, All, Count, …", m.names.typ, m.names.table)
+	e.comment("%s has the columns, keys and verbs of the table %s; more verbs are those of [orm.Table]: Where, All, …", m.names.typ, m.names.table)
 	fields := []jen.Code{e.orm("Table").Types(e.model(), e.keyType()), jen.Line()}
 	for _, col := range m.columns {
 		fields = append(fields, jen.Id(col.name).Add(e.orm(col.typeName()).Types(e.typeArgs(col)...)).Add(beside(col.doc())))

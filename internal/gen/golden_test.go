@@ -1,6 +1,7 @@
 package gen_test
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -38,7 +39,8 @@ func module(tb testing.TB, a *txtar.Archive) (dir string, env []string) {
 
 // A golden file holds models, and under want/ the diagnostics and the files
 // that come of them. The files are there if its comment speaks of the whole
-// output; otherwise it is about the diagnostics.
+// output, what docs and schema print if it speaks of pages; otherwise it is
+// about the diagnostics.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/golden/*.txtar")
@@ -56,6 +58,9 @@ func TestGolden(t *testing.T) {
 			plan, err := gen.NewPlan(t.Context(), gen.Config{Dir: dir, Patterns: []string{"./..."}, Env: env})
 			is.NoErr(err)
 			got := output(t, dir, plan, strings.Contains(string(archive.Comment), "whole output"))
+			if strings.Contains(string(archive.Comment), "pages") {
+				got = append(got, pages(t, plan)...)
+			}
 			if *update {
 				input.Files = append(input.Files, got...)
 				is.NoErr(os.WriteFile(file, txtar.Format(input), 0o600))
@@ -66,6 +71,16 @@ func TestGolden(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pages returns what the verbs docs and schema print.
+func pages(t *testing.T, plan *gen.Plan) []txtar.File {
+	t.Helper()
+	is := is.New(t)
+	var docs, schema bytes.Buffer
+	is.NoErr(plan.Describe(&docs))
+	is.NoErr(plan.SQL(&schema, false))
+	return []txtar.File{{Name: "want/docs.md", Data: docs.Bytes()}, {Name: "want/schema.sql", Data: schema.Bytes()}}
 }
 
 // split separates what goes in from what is to come out.

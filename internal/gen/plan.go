@@ -38,7 +38,9 @@ type Plan struct {
 	// Models is how many tables the packages have.
 	Models int
 
-	dir string
+	dir      string
+	patterns []string
+	packages []*collector // while there is no error
 }
 
 // File is one file of ours, as it is and as it should be.
@@ -95,7 +97,7 @@ func NewPlan(ctx context.Context, c Config) (*Plan, error) {
 		return nil, err
 	}
 	r := &reporter{}
-	plan := &Plan{dir: c.Dir}
+	plan := &Plan{dir: c.Dir, patterns: c.Patterns}
 	var all []*collector
 	predicted := map[string]bool{}
 	for _, p := range pkgs {
@@ -137,6 +139,8 @@ func NewPlan(ctx context.Context, c Config) (*Plan, error) {
 	}
 	if plan.Diagnostics = r.sorted(); r.failed() {
 		plan.Files = nil
+	} else {
+		plan.packages = all
 	}
 	slices.SortFunc(plan.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return plan, nil
@@ -246,20 +250,29 @@ func (p *Plan) Diff(w io.Writer) error {
 		if !f.Stale() {
 			continue
 		}
-		name := f.Path
-		if rel, err := filepath.Rel(p.dir, name); err == nil {
-			name = filepath.ToSlash(rel)
+		name, kind, diff := f.diff(p.dir)
+		if kind != "stale" {
+			diff = kind + ": " + name + "\n" + diff
 		}
-		from, to, note := name, name, ""
-		switch {
-		case f.Old == nil:
-			from, note = "/dev/null", "missing: "+name+"\n"
-		case f.New == nil:
-			to, note = "/dev/null", "orphan: "+name+"\n"
-		}
-		if _, err := io.WriteString(w, note+udiff.Unified(from, to, string(f.Old), string(f.New))); err != nil {
+		if _, err := io.WriteString(w, diff); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// diff says what is wrong with a file that is stale, and how it is to change.
+func (f File) diff(dir string) (name, kind, diff string) {
+	name = f.Path
+	if rel, err := filepath.Rel(dir, name); err == nil {
+		name = filepath.ToSlash(rel)
+	}
+	from, to, kind := name, name, "stale"
+	switch {
+	case f.Old == nil:
+		from, kind = "/dev/null", "missing"
+	case f.New == nil:
+		to, kind = "/dev/null", "orphan"
+	}
+	return name, kind, udiff.Unified(from, to, string(f.Old), string(f.New))
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/driftdb/driftdb/schema"
 )
 
-// PackagesTable has the columns and keys of the table packages, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// PackagesTable has the columns, keys and verbs of the table packages; more verbs are those of [orm.Table]: Where,
+// All, …
 type PackagesTable struct {
 	orm.Table[Package, string]
 
@@ -204,8 +204,7 @@ func (t PackagesTable) Delete(ctx context.Context, w orm.Writer, key string) (bo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// FilesTable has the columns and keys of the table files, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// FilesTable has the columns, keys and verbs of the table files; more verbs are those of [orm.Table]: Where, All, …
 type FilesTable struct {
 	orm.Table[File, string]
 
@@ -380,8 +379,8 @@ func (t FilesTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// ImportsTable has the columns and keys of the table imports, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// ImportsTable has the columns, keys and verbs of the table imports; more verbs are those of [orm.Table]: Where, All,
+// …
 type ImportsTable struct {
 	orm.Table[Import, string]
 

@@ -8,8 +8,8 @@ import (
 	"github.com/driftdb/driftdb/schema"
 )
 
-// UsersTable has the columns and keys of the table accounts, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// UsersTable has the columns, keys and verbs of the table accounts; more verbs are those of [orm.Table]: Where, All,
+// …
 type UsersTable struct {
 	orm.Table[User, string]
 
@@ -142,8 +142,8 @@ func (t UsersTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// SessionsTable has the columns and keys of the table sessions, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// SessionsTable has the columns, keys and verbs of the table sessions; more verbs are those of [orm.Table]: Where,
+// All, …
 type SessionsTable struct {
 	orm.Table[Session, string]
 

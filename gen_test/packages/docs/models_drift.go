@@ -10,8 +10,7 @@ import (
 	"github.com/driftdb/driftdb/schema"
 )
 
-// DocsTable has the columns and keys of the table docs, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// DocsTable has the columns, keys and verbs of the table docs; more verbs are those of [orm.Table]: Where, All, …
 type DocsTable struct {
 	orm.Table[Doc, string]
 
@@ -178,8 +177,7 @@ func (t DocsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, 
 	return t.Table.Delete(ctx, w, key)
 }
 
-// MarksTable has the columns and keys of the table marks, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// MarksTable has the columns, keys and verbs of the table marks; more verbs are those of [orm.Table]: Where, All, …
 type MarksTable struct {
 	orm.Table[Mark, MarkKey]
 

@@ -8,8 +8,7 @@ import (
 	"github.com/driftdb/driftdb/schema"
 )
 
-// TagsTable has the columns and keys of the table tags, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// TagsTable has the columns, keys and verbs of the table tags; more verbs are those of [orm.Table]: Where, All, …
 type TagsTable struct {
 	orm.Table[Tag, int64]
 

@@ -8,8 +8,8 @@ import (
 	"github.com/driftdb/driftdb/schema"
 )
 
-// AccountsTable has the columns and keys of the table accounts, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// AccountsTable has the columns, keys and verbs of the table accounts; more verbs are those of [orm.Table]: Where,
+// All, …
 type AccountsTable struct {
 	orm.Table[Account, string]
 
@@ -129,8 +129,8 @@ func (t AccountsTable) Delete(ctx context.Context, w orm.Writer, key string) (bo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// TransfersTable has the columns and keys of the table transfers, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// TransfersTable has the columns, keys and verbs of the table transfers; more verbs are those of [orm.Table]: Where,
+// All, …
 type TransfersTable struct {
 	orm.Table[Transfer, int64]
 
@@ -281,8 +281,8 @@ func (t TransfersTable) Delete(ctx context.Context, w orm.Writer, key int64) (bo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// ReceiptsTable has the columns and keys of the table receipts, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// ReceiptsTable has the columns, keys and verbs of the table receipts; more verbs are those of [orm.Table]: Where,
+// All, …
 type ReceiptsTable struct {
 	orm.Table[Receipt, int64]
 
