@@ -68,7 +68,7 @@ func TestMistakesDoNotCompile(t *testing.T) {
 			}
 		}
 	}
-	is.True(cases >= 50)
+	is.True(cases >= 100)
 	for _, e := range p.TypeErrors {
 		if e.Soft {
 			continue
