@@ -19,9 +19,6 @@ func (c *collector) applyItems(col *column) {
 	if it := col.tag.get("column"); it != nil {
 		// First: the expressions of other items name the column.
 		col.sql = strings.TrimSuffix(col.sql, schema.SnakeCase(col.path[len(col.path)-1])) + it.Value
-		if strings.ContainsRune(it.Value, 0) {
-			c.errorf(it.value, "a column's name cannot hold NUL")
-		}
 	}
 	if col.kind == kindBool {
 		col.checks = append(col.checks, checkExpr{"check", schema.QuoteIdent(col.sql) + " IN (0, 1)"})

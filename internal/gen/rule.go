@@ -50,7 +50,7 @@ func (c *collector) applyRules(m *model, rules []rule) {
 func splitRule(arg string) (name, body, rest, why string) {
 	open := strings.IndexByte(arg, '(')
 	if open < 0 {
-		return "", "", "", "needs parentheses: //drift:index name (column, column DESC) where=(condition)"
+		return "", "", "", "needs parentheses, as in (team_id, created_at DESC) or (age >= 0)"
 	}
 	name = strings.TrimSpace(arg[:open])
 	if name != "" && !isWord(name) {
