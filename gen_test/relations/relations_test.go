@@ -408,6 +408,13 @@ func TestOnlyWithRelations(t *testing.T) {
 	is.NoErr(err)
 	is.Equal(us[0].Team.ID, "red")
 	is.Equal(noteIDs(us[0].Notes), "1 4")
+	for u, err := range where().Only(Users.Name).With(Users.Team).Each(ctx, db) {
+		is.NoErr(err)
+		is.True(u.ID == "cid" || u.Team.ID == "red")
+	}
+	p, err := where().Only(Users.Name).With(Users.Team).Page(ctx, db, "", 1)
+	is.NoErr(err)
+	is.Equal(p.Items[0].Team.ID, "red")
 	us, err = where().With(Users.Team).Only(Users.Name).All(ctx, db)
 	is.NoErr(err)
 	is.Equal(us[0].Team.ID, "red")
@@ -494,6 +501,13 @@ type counting struct {
 	driver.Connector
 	n      *atomic.Int64
 	before func(n int64) error
+	ran    *ran
+}
+
+// ran is the last query.
+type ran struct {
+	query string
+	args  []any
 }
 
 type countingConn struct {
@@ -503,7 +517,8 @@ type countingConn struct {
 
 type countingStmt struct {
 	driver.Stmt
-	c counting
+	c     counting
+	query string
 }
 
 func (c counting) Connect(ctx context.Context) (driver.Conn, error) {
@@ -516,12 +531,16 @@ func (c countingConn) PrepareContext(ctx context.Context, query string) (driver.
 	if err != nil || !strings.Contains(query, `"id"`) {
 		return s, err
 	}
-	return countingStmt{s, c.c}, nil
+	return countingStmt{s, c.c, query}, nil
 }
 
 func (s countingStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	if err := s.c.before(s.c.n.Add(1)); err != nil {
 		return nil, err
+	}
+	s.c.ran.query, s.c.ran.args = s.query, nil
+	for _, a := range args {
+		s.c.ran.args = append(s.c.ran.args, a.Value)
 	}
 	return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 }
@@ -532,14 +551,21 @@ func (s countingStmt) ExecContext(ctx context.Context, args []driver.NamedValue)
 
 func openCounting(t *testing.T, before func(n int64) error) (*orm.DB, *atomic.Int64) {
 	t.Helper()
+	db, n, _ := openWatched(t, before)
+	return db, n
+}
+
+func openWatched(t *testing.T, before func(n int64) error) (*orm.DB, *atomic.Int64, *ran) {
+	t.Helper()
+	last := new(ran)
 	is, n, path := is.New(t), new(atomic.Int64), filepath.Join(t.TempDir(), "t.sqlite")
 	db, err := orm.Open(t.Context(), Schema, orm.Options{
 		Writer: sqlite.Connector(path, sqlite.Writer), IsBusy: sqlite.IsBusy,
-		Reader: counting{sqlite.Connector(path, sqlite.Reader), n, before},
+		Reader: counting{sqlite.Connector(path, sqlite.Reader), n, before, last},
 	})
 	is.NoErr(err)
 	t.Cleanup(func() { is.NoErr(db.Close()) })
-	return db, n
+	return db, n, last
 }
 
 func many(t *testing.T, db *orm.DB, users, posts int) {
@@ -708,4 +734,39 @@ func TestRelationsUseIndexes(t *testing.T) {
 	plan, err := Comments.Where(Comments.Answers.Some(Comments.Text.Eq("x"))).Explain(ctx, db)
 	is.NoErr(err)
 	is.True(strings.Contains(plan, "SEARCH comments USING INDEX comments_parent_id_idx"))
+}
+
+// Loading looks the keys up one by one, however many rows the other table has
+// and whatever SQLite knows of them.
+func TestLoadingUsesIndexes(t *testing.T) {
+	is, ctx := is.New(t), t.Context()
+	db, _, last := openWatched(t, func(int64) error { return nil })
+	many(t, db, 5, 2)
+	for _, analyzed := range []bool{false, true} {
+		if analyzed {
+			_, err := db.SQL().ExecContext(ctx, "ANALYZE")
+			is.NoErr(err)
+		}
+		for _, r := range []orm.Rel[User]{Users.Posts, Users.Posts.LimitEach(2).OrderBy(Posts.Views.Desc()), Users.Profile, Users.Team} {
+			us := make([]User, 200)
+			for i := range us {
+				us[i] = User{ID: fmt.Sprint(i), TeamID: new(fmt.Sprint(i))}
+			}
+			is.NoErr(Users.Load(ctx, db, us, r))
+			rows, err := db.SQL().QueryContext(ctx, "EXPLAIN QUERY PLAN "+last.query, last.args...)
+			is.NoErr(err)
+			plan := ""
+			for rows.Next() {
+				var id, parent, n int
+				var detail string
+				is.NoErr(rows.Scan(&id, &parent, &n, &detail))
+				plan += detail + "\n"
+			}
+			is.NoErr(rows.Err())
+			is.NoErr(rows.Close())
+			if strings.Contains(plan, "SCAN posts") || strings.Contains(plan, "SCAN profiles") || strings.Contains(plan, "SCAN teams") || strings.Contains(plan, "AUTOMATIC") {
+				t.Errorf("%s\n%s", last.query, plan)
+			}
+		}
+	}
 }
