@@ -12,7 +12,7 @@ import (
 )
 
 // exists is a condition on the related rows of each row of from.
-func (l link) exists(op string, extra []*node) *node {
+func (l *link) exists(op string, extra []*node) *node {
 	return &node{op: opWrite, sub: func(t *text) {
 		t.WriteString(op + "(SELECT 1")
 		l.related(t, extra)

@@ -11,6 +11,8 @@ var Schema = schema.Schema{Tables: []schema.Table{
 	postTagsSchema,
 	usersSchema,
 	followsSchema,
+	likesSchema,
 	placesSchema,
 	placeTagsSchema,
+	removalsSchema,
 }}

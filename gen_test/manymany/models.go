@@ -47,6 +47,7 @@ type User struct {
 
 	Following []User `drift:"via=Follow.FollowerID"`
 	Followers []User `drift:"via=Follow.FolloweeID"`
+	Likes     []Tag  `drift:"via=Like"`
 }
 
 // Follow relates users to users. It has a key of its own, a count of how often
@@ -56,6 +57,14 @@ type Follow struct {
 	FollowerID int64      `drift:"ref=User,ondelete=cascade,unique=pair"`
 	FolloweeID int64      `drift:"ref=User,ondelete=cascade,unique=pair,index"`
 	DeletedAt  *time.Time `drift:"softdelete"`
+}
+
+// Like is unique among those that are not soft deleted.
+type Like struct {
+	ID        int64      `drift:"pk,auto"`
+	UserID    int64      `drift:"ref=User,ondelete=cascade,uniquelive=pair"`
+	TagID     int64      `drift:"ref=Tag,ondelete=cascade,uniquelive=pair,index"`
+	DeletedAt *time.Time `drift:"softdelete"`
 }
 
 // Place has a key of two columns, and nothing that keeps its pairs apart.
@@ -74,11 +83,13 @@ type PlaceTag struct {
 	Tag     *string          `drift:"ref=Tag.Name,ondelete=cascade,onupdate=cascade,index"`
 }
 
-// Deleted are the pairs whose hook has run.
-var Deleted []PlaceTag
+// Removal is a pair whose hook has run.
+type Removal struct {
+	ID  int64 `drift:"pk,auto"`
+	Tag *string
+}
 
 // BeforeDelete notes the pair.
-func (p *PlaceTag) BeforeDelete(_ context.Context, _ *orm.Tx) error {
-	Deleted = append(Deleted, *p)
-	return nil
+func (p *PlaceTag) BeforeDelete(ctx context.Context, tx *orm.Tx) error {
+	return Removals.Create(ctx, tx, &Removal{Tag: p.Tag})
 }

@@ -14,4 +14,6 @@ var Schema = schema.Schema{Tables: []schema.Table{
 	notesSchema,
 	visitsSchema,
 	treatmentsSchema,
+	boxesSchema,
+	booksSchema,
 }}

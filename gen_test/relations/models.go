@@ -99,3 +99,18 @@ type Treatment struct {
 	Visit *Visit `drift:"one=Place"`
 	After *Visit `drift:"one=AfterNumber"`
 }
+
+// Box has a key of two texts.
+type Box struct {
+	Room string `drift:"pk"`
+	Name string `drift:"pk"`
+
+	Books []Book `drift:"many=Book.Room"`
+}
+
+// Book refers to a box.
+type Book struct {
+	ID   int64  `drift:"pk"`
+	Room string `drift:"ref=Box.Room,ondelete=cascade,index=box"`
+	Name string `drift:"ref=Box.Name,index=box"`
+}
