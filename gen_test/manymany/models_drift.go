@@ -287,7 +287,7 @@ func (t TagsTable) Upsert(ctx context.Context, w orm.Writer, m *Tag, opts ...orm
 }
 
 // Delete removes the row with the key and says whether there was one. PostTags whose TagID refers to it are deleted
-// with it. PlaceTags whose Tag refers to it are deleted with it.
+// with it. Likes whose TagID refers to it are deleted with it. PlaceTags whose Tag refers to it are deleted with it.
 func (t TagsTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
@@ -438,6 +438,7 @@ type UsersTable struct {
 
 	Following orm.ManyMany[User, User] // the rows of users that rows of follows relate to this one
 	Followers orm.ManyMany[User, User] // the rows of users that rows of follows relate to this one
+	Likes     orm.ManyMany[User, Tag]  // the rows of tags that rows of likes relate to this one
 }
 
 const (
@@ -499,6 +500,11 @@ var Users = UsersTable{
 		func(a *orm.Args, m *User) { orm.BindNum(a, m.ID) },
 		func(m *User, r []User) { m.Followers = r },
 		func(m *User, r *User) (j Follow) { j.FolloweeID, j.FollowerID = m.ID, r.ID; return }),
+	Likes: orm.NewManyMany("Likes", &usersDef, &likesDef, &tagsDef, orm.On{From: []string{"id"}, To: []string{"id"}, Near: []string{"user_id"}, Far: []string{"tag_id"}},
+		func(a *orm.Args, m *User) { orm.BindNum(a, m.ID) },
+		func(a *orm.Args, m *Tag) { orm.BindNum(a, m.ID) },
+		func(m *User, r []Tag) { m.Likes = r },
+		func(m *User, r *Tag) (j Like) { j.UserID, j.TagID = m.ID, r.ID; return }),
 }
 
 func scanUser(r *orm.Row, m *User) {
@@ -516,6 +522,7 @@ var _ struct {
 	Name      string
 	Following []User `drift:"via=Follow.FollowerID"`
 	Followers []User `drift:"via=Follow.FolloweeID"`
+	Likes     []Tag  `drift:"via=Like"`
 } = User{} // a field or a tag that has changed does not compile: run go generate
 
 // UserPatch changes the columns of a User whose values are present; in JSON, null is NULL and what is absent stays.
@@ -558,7 +565,8 @@ func (t UsersTable) Upsert(ctx context.Context, w orm.Writer, m *User, opts ...o
 }
 
 // Delete removes the row with the key and says whether there was one. Follows whose FollowerID refers to it are
-// deleted with it. Follows whose FolloweeID refers to it are deleted with it.
+// deleted with it. Follows whose FolloweeID refers to it are deleted with it. Likes whose UserID refers to it are
+// deleted with it.
 func (t UsersTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
@@ -735,6 +743,181 @@ func (t FollowsTable) Upsert(ctx context.Context, w orm.Writer, m *Follow, opts 
 // Delete sets DeletedAt of the row with the key, which queries do not see from then on, and says whether there was
 // one. Restore brings it back, Purge removes it for good.
 func (t FollowsTable) Delete(ctx context.Context, w orm.Writer, key uuid.UUID) (bool, error) {
+	return t.Table.Delete(ctx, w, key)
+}
+
+// LikesTable has the columns, keys and verbs of the table likes; more verbs are those of [orm.Table]: Where, All, …
+type LikesTable struct {
+	orm.Table[Like, int64]
+
+	ID        orm.Num[Like, int64] // likes.id INTEGER PRIMARY KEY NOT NULL. Create fills a zero ID with the next number; numbers of two restored copies collide.
+	UserID    orm.Num[Like, int64] // likes.user_id INTEGER NOT NULL, unique with TagID, refers to users.id ON DELETE CASCADE.
+	TagID     orm.Num[Like, int64] // likes.tag_id INTEGER NOT NULL, unique with UserID, indexed, refers to tags.id ON DELETE CASCADE.
+	DeletedAt orm.NullTime[Like]   // likes.deleted_at INTEGER, Unix milliseconds, set by Delete.
+
+	ByPair orm.Unique[Like, LikePairKey] // the unique key likes_pair_key (user_id, tag_id)
+}
+
+// LikePairKey is the value of the unique key likes_pair_key.
+type LikePairKey struct {
+	UserID int64
+	TagID  int64
+}
+
+const (
+	likesSelect = `SELECT "id", "user_id", "tag_id", "deleted_at" FROM "likes"`
+	likesInsert = `INSERT INTO "likes" ("id", "user_id", "tag_id", "deleted_at") VALUES (?, ?, ?, ?)`
+	likesCreate = `CREATE TABLE "likes" (
+	"id" INTEGER NOT NULL PRIMARY KEY,
+	"user_id" INTEGER NOT NULL,
+	"tag_id" INTEGER NOT NULL,
+	"deleted_at" INTEGER,
+	CONSTRAINT "likes_user_id_fkey" FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE,
+	CONSTRAINT "likes_tag_id_fkey" FOREIGN KEY ("tag_id") REFERENCES "tags" ("id") ON DELETE CASCADE
+) STRICT`
+	likesOnInsert = `CREATE TRIGGER "_driftdb_likes_insert" AFTER INSERT ON "likes" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'likes', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"user_id":'||coalesce(NEW."user_id", 'null')||
+			',"tag_id":'||coalesce(NEW."tag_id", 'null')||',"deleted_at":'||coalesce(NEW."deleted_at", 'null')||'}');
+END`
+	likesOnUpdate = `CREATE TRIGGER "_driftdb_likes_update" AFTER UPDATE ON "likes" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'likes', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT group_concat(column1||coalesce(column2, 'null')) AS after,
+		group_concat(column1||coalesce(column3, 'null')) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"user_id":', +NEW."user_id", +OLD."user_id"),
+			('"tag_id":', +NEW."tag_id", +OLD."tag_id"), ('"deleted_at":', +NEW."deleted_at", +OLD."deleted_at")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
+END`
+	likesOnDelete = `CREATE TRIGGER "_driftdb_likes_delete" AFTER DELETE ON "likes" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'likes', 'delete', '{"id":'||coalesce(OLD."id", 'null')||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||',"user_id":'||coalesce(OLD."user_id", 'null')||
+			',"tag_id":'||coalesce(OLD."tag_id", 'null')||',"deleted_at":'||coalesce(OLD."deleted_at", 'null')||'}');
+END`
+)
+
+var likesSchema = schema.Table{
+	Name: "likes", Model: "Like", Key: []string{"id"},
+	Columns: []schema.Column{
+		{Name: "id", Type: schema.Integer, NotNull: true, Auto: true},
+		{Name: "user_id", Type: schema.Integer, NotNull: true},
+		{Name: "tag_id", Type: schema.Integer, NotNull: true},
+		{Name: "deleted_at", Type: schema.Integer},
+	},
+	Indexes: []schema.Index{
+		{Name: "likes_pair_key", Columns: []string{"user_id", "tag_id"}, Where: `"deleted_at" IS NULL`, Unique: true},
+		{Name: "likes_tag_id_idx", Columns: []string{"tag_id"}},
+	},
+	ForeignKeys: []schema.ForeignKey{
+		{Columns: []string{"user_id"}, RefTable: "users", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
+		{Columns: []string{"tag_id"}, RefTable: "tags", RefColumns: []string{"id"}, OnDelete: schema.Cascade},
+	},
+	Create: likesCreate, Triggers: []schema.Trigger{{Name: "_driftdb_likes_insert", SQL: likesOnInsert}, {Name: "_driftdb_likes_update", SQL: likesOnUpdate}, {Name: "_driftdb_likes_delete", SQL: likesOnDelete}},
+}
+
+var likesDef = orm.Def[Like, int64]{
+	Version: orm.GenVersion1, Schema: &likesSchema, Select: likesSelect, Insert: likesInsert,
+	Scan: scanLike, Bind: bindLike, Fill: fillLike,
+	Key:     func(m *Like) int64 { return m.ID },
+	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+	Omit:    omitLike, OmitCols: []int{0},
+	Clone:   cloneLike,
+	Deleted: "deleted_at", DeletedUnit: orm.Millisecond,
+}
+
+// Likes is the table likes, one row per Like.
+var Likes = LikesTable{
+	Table:     orm.NewTable(&likesDef),
+	ID:        orm.NewNum[Like, int64]("likes", "id"),
+	UserID:    orm.NewNum[Like, int64]("likes", "user_id"),
+	TagID:     orm.NewNum[Like, int64]("likes", "tag_id"),
+	DeletedAt: orm.NewNullTime[Like]("likes", "deleted_at", orm.Millisecond),
+	ByPair: orm.NewUnique(&likesDef, "likes_pair_key", []string{"user_id", "tag_id"},
+		func(m *Like) (LikePairKey, bool) { return LikePairKey{UserID: m.UserID, TagID: m.TagID}, true }, func(a *orm.Args, k LikePairKey) { orm.BindNum(a, k.UserID); orm.BindNum(a, k.TagID) }),
+}
+
+func scanLike(r *orm.Row, m *Like) {
+	orm.ScanNum(r, 0, &m.ID)
+	orm.ScanNum(r, 1, &m.UserID)
+	orm.ScanNum(r, 2, &m.TagID)
+	orm.ScanNullTime(r, 3, &m.DeletedAt, orm.Millisecond)
+}
+
+func bindLike(a *orm.Args, m *Like) {
+	orm.BindNum(a, m.ID)
+	orm.BindNum(a, m.UserID)
+	orm.BindNum(a, m.TagID)
+	orm.BindNullTime(a, m.DeletedAt, orm.Millisecond)
+}
+
+func fillLike(f *orm.Fill, m *Like) {
+	orm.CutNullTime(&m.DeletedAt, orm.Millisecond)
+}
+
+func omitLike(m *Like) uint64 {
+	return orm.Bits(m.ID == 0)
+}
+
+var _ struct {
+	ID        int64      `drift:"pk,auto"`
+	UserID    int64      `drift:"ref=User,ondelete=cascade,uniquelive=pair"`
+	TagID     int64      `drift:"ref=Tag,ondelete=cascade,uniquelive=pair,index"`
+	DeletedAt *time.Time `drift:"softdelete"`
+} = Like{} // a field or a tag that has changed does not compile: run go generate
+
+func cloneLike(m *Like) Like {
+	c := *m
+	c.DeletedAt = orm.ClonePtr(m.DeletedAt)
+	return c
+}
+
+// LikePatch changes the columns of a Like whose values are present; in JSON, null is NULL and what is absent stays.
+type LikePatch struct {
+	UserID orm.Opt[int64] `json:"userID,omitzero"`
+	TagID  orm.Opt[int64] `json:"tagID,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p LikePatch) Sets() []orm.Set[Like] {
+	return orm.PatchSets(orm.PatchSet(p.UserID, Likes.UserID.Set), orm.PatchSet(p.TagID, Likes.TagID.Set))
+}
+
+// LikeChanges returns the setters that make the columns of before those of after.
+func LikeChanges(before, after *Like) []orm.Set[Like] { return Likes.Diff(before, after) }
+
+// Create inserts m. A zero ID becomes the next number. Times are cut to milliseconds, as they are stored. What was
+// chosen stands in m afterwards.
+func (t LikesTable) Create(ctx context.Context, w orm.Writer, m *Like, opts ...orm.CreateOption[Like]) error {
+	return t.Table.Create(ctx, w, m, opts...)
+}
+
+// Find returns the Like with this ID, or orm.ErrNotFound.
+func (t LikesTable) Find(ctx context.Context, r orm.Reader, key int64) (*Like, error) {
+	return t.Table.Find(ctx, r, key)
+}
+
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t LikesTable) Save(ctx context.Context, w orm.Writer, m *Like) error {
+	return t.Table.Save(ctx, w, m)
+}
+
+// Update changes columns of the row with the key; orm.ErrNotFound if there is none.
+func (t LikesTable) Update(ctx context.Context, w orm.Writer, key int64, sets ...orm.Set[Like]) error {
+	return t.Table.Update(ctx, w, key, sets...)
+}
+
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
+func (t LikesTable) Upsert(ctx context.Context, w orm.Writer, m *Like, opts ...orm.UpsertOption[Like]) error {
+	return t.Table.Upsert(ctx, w, m, opts...)
+}
+
+// Delete sets DeletedAt of the row with the key, which queries do not see from then on, and says whether there was
+// one. Restore brings it back, Purge removes it for good.
+func (t LikesTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
@@ -1024,5 +1207,137 @@ func (t PlaceTagsTable) Upsert(ctx context.Context, w orm.Writer, m *PlaceTag, o
 
 // Delete removes the row with the key and says whether there was one.
 func (t PlaceTagsTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
+	return t.Table.Delete(ctx, w, key)
+}
+
+// RemovalsTable has the columns, keys and verbs of the table removals; more verbs are those of [orm.Table]: Where,
+// All, …
+type RemovalsTable struct {
+	orm.Table[Removal, int64]
+
+	ID  orm.Num[Removal, int64]      // removals.id INTEGER PRIMARY KEY NOT NULL. Create fills a zero ID with the next number; numbers of two restored copies collide.
+	Tag orm.NullStr[Removal, string] // removals.tag TEXT.
+}
+
+const (
+	removalsSelect = `SELECT "id", "tag" FROM "removals"`
+	removalsInsert = `INSERT INTO "removals" ("id", "tag") VALUES (?, ?)`
+	removalsCreate = `CREATE TABLE "removals" (
+	"id" INTEGER NOT NULL PRIMARY KEY,
+	"tag" TEXT
+) STRICT`
+	removalsOnInsert = `CREATE TRIGGER "_driftdb_removals_insert" AFTER INSERT ON "removals" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'removals', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"tag":'||json_quote(NEW."tag"||'')||'}');
+END`
+	removalsOnUpdate = `CREATE TRIGGER "_driftdb_removals_update" AFTER UPDATE ON "removals" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'removals', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"tag":', +NEW."tag", +OLD."tag")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
+END`
+	removalsOnDelete = `CREATE TRIGGER "_driftdb_removals_delete" AFTER DELETE ON "removals" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'removals', 'delete', '{"id":'||coalesce(OLD."id", 'null')||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||',"tag":'||json_quote(OLD."tag"||'')||'}');
+END`
+)
+
+var removalsSchema = schema.Table{
+	Name: "removals", Model: "Removal", Key: []string{"id"},
+	Columns: []schema.Column{
+		{Name: "id", Type: schema.Integer, NotNull: true, Auto: true},
+		{Name: "tag", Type: schema.Text},
+	},
+	Create: removalsCreate, Triggers: []schema.Trigger{{Name: "_driftdb_removals_insert", SQL: removalsOnInsert}, {Name: "_driftdb_removals_update", SQL: removalsOnUpdate}, {Name: "_driftdb_removals_delete", SQL: removalsOnDelete}},
+}
+
+var removalsDef = orm.Def[Removal, int64]{
+	Version: orm.GenVersion1, Schema: &removalsSchema, Select: removalsSelect, Insert: removalsInsert,
+	Scan: scanRemoval, Bind: bindRemoval,
+	Key:     func(m *Removal) int64 { return m.ID },
+	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+	Omit:    omitRemoval, OmitCols: []int{0},
+	Clone: cloneRemoval,
+}
+
+// Removals is the table removals, one row per Removal.
+var Removals = RemovalsTable{
+	Table: orm.NewTable(&removalsDef),
+	ID:    orm.NewNum[Removal, int64]("removals", "id"),
+	Tag:   orm.NewNullStr[Removal, string]("removals", "tag"),
+}
+
+func scanRemoval(r *orm.Row, m *Removal) {
+	orm.ScanNum(r, 0, &m.ID)
+	orm.ScanNullStr(r, 1, &m.Tag)
+}
+
+func bindRemoval(a *orm.Args, m *Removal) {
+	orm.BindNum(a, m.ID)
+	orm.BindNullStr(a, m.Tag)
+}
+
+func omitRemoval(m *Removal) uint64 {
+	return orm.Bits(m.ID == 0)
+}
+
+var _ struct {
+	ID  int64 `drift:"pk,auto"`
+	Tag *string
+} = Removal{} // a field or a tag that has changed does not compile: run go generate
+
+func cloneRemoval(m *Removal) Removal {
+	c := *m
+	c.Tag = orm.ClonePtr(m.Tag)
+	return c
+}
+
+// RemovalPatch changes the columns of a Removal whose values are present; in JSON, null is NULL and what is absent
+// stays.
+type RemovalPatch struct {
+	Tag orm.Opt[*string] `json:"tag,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p RemovalPatch) Sets() []orm.Set[Removal] {
+	return orm.PatchSets(orm.PatchSet(p.Tag, Removals.Tag.SetPtr))
+}
+
+// RemovalChanges returns the setters that make the columns of before those of after.
+func RemovalChanges(before, after *Removal) []orm.Set[Removal] { return Removals.Diff(before, after) }
+
+// Create inserts m. A zero ID becomes the next number. What was chosen stands in m afterwards.
+func (t RemovalsTable) Create(ctx context.Context, w orm.Writer, m *Removal, opts ...orm.CreateOption[Removal]) error {
+	return t.Table.Create(ctx, w, m, opts...)
+}
+
+// Find returns the Removal with this ID, or orm.ErrNotFound.
+func (t RemovalsTable) Find(ctx context.Context, r orm.Reader, key int64) (*Removal, error) {
+	return t.Table.Find(ctx, r, key)
+}
+
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t RemovalsTable) Save(ctx context.Context, w orm.Writer, m *Removal) error {
+	return t.Table.Save(ctx, w, m)
+}
+
+// Update changes columns of the row with the key; orm.ErrNotFound if there is none.
+func (t RemovalsTable) Update(ctx context.Context, w orm.Writer, key int64, sets ...orm.Set[Removal]) error {
+	return t.Table.Update(ctx, w, key, sets...)
+}
+
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
+func (t RemovalsTable) Upsert(ctx context.Context, w orm.Writer, m *Removal, opts ...orm.UpsertOption[Removal]) error {
+	return t.Table.Upsert(ctx, w, m, opts...)
+}
+
+// Delete removes the row with the key and says whether there was one.
+func (t RemovalsTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }

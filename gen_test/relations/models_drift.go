@@ -1290,3 +1290,250 @@ func (t TreatmentsTable) Upsert(ctx context.Context, w orm.Writer, m *Treatment,
 func (t TreatmentsTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
+
+// BoxesTable has the columns, keys and verbs of the table boxes; more verbs are those of [orm.Table]: Where, All, …
+type BoxesTable struct {
+	orm.Table[Box, BoxKey]
+
+	Room orm.Str[Box, string] // boxes.room TEXT NOT NULL, part of the primary key.
+	Name orm.Str[Box, string] // boxes.name TEXT NOT NULL, part of the primary key.
+
+	Books orm.Many[Box, Book] // the rows of books whose Room and Name refer to this one
+}
+
+// BoxKey is the primary key of boxes.
+type BoxKey struct {
+	Room string
+	Name string
+}
+
+const (
+	boxesSelect = `SELECT "room", "name" FROM "boxes"`
+	boxesInsert = `INSERT INTO "boxes" ("room", "name") VALUES (?, ?)`
+	boxesCreate = `CREATE TABLE "boxes" (
+	"room" TEXT NOT NULL,
+	"name" TEXT NOT NULL,
+	PRIMARY KEY ("room", "name")
+) STRICT`
+	boxesOnInsert = `CREATE TRIGGER "_driftdb_boxes_insert" AFTER INSERT ON "boxes" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'boxes', 'insert', '{"room":'||json_quote(NEW."room"||'')||',"name":'||json_quote(NEW."name"||'')||'}');
+END`
+	boxesOnUpdate = `CREATE TRIGGER "_driftdb_boxes_update" AFTER UPDATE ON "boxes" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'boxes', 'update', '{"room":'||json_quote(OLD."room"||'')||',"name":'||json_quote(OLD."name"||'')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT group_concat(column1||json_quote(column2||'')) AS after,
+		group_concat(column1||json_quote(column3||'')) AS before
+		FROM (VALUES ('"room":', +NEW."room", +OLD."room"), ('"name":', +NEW."name", +OLD."name")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
+END`
+	boxesOnDelete = `CREATE TRIGGER "_driftdb_boxes_delete" AFTER DELETE ON "boxes" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'boxes', 'delete', '{"room":'||json_quote(OLD."room"||'')||',"name":'||json_quote(OLD."name"||'')||'}',
+		'{"room":'||json_quote(OLD."room"||'')||',"name":'||json_quote(OLD."name"||'')||'}');
+END`
+)
+
+var boxesSchema = schema.Table{
+	Name: "boxes", Model: "Box", Key: []string{"room", "name"},
+	Columns: []schema.Column{
+		{Name: "room", Type: schema.Text, NotNull: true},
+		{Name: "name", Type: schema.Text, NotNull: true},
+	},
+	Create: boxesCreate, Triggers: []schema.Trigger{{Name: "_driftdb_boxes_insert", SQL: boxesOnInsert}, {Name: "_driftdb_boxes_update", SQL: boxesOnUpdate}, {Name: "_driftdb_boxes_delete", SQL: boxesOnDelete}},
+}
+
+var boxesDef = orm.Def[Box, BoxKey]{
+	Version: orm.GenVersion1, Schema: &boxesSchema, Select: boxesSelect, Insert: boxesInsert,
+	Scan: scanBox, Bind: bindBox,
+	Key:     func(m *Box) BoxKey { return BoxKey{Room: m.Room, Name: m.Name} },
+	BindKey: func(a *orm.Args, k BoxKey) { orm.BindStr(a, k.Room); orm.BindStr(a, k.Name) },
+}
+
+// Boxes is the table boxes, one row per Box.
+var Boxes = BoxesTable{
+	Table: orm.NewTable(&boxesDef),
+	Room:  orm.NewStr[Box, string]("boxes", "room"),
+	Name:  orm.NewStr[Box, string]("boxes", "name"),
+	Books: orm.NewMany("Books", &boxesDef, &booksDef, orm.On{From: []string{"room", "name"}, To: []string{"room", "name"}},
+		func(a *orm.Args, m *Box) { orm.BindStr(a, m.Room); orm.BindStr(a, m.Name) }, func(m *Box, r []Book) { m.Books = r }),
+}
+
+func scanBox(r *orm.Row, m *Box) {
+	orm.ScanStr(r, 0, &m.Room)
+	orm.ScanStr(r, 1, &m.Name)
+}
+
+func bindBox(a *orm.Args, m *Box) {
+	orm.BindStr(a, m.Room)
+	orm.BindStr(a, m.Name)
+}
+
+var _ struct {
+	Room  string `drift:"pk"`
+	Name  string `drift:"pk"`
+	Books []Book `drift:"many=Book.Room"`
+} = Box{} // a field or a tag that has changed does not compile: run go generate
+
+// Create inserts m.
+func (t BoxesTable) Create(ctx context.Context, w orm.Writer, m *Box, opts ...orm.CreateOption[Box]) error {
+	return t.Table.Create(ctx, w, m, opts...)
+}
+
+// Find returns the Box with this Room and Name, or orm.ErrNotFound.
+func (t BoxesTable) Find(ctx context.Context, r orm.Reader, key BoxKey) (*Box, error) {
+	return t.Table.Find(ctx, r, key)
+}
+
+// Save writes every column of m to the row with its Room and Name; orm.ErrNotFound if there is none.
+func (t BoxesTable) Save(ctx context.Context, w orm.Writer, m *Box) error {
+	return t.Table.Save(ctx, w, m)
+}
+
+// Update changes columns of the row with the key; orm.ErrNotFound if there is none.
+func (t BoxesTable) Update(ctx context.Context, w orm.Writer, key BoxKey, sets ...orm.Set[Box]) error {
+	return t.Table.Update(ctx, w, key, sets...)
+}
+
+// Upsert inserts m as Create does. A row with the same Room and Name gets m's columns instead: m is the row as it
+// stands afterwards.
+func (t BoxesTable) Upsert(ctx context.Context, w orm.Writer, m *Box, opts ...orm.UpsertOption[Box]) error {
+	return t.Table.Upsert(ctx, w, m, opts...)
+}
+
+// Delete removes the row with the key and says whether there was one. Books whose Room and Name refer to it are
+// deleted with it.
+func (t BoxesTable) Delete(ctx context.Context, w orm.Writer, key BoxKey) (bool, error) {
+	return t.Table.Delete(ctx, w, key)
+}
+
+// BooksTable has the columns, keys and verbs of the table books; more verbs are those of [orm.Table]: Where, All, …
+type BooksTable struct {
+	orm.Table[Book, int64]
+
+	ID   orm.Num[Book, int64]  // books.id INTEGER PRIMARY KEY NOT NULL.
+	Room orm.Str[Book, string] // books.room TEXT NOT NULL, indexed with Name, refers to boxes.room ON DELETE CASCADE.
+	Name orm.Str[Book, string] // books.name TEXT NOT NULL, indexed with Room, refers to boxes.name ON DELETE CASCADE.
+}
+
+const (
+	booksSelect = `SELECT "id", "room", "name" FROM "books"`
+	booksInsert = `INSERT INTO "books" ("id", "room", "name") VALUES (?, ?, ?)`
+	booksCreate = `CREATE TABLE "books" (
+	"id" INTEGER NOT NULL PRIMARY KEY,
+	"room" TEXT NOT NULL,
+	"name" TEXT NOT NULL,
+	CONSTRAINT "books_room_name_fkey" FOREIGN KEY ("room", "name") REFERENCES "boxes" ("room", "name") ON DELETE CASCADE
+) STRICT`
+	booksOnInsert = `CREATE TRIGGER "_driftdb_books_insert" AFTER INSERT ON "books" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'books', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"room":'||json_quote(NEW."room"||'')||',"name":'||json_quote(NEW."name"||'')||'}');
+END`
+	booksOnUpdate = `CREATE TRIGGER "_driftdb_books_update" AFTER UPDATE ON "books" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'books', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"room":', +NEW."room", +OLD."room"), ('"name":', +NEW."name", +OLD."name")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
+END`
+	booksOnDelete = `CREATE TRIGGER "_driftdb_books_delete" AFTER DELETE ON "books" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'books', 'delete', '{"id":'||coalesce(OLD."id", 'null')||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||',"room":'||json_quote(OLD."room"||'')||',"name":'||json_quote(OLD."name"||'')||'}');
+END`
+)
+
+var booksSchema = schema.Table{
+	Name: "books", Model: "Book", Key: []string{"id"},
+	Columns: []schema.Column{
+		{Name: "id", Type: schema.Integer, NotNull: true},
+		{Name: "room", Type: schema.Text, NotNull: true},
+		{Name: "name", Type: schema.Text, NotNull: true},
+	},
+	Indexes:     []schema.Index{{Name: "books_box_idx", Columns: []string{"room", "name"}}},
+	ForeignKeys: []schema.ForeignKey{{Columns: []string{"room", "name"}, RefTable: "boxes", RefColumns: []string{"room", "name"}, OnDelete: schema.Cascade}},
+	Create:      booksCreate, Triggers: []schema.Trigger{{Name: "_driftdb_books_insert", SQL: booksOnInsert}, {Name: "_driftdb_books_update", SQL: booksOnUpdate}, {Name: "_driftdb_books_delete", SQL: booksOnDelete}},
+}
+
+var booksDef = orm.Def[Book, int64]{
+	Version: orm.GenVersion1, Schema: &booksSchema, Select: booksSelect, Insert: booksInsert,
+	Scan: scanBook, Bind: bindBook,
+	Key:     func(m *Book) int64 { return m.ID },
+	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+}
+
+// Books is the table books, one row per Book.
+var Books = BooksTable{
+	Table: orm.NewTable(&booksDef),
+	ID:    orm.NewNum[Book, int64]("books", "id"),
+	Room:  orm.NewStr[Book, string]("books", "room"),
+	Name:  orm.NewStr[Book, string]("books", "name"),
+}
+
+func scanBook(r *orm.Row, m *Book) {
+	orm.ScanNum(r, 0, &m.ID)
+	orm.ScanStr(r, 1, &m.Room)
+	orm.ScanStr(r, 2, &m.Name)
+}
+
+func bindBook(a *orm.Args, m *Book) {
+	orm.BindNum(a, m.ID)
+	orm.BindStr(a, m.Room)
+	orm.BindStr(a, m.Name)
+}
+
+var _ struct {
+	ID   int64  `drift:"pk"`
+	Room string `drift:"ref=Box.Room,ondelete=cascade,index=box"`
+	Name string `drift:"ref=Box.Name,index=box"`
+} = Book{} // a field or a tag that has changed does not compile: run go generate
+
+// BookPatch changes the columns of a Book whose values are present; in JSON, null is NULL and what is absent stays.
+type BookPatch struct {
+	Room orm.Opt[string] `json:"room,omitzero"`
+	Name orm.Opt[string] `json:"name,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p BookPatch) Sets() []orm.Set[Book] {
+	return orm.PatchSets(orm.PatchSet(p.Room, Books.Room.Set), orm.PatchSet(p.Name, Books.Name.Set))
+}
+
+// BookChanges returns the setters that make the columns of before those of after.
+func BookChanges(before, after *Book) []orm.Set[Book] { return Books.Diff(before, after) }
+
+// Create inserts m.
+func (t BooksTable) Create(ctx context.Context, w orm.Writer, m *Book, opts ...orm.CreateOption[Book]) error {
+	return t.Table.Create(ctx, w, m, opts...)
+}
+
+// Find returns the Book with this ID, or orm.ErrNotFound.
+func (t BooksTable) Find(ctx context.Context, r orm.Reader, key int64) (*Book, error) {
+	return t.Table.Find(ctx, r, key)
+}
+
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t BooksTable) Save(ctx context.Context, w orm.Writer, m *Book) error {
+	return t.Table.Save(ctx, w, m)
+}
+
+// Update changes columns of the row with the key; orm.ErrNotFound if there is none.
+func (t BooksTable) Update(ctx context.Context, w orm.Writer, key int64, sets ...orm.Set[Book]) error {
+	return t.Table.Update(ctx, w, key, sets...)
+}
+
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
+func (t BooksTable) Upsert(ctx context.Context, w orm.Writer, m *Book, opts ...orm.UpsertOption[Book]) error {
+	return t.Table.Upsert(ctx, w, m, opts...)
+}
+
+// Delete removes the row with the key and says whether there was one.
+func (t BooksTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
+	return t.Table.Delete(ctx, w, key)
+}
