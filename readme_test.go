@@ -41,6 +41,9 @@ func TestDocsCompile(t *testing.T) {
 		text, err := os.ReadFile(page)
 		is.NoErr(err)
 		blocks := goBlock.FindAllStringSubmatch(string(text), -1)
+		if page == filepath.FromSlash("docs/tags.md") {
+			continue // parts of models, which internal/gen compiles
+		}
 		if strings.Count(string(text), "```go\n") != len(blocks) {
 			t.Errorf("%s: a block of Go has no name of a file before it: nobody compiles it", page)
 		}
