@@ -31,7 +31,7 @@ type logEntry struct {
 	data        []driver.Value // of the columns that it gives a value; absent{} for others
 	before      []driver.Value
 	named       []driver.Value // the columns of the new key, and what else the entry tells of the row
-	columns     []string // that an update changed
+	columns     []string       // that an update changed
 }
 
 // changes calls fn for every change of the table after since and up to to (0:
@@ -305,7 +305,7 @@ func (r *replayed) states(ctx context.Context, c *conn, entries []logEntry) (map
 			rows[e.new] = slices.Clone(e.named)
 		}
 	}
-	names := maps.Clone(rows) // by the key that the row had then
+	names := maps.Clone(rows)                    // by the key that the row had then
 	for _, e := range slices.Backward(entries) { // what they themselves tell
 		row, ok := names[e.new]
 		if !ok || e.op == OpDelete {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/driftdb/driftdb/internal/changelog"
 	"github.com/driftdb/driftdb/schema"
@@ -51,6 +53,11 @@ func (db *DB) discard() error {
 // ensure makes the file's tables those of s. A file that has them already is
 // not written.
 func (db *DB) ensure(ctx context.Context, s schema.Schema) error {
+	if s.Migrations != nil {
+		if err := db.migrate(ctx, s); err != nil {
+			return fmt.Errorf("migrate the tables: %w", err)
+		}
+	}
 	if done, err := db.matches(ctx, s); err != nil || done {
 		return err
 	}
@@ -67,6 +74,9 @@ func (db *DB) ensure(ctx context.Context, s schema.Schema) error {
 		ddl, err := plan(ctx, c, s, stored)
 		if err != nil || len(ddl) == 0 {
 			return err
+		}
+		if s.Migrations != nil && slices.ContainsFunc(ddl, func(stmt string) bool { return !strings.Contains(stmt, " TRIGGER ") }) {
+			return fmt.Errorf("%w: the models have changes that no migration has: run driftgen migrate NAME%s", ErrSchemaDrift, added(ddl))
 		}
 		for _, stmt := range ddl {
 			if err := x.Exec(ctx, stmt); err != nil {
@@ -137,4 +147,15 @@ func schemaEntry(s schema.Schema, ddl []string) (string, error) {
 		e.Tables = append(e.Tables, l)
 	}
 	return e.JSON()
+}
+
+// added lists what the models have and the file does not.
+func added(ddl []string) string {
+	var b strings.Builder
+	for _, stmt := range ddl {
+		if !strings.Contains(stmt, " TRIGGER ") {
+			b.WriteString("\n+ " + firstLine(stmt))
+		}
+	}
+	return b.String()
 }

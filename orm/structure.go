@@ -218,6 +218,8 @@ type storedTable struct {
 	strict  bool
 	columns map[string]storedColumn // by lower-case name
 	keys    map[string]string       // foreign keys for people, by keyOf
+	ordered []storedColumn
+	foreign []schema.ForeignKey
 }
 
 func readColumns(ctx context.Context, c *conn, table string) (t storedTable, err error) {
@@ -229,6 +231,7 @@ func readColumns(ctx context.Context, c *conn, table string) (t storedTable, err
 		hidden, _ := v[5].(int64)
 		col := storedColumn{name: textOf(v[0]), kind: textOf(v[1]), notNull: notNull != 0, value: textOf(v[3]), key: key, generated: hidden > 1}
 		t.columns[strings.ToLower(col.name)] = col
+		t.ordered = append(t.ordered, col)
 		return nil
 	})
 	if err != nil {
@@ -245,6 +248,16 @@ func readColumns(ctx context.Context, c *conn, table string) (t storedTable, err
 	const foreign = `SELECT "table", group_concat("from", ',' ORDER BY seq), group_concat(coalesce("to", ''), ',' ORDER BY seq), on_delete, on_update FROM pragma_foreign_key_list(?) GROUP BY id`
 	err = c.each(ctx, foreign, arg, func(v []driver.Value) error {
 		key := strings.ToLower(strings.Join([]string{textOf(v[0]), textOf(v[1]), textOf(v[2]), textOf(v[3]), textOf(v[4])}, "|"))
+		action := func(s string) schema.Action {
+			if s == "NO ACTION" {
+				return ""
+			}
+			return schema.Action(s)
+		}
+		t.foreign = append(t.foreign, schema.ForeignKey{
+			Columns: strings.Split(textOf(v[1]), ","), RefTable: textOf(v[0]), RefColumns: strings.Split(textOf(v[2]), ","),
+			OnDelete: action(textOf(v[3])), OnUpdate: action(textOf(v[4])),
+		})
 		t.keys[key] = fmt.Sprintf("(%s) to %s (on delete %s, on update %s)", textOf(v[1]), textOf(v[0]), textOf(v[3]), textOf(v[4]))
 		return nil
 	})

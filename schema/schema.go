@@ -1,8 +1,14 @@
 package schema
 
+import "io/fs"
+
 // Schema is the set of tables of one package of models. The generator writes
 // it as the package variable Schema.
 type Schema struct {
+	// Migrations holds the files of the package's directory migrations, nil if
+	// it has none: then Open adds by itself what can be added, and nothing else.
+	Migrations fs.FS `json:"-"`
+
 	// Tables stand in creation order: a table that is referred to comes before
 	// the table that refers to it, unless they refer to each other.
 	Tables []Table
@@ -20,8 +26,8 @@ type Table struct {
 	ForeignKeys []ForeignKey
 	Checks      []Check
 
-	Create   string    // CREATE TABLE
-	Triggers []Trigger // change-log triggers: insert, update, delete
+	Create   string    `json:"-"` // CREATE TABLE
+	Triggers []Trigger `json:"-"` // change-log triggers: insert, update, delete
 }
 
 // Type is a storage class of a STRICT table.

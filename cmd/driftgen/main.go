@@ -85,6 +85,9 @@ const (
 )
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "migrate" {
+		return migrate(ctx, args[1:], stdout, stderr)
+	}
 	do := verb(generate)
 	if len(args) > 0 {
 		if v, ok := verbs()[args[0]]; ok {
@@ -124,7 +127,7 @@ func generate(ctx context.Context, args []string, stdout, stderr io.Writer) (int
 	switch {
 	case plan.Failed():
 		return exitError, nil
-	case *check && plan.Stale():
+	case *check && (plan.Stale() || plan.Behind):
 		return exitStale, diff(stdout)
 	case *check:
 		return exitSame, nil

@@ -27,6 +27,7 @@ type collector struct {
 	models  []*model
 	// others are packages that this one refers to, by import path.
 	others map[string]*collector
+	behind bool // no migration has the models' changes yet
 }
 
 // structDecl is a struct type declared at package level.

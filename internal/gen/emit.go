@@ -44,8 +44,14 @@ func (c *collector) emitSchema(order []*model) ([]byte, error) {
 	for _, m := range order {
 		tables = append(tables, jen.Id(m.names.lower+"Schema"))
 	}
-	own := jen.Qual(schemaPath, "Schema").Values(
-		jen.Id("Tables").Op(":").Index().Qual(schemaPath, "Table").Add(lines(tables...)))
+	fields := []jen.Code{jen.Id("Tables").Op(":").Index().Qual(schemaPath, "Table").Add(lines(tables...))}
+	if hasMigrations(c.pkg.Dir) {
+		out.Comment("//go:embed migrations/*.sql")
+		out.Var().Id("migrationFiles").Qual("embed", "FS")
+		out.Line()
+		fields = append(fields, jen.Id("Migrations").Op(":").Id("migrationFiles"))
+	}
+	own := jen.Qual(schemaPath, "Schema").Values(fields...)
 	others := c.foreignSchemas()
 	if len(others) == 0 {
 		out.Comment("// Schema is every table of this package, for driftdb.Open.")
@@ -58,6 +64,19 @@ func (c *collector) emitSchema(order []*model) ([]byte, error) {
 	}
 	out.Comment("// Schema is every table of this package and of those that they refer to, for driftdb.Open.")
 	out.Var().Id("Schema").Op("=").Qual(schemaPath, "Join").Call(append(all, own)...)
+	return render(out)
+}
+
+// migrationsTest is the file with the test of a package's migrations.
+const migrationsTest = "drift_migrations_test.go"
+
+// emitMigrationTest returns the test that runs every migration.
+func (c *collector) emitMigrationTest() ([]byte, error) {
+	out := jen.NewFilePathName(c.pkg.PkgPath, c.pkg.Name)
+	out.HeaderComment(Header)
+	out.Comment("// TestMigrations runs the migrations from every version on, with rows, and restores the result from a bucket.")
+	out.Func().Id("TestMigrations").Params(jen.Id("t").Op("*").Qual("testing", "T")).Block(
+		jen.Qual("github.com/driftdb/driftdb/drifttest", "Migrations").Call(jen.Id("t"), jen.Id("Schema")))
 	return render(out)
 }
 

@@ -38,6 +38,10 @@ type Plan struct {
 	// Models is how many tables the packages have.
 	Models int
 
+	// Behind says that models have changes that no migration has.
+	Behind bool
+
+	planned  []planned // with models
 	dir      string
 	patterns []string
 	packages []*collector // while there is no error
@@ -128,6 +132,15 @@ func NewPlan(ctx context.Context, c Config) (*Plan, error) {
 		for _, col := range all {
 			col.build()
 		}
+		for _, col := range all {
+			if !r.failed() {
+				order, err := col.creationOrder()
+				if err != nil {
+					return nil, err
+				}
+				col.checkMigrations(order)
+			}
+		}
 	}
 	for _, col := range all {
 		if r.failed() {
@@ -160,6 +173,15 @@ func (p *Plan) add(c *collector, s *scan) error {
 		order, err := c.creationOrder()
 		if err != nil {
 			return err
+		}
+		p.planned = append(p.planned, planned{c.pkg.Dir, schemaOf(order)})
+		p.Behind = p.Behind || c.behind
+		if hasMigrations(c.pkg.Dir) {
+			text, err := c.emitMigrationTest()
+			if err != nil {
+				return err
+			}
+			want[filepath.Join(c.pkg.Dir, migrationsTest)] = text
 		}
 		text, err := c.emitSchema(order)
 		if err != nil {

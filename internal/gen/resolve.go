@@ -219,7 +219,7 @@ func (c *collector) checkDeclared() {
 // predicted returns every name that the output declares.
 func (c *collector) predicted(into map[string]bool) {
 	if len(c.models) > 0 {
-		into["Schema"] = true
+		into["Schema"], into["migrationFiles"] = true, true
 	}
 	for _, m := range c.models {
 		for _, n := range m.declared() {

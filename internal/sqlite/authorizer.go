@@ -36,6 +36,7 @@ func SetDDLOnly(conn *sql.Conn, on bool) error {
 // allowed beyond that depends on what came before.
 type ddlOnly struct {
 	dropping string // what a DROP drops: its rows and statistics are deleted
+	copying  bool   // a table is filled that takes another one's place
 	altering bool   // ALTER TABLE reads the schema and checks rows by queries of its own
 }
 
@@ -67,7 +68,13 @@ func (d *ddlOnly) allows(op int, arg1, arg2 string) bool {
 		}
 		d.altering = true
 		return true
-	case sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE:
+	case sqlite3.SQLITE_INSERT:
+		if strings.HasSuffix(arg1, "__rebuilt") && !ours(arg1) {
+			d.copying = true
+			return true
+		}
+		return isSchemaTable(arg1)
+	case sqlite3.SQLITE_UPDATE:
 		return isSchemaTable(arg1)
 	case sqlite3.SQLITE_DELETE:
 		return isSchemaTable(arg1) || d.dropping != "" && (arg1 == d.dropping || strings.HasPrefix(arg1, "sqlite_"))
@@ -80,7 +87,7 @@ func (d *ddlOnly) allows(op int, arg1, arg2 string) bool {
 	case sqlite3.SQLITE_PRAGMA:
 		return d.altering && arg1 == "quick_check" // ADD COLUMN tests the rows with it
 	case sqlite3.SQLITE_SELECT:
-		return d.altering || d.dropping != ""
+		return d.altering || d.copying || d.dropping != ""
 	}
 	return false
 }
