@@ -35,3 +35,19 @@ func exec(ctx context.Context, w Writer, query string, args []any) (int64, error
 	}
 	return (&info{schema: new(schema.Table)}).run(ctx, w, t)
 }
+
+// RawReturning runs one writing statement of your own with a RETURNING clause
+// and returns the rows that it wrote: see RawAll.
+func RawReturning[T any](ctx context.Context, w Writer, query string, args ...any) (all []T, err error) {
+	if err := usable(w); err != nil {
+		return nil, fmt.Errorf("raw statement: %w", err)
+	}
+	err = inTx(ctx, w, func(ctx context.Context, tx *Tx) error {
+		all, err = RawAll[T](ctx, tx, query, args...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}

@@ -91,12 +91,26 @@ func rawEach[T any](ctx context.Context, r Reader, loop bool, query string, args
 		}
 		if err == nil {
 			var into rawPlan
+			var generated *rowReader
 			s.head = func(columns []string) (err error) {
+				if g, ok := any(new(T)).(RowScanner); ok {
+					generated, err = newRowReader(reflect.TypeFor[T](), g.RowColumns(), columns)
+					return err
+				}
 				into, err = planRaw(reflect.TypeFor[T](), columns)
 				return err
 			}
 			err = runRows(ctx, r, loop, s, func(rs *rows) error {
 				var v T
+				if generated != nil {
+					if err := generated.read(any(&v).(RowScanner), rs.dest); err != nil {
+						return err
+					}
+					if !yield(v, nil) {
+						return errBreak
+					}
+					return nil
+				}
 				if err := into.read(reflect.ValueOf(&v).Elem(), rs.dest, rs.dr.Columns()); err != nil {
 					return err
 				}

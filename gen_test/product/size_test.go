@@ -12,7 +12,7 @@ import (
 // maxGrowth is what the models, their verbs and all that they need may add to a
 // stripped program that uses SQLite already. About 0.35 MB of it is log/slog
 // and encoding/json, which most programs have anyway.
-const maxGrowth = 1_600_000
+const maxGrowth = 1_800_000
 
 func TestBinaryGrowth(t *testing.T) {
 	is := is.New(t)

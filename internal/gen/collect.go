@@ -23,8 +23,11 @@ type collector struct {
 	// one, with the struct that they are part of.
 	flattened map[*types.TypeName]string
 	// untyped are fields whose type the type checker could not tell.
-	untyped []Diagnostic
-	models  []*model
+	untyped     []Diagnostic
+	models      []*model
+	rows        []*model // structs that are rows of queries
+	queries     []*querySet
+	withQueries []*sourceFile
 	// others are packages that this one refers to, by import path.
 	others map[string]*collector
 	behind bool // no migration has the models' changes yet

@@ -33,6 +33,14 @@ func (c *collector) emitFile(f *sourceFile) ([]byte, error) {
 		e.redact()
 		e.verbs()
 	}
+	for _, m := range f.rows {
+		e := emitter{m: m, file: out, syntax: syntaxCode{c.pkg.TypesInfo}}
+		e.emitRow()
+		e.guard(m.guards[0])
+	}
+	for _, q := range f.queries {
+		c.emitQueries(out, q)
+	}
 	c.emitEnums(out, f)
 	return render(out)
 }

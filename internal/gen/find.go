@@ -130,7 +130,7 @@ func (s *scan) read(dir string) (marked bool, err error) {
 	}
 	for _, e := range entries {
 		name := e.Name()
-		if e.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") && name != migrationsTest {
+		if e.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") && name != migrationsTest && name != queriesTest {
 			continue
 		}
 		path := filepath.Join(dir, name)
@@ -151,7 +151,7 @@ func (s *scan) read(dir string) (marked bool, err error) {
 }
 
 func generatedName(name string) bool {
-	return name == schemaFile || name == migrationsTest || strings.HasSuffix(name, fileSuffix)
+	return name == schemaFile || name == migrationsTest || name == queriesTest || strings.HasSuffix(name, fileSuffix)
 }
 
 // isOwn says whether the file was written by driftgen. A file with our name

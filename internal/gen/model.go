@@ -13,9 +13,11 @@ import (
 
 // sourceFile is a Go file of the package with at least one model.
 type sourceFile struct {
-	path   string
-	syntax *ast.File
-	models []*model
+	path    string
+	syntax  *ast.File
+	models  []*model
+	rows    []*model // of queries
+	queries []*querySet
 }
 
 // model is a struct that becomes a table.

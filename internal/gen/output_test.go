@@ -25,12 +25,14 @@ func committed(t *testing.T) (models *txtar.Archive, generated map[string][]byte
 	models, generated = &txtar.Archive{}, map[string][]byte{}
 	files, err := filepath.Glob("../../gen_test/*/*.go")
 	is.NoErr(err)
-	for _, f := range files {
+	migrations, err := filepath.Glob("../../gen_test/*/migrations/*")
+	is.NoErr(err)
+	for _, f := range append(files, migrations...) {
 		text, err := os.ReadFile(f)
 		is.NoErr(err)
 		name := filepath.ToSlash(strings.TrimPrefix(f, filepath.FromSlash("../../")))
 		switch {
-		case strings.HasSuffix(f, "_test.go"):
+		case strings.HasSuffix(f, "_test.go") && !strings.HasPrefix(filepath.Base(f), "drift_"):
 		case bytes.HasPrefix(text, []byte(gen.Header+"\n")):
 			generated[name] = text
 		default:

@@ -189,6 +189,13 @@ func (p *Plan) add(c *collector, s *scan) error {
 		}
 		want[filepath.Join(c.pkg.Dir, schemaFile)] = text
 	}
+	if len(c.queries) > 0 && len(c.models) > 0 {
+		text, err := c.emitQueriesTest()
+		if err != nil {
+			return err
+		}
+		want[filepath.Join(c.pkg.Dir, queriesTest)] = text
+	}
 	for path := range s.own {
 		if filepath.Dir(path) == c.pkg.Dir && want[path] == nil {
 			want[path] = nil
@@ -230,12 +237,18 @@ func (c *collector) checkTargets(s *scan) error {
 	return nil
 }
 
-// files returns the source files with models, in order.
+// files returns the source files with models, rows or queries, in order.
 func (c *collector) files() []*sourceFile {
 	var out []*sourceFile
-	for _, m := range c.models {
-		if !slices.Contains(out, m.file) {
-			out = append(out, m.file)
+	for _, d := range c.order {
+		f := d.file
+		if len(f.models)+len(f.rows)+len(f.queries) > 0 && !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	for _, f := range c.withQueries {
+		if !slices.Contains(out, f) {
+			out = append(out, f)
 		}
 	}
 	return out

@@ -221,6 +221,11 @@ func (c *collector) predicted(into map[string]bool) {
 	if len(c.models) > 0 {
 		into["Schema"], into["migrationFiles"] = true, true
 	}
+	for _, q := range c.queries {
+		for _, n := range q.declared() {
+			into[n] = true
+		}
+	}
 	for _, m := range c.models {
 		for _, n := range m.declared() {
 			into[n] = true
