@@ -8,8 +8,7 @@ import (
 	"github.com/driftdb/driftdb/schema"
 )
 
-// TeamsTable has the columns and keys of the table teams, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// TeamsTable has the columns, keys and verbs of the table teams; more verbs are those of [orm.Table]: Where, All, …
 type TeamsTable struct {
 	orm.Table[Team, string]
 
@@ -133,8 +132,7 @@ func (t TeamsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// UsersTable has the columns and keys of the table users, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// UsersTable has the columns, keys and verbs of the table users; more verbs are those of [orm.Table]: Where, All, …
 type UsersTable struct {
 	orm.Table[User, string]
 
@@ -302,8 +300,7 @@ func (t UsersTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// NotesTable has the columns and keys of the table notes, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// NotesTable has the columns, keys and verbs of the table notes; more verbs are those of [orm.Table]: Where, All, …
 type NotesTable struct {
 	orm.Table[Note, int64]
 

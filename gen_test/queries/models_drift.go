@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// CitiesTable has the columns and keys of the table cities, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// CitiesTable has the columns, keys and verbs of the table cities; more verbs are those of [orm.Table]: Where, All,
+// …
 type CitiesTable struct {
 	orm.Table[City, string]
 
