@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// PagesTable has the columns and keys of the table pages, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// PagesTable has the columns, keys and verbs of the table pages; more verbs are those of [orm.Table]: Where, All, …
 type PagesTable struct {
 	orm.Table[Page, string]
 
@@ -289,8 +288,8 @@ func (t PagesTable) Delete(ctx context.Context, w orm.Writer, key string) (bool,
 	return t.Table.Delete(ctx, w, key)
 }
 
-// CommentsTable has the columns and keys of the table comments, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// CommentsTable has the columns, keys and verbs of the table comments; more verbs are those of [orm.Table]: Where,
+// All, …
 type CommentsTable struct {
 	orm.Table[Comment, int64]
 
@@ -427,8 +426,8 @@ func (t CommentsTable) Delete(ctx context.Context, w orm.Writer, key int64) (boo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// HookedsTable has the columns and keys of the table hookeds, its own verbs, and those of [orm.Table]: Where, First,
-// All, Count, …
+// HookedsTable has the columns, keys and verbs of the table hookeds; more verbs are those of [orm.Table]: Where, All,
+// …
 type HookedsTable struct {
 	orm.Table[Hooked, string]
 
