@@ -43,3 +43,30 @@ func TestGuaranteesNameTests(t *testing.T) {
 		}
 	}
 }
+
+// TestFeaturesNameTests checks that every test that docs/features.md names
+// exists in the package that it names.
+func TestFeaturesNameTests(t *testing.T) {
+	is := is.New(t)
+	text, err := os.ReadFile("docs/features.md")
+	is.NoErr(err)
+	named := regexp.MustCompile("`([a-z_/]+)\\.(Test\\w+)`").FindAllStringSubmatch(string(text), -1)
+	is.True(len(named) > 50)
+	for _, m := range named {
+		dir := m[1]
+		if _, err := os.Stat(dir); err != nil {
+			dir = filepath.Join("gen_test", m[1])
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+		is.NoErr(err)
+		found := false
+		for _, f := range files {
+			source, err := os.ReadFile(f)
+			is.NoErr(err)
+			found = found || strings.Contains(string(source), "func "+m[2]+"(")
+		}
+		if !found {
+			t.Errorf("docs/features.md names %s.%s, which does not exist", m[1], m[2])
+		}
+	}
+}
