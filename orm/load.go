@@ -183,7 +183,9 @@ func (x One[M, R]) load(ctx context.Context, r Reader, ms []*M) (func(), error) 
 	}
 	found := make([]*R, all.n)
 	for i := range all.rows {
-		found[all.of[i]] = &all.rows[i]
+		if at := &found[all.of[i]]; *at == nil {
+			*at = &all.rows[i]
+		}
 	}
 	return func() {
 		for i, m := range ms {

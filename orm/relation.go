@@ -25,6 +25,7 @@ type On struct {
 
 var (
 	errNoRel   = errors.New("a relation is a zero value: use those of the table that driftgen wrote, as models.Users.Posts")
+	errWith    = errors.New("With is for reads: call Load with the rows that were returned")
 	errLimited = errors.New("LimitEach is for With and Load: Some, None, Every and Count look at all related rows")
 )
 
@@ -39,7 +40,7 @@ type link struct {
 	order   []orderTerm
 	limit   limit // rows for each row of from
 	deleted deletedRows
-	single  bool // there is one row at most, so they have no order
+	single  bool // there is one row at most among those that are not soft deleted
 }
 
 // usable returns what is wrong with the relation itself.
@@ -111,7 +112,7 @@ func (x One[M, R]) With(r ...Rel[R]) One[M, R] {
 	return x
 }
 
-// WithDeleted takes a row that was soft deleted for a row like all others.
+// WithDeleted takes a row that was soft deleted where there is no other.
 func (x One[M, R]) WithDeleted() One[M, R] {
 	x.l.deleted = deletedToo
 	return x

@@ -165,10 +165,12 @@ func (l *link) loadText(keys [][]driver.Value) *text {
 	t.WriteString(") SELECT _driftdb_n, " + l.to.columns)
 	if !l.limit.set {
 		l.loadFrom(t)
-		if !l.single {
-			t.WriteString(" ORDER BY ")
-			l.orderBy(t)
+		t.WriteString(" ORDER BY ")
+		if l.single && l.to.deleted != "" { // NULL first: the live row, should others have been its like before
+			t.column(ref{l.to.schema.Name, l.to.deleted})
+			t.WriteString(", ")
 		}
+		l.orderBy(t)
 		return t
 	}
 	if l.limit.n < 0 {

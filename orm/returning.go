@@ -37,6 +37,9 @@ func (q Query[M]) UpdateReturning(ctx context.Context, w Writer, sets ...Set[M])
 	if err := q.q.writable(); err != nil {
 		return nil, q.m.wrap("update", err)
 	}
+	if len(q.with) > 0 {
+		return nil, q.m.wrap("update", errWith)
+	}
 	if len(sets) == 0 {
 		return nil, q.m.wrap("update", errNoSets)
 	}
@@ -52,6 +55,9 @@ func (q Query[M]) DeleteReturning(ctx context.Context, w Writer) ([]M, error) {
 	}
 	if err := q.q.writable(); err != nil {
 		return nil, q.m.wrap("delete", err)
+	}
+	if len(q.with) > 0 {
+		return nil, q.m.wrap("delete", errWith)
 	}
 	all, err := q.m.returnedAll(ctx, w, q.m.removeText(w, q.q.conds(&q.m.info)))
 	return all, q.m.wrap("delete", err)

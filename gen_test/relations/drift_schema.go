@@ -8,6 +8,7 @@ import "github.com/driftdb/driftdb/schema"
 var Schema = schema.Schema{Tables: []schema.Table{
 	usersSchema,
 	teamsSchema,
+	badgesSchema,
 	profilesSchema,
 	postsSchema,
 	commentsSchema,

@@ -29,6 +29,14 @@ type User struct {
 	Posts   []Post   `drift:"many=Post.AuthorID"`
 	Profile *Profile `drift:"one=Profile.UserID"`
 	Notes   []Note   `drift:"many=Note.UserNick"`
+	Badge   *Badge   `drift:"one=Badge.UserID"`
+}
+
+// Badge is one at a time for each user.
+type Badge struct {
+	ID        int64      `drift:"pk"`
+	UserID    string     `drift:"ref=User,ondelete=cascade,uniquelive"`
+	DeletedAt *time.Time `drift:"softdelete"`
 }
 
 // Profile belongs to one user.

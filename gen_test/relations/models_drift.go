@@ -181,6 +181,7 @@ type UsersTable struct {
 	Posts   orm.Many[User, Post]   // the rows of posts whose AuthorID refers to this one
 	Profile orm.One[User, Profile] // the row of profiles whose UserID refers to this one
 	Notes   orm.Many[User, Note]   // the rows of notes whose UserNick refers to this one
+	Badge   orm.One[User, Badge]   // the row of badges whose UserID refers to this one
 }
 
 const (
@@ -262,6 +263,8 @@ var Users = UsersTable{
 		func(a *orm.Args, m *User) { orm.BindStr(a, m.ID) }, func(m *User, r *Profile) { m.Profile = r }),
 	Notes: orm.NewMany("Notes", &usersDef, &notesDef, orm.On{From: []string{"nick"}, To: []string{"user_nick"}},
 		func(a *orm.Args, m *User) { orm.BindStr(a, m.Nick) }, func(m *User, r []Note) { m.Notes = r }),
+	Badge: orm.NewOne("Badge", &usersDef, &badgesDef, orm.On{From: []string{"id"}, To: []string{"user_id"}},
+		func(a *orm.Args, m *User) { orm.BindStr(a, m.ID) }, func(m *User, r *Badge) { m.Badge = r }),
 }
 
 func scanUser(r *orm.Row, m *User) {
@@ -294,6 +297,7 @@ var _ struct {
 	Posts     []Post     `drift:"many=Post.AuthorID"`
 	Profile   *Profile   `drift:"one=Profile.UserID"`
 	Notes     []Note     `drift:"many=Note.UserNick"`
+	Badge     *Badge     `drift:"one=Badge.UserID"`
 } = User{} // a field or a tag that has changed does not compile: run go generate
 
 func cloneUser(m *User) User {
@@ -347,6 +351,155 @@ func (t UsersTable) Upsert(ctx context.Context, w orm.Writer, m *User, opts ...o
 // Delete sets DeletedAt of the row with the key, which queries do not see from then on, and says whether there was
 // one. Restore brings it back, Purge removes it for good.
 func (t UsersTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
+	return t.Table.Delete(ctx, w, key)
+}
+
+// BadgesTable has the columns, keys and verbs of the table badges; more verbs are those of [orm.Table]: Where, All,
+// …
+type BadgesTable struct {
+	orm.Table[Badge, int64]
+
+	ID        orm.Num[Badge, int64]  // badges.id INTEGER PRIMARY KEY NOT NULL.
+	UserID    orm.Str[Badge, string] // badges.user_id TEXT NOT NULL, unique, refers to users.id ON DELETE CASCADE.
+	DeletedAt orm.NullTime[Badge]    // badges.deleted_at INTEGER, Unix milliseconds, set by Delete.
+
+	ByUserID orm.Unique[Badge, string] // the unique key badges_user_id_key (user_id)
+}
+
+const (
+	badgesSelect = `SELECT "id", "user_id", "deleted_at" FROM "badges"`
+	badgesInsert = `INSERT INTO "badges" ("id", "user_id", "deleted_at") VALUES (?, ?, ?)`
+	badgesCreate = `CREATE TABLE "badges" (
+	"id" INTEGER NOT NULL PRIMARY KEY,
+	"user_id" TEXT NOT NULL,
+	"deleted_at" INTEGER,
+	CONSTRAINT "badges_user_id_fkey" FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
+) STRICT`
+	badgesOnInsert = `CREATE TRIGGER "_driftdb_badges_insert" AFTER INSERT ON "badges" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'badges', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"user_id":'||json_quote(NEW."user_id"||'')||
+			',"deleted_at":'||coalesce(NEW."deleted_at", 'null')||'}');
+END`
+	badgesOnUpdate = `CREATE TRIGGER "_driftdb_badges_update" AFTER UPDATE ON "badges" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'badges', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"user_id":', +NEW."user_id", +OLD."user_id"),
+			('"deleted_at":', +NEW."deleted_at", +OLD."deleted_at")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
+END`
+	badgesOnDelete = `CREATE TRIGGER "_driftdb_badges_delete" AFTER DELETE ON "badges" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'badges', 'delete', '{"id":'||coalesce(OLD."id", 'null')||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||',"user_id":'||json_quote(OLD."user_id"||'')||
+			',"deleted_at":'||coalesce(OLD."deleted_at", 'null')||'}');
+END`
+)
+
+var badgesSchema = schema.Table{
+	Name: "badges", Model: "Badge", Key: []string{"id"},
+	Columns: []schema.Column{
+		{Name: "id", Type: schema.Integer, NotNull: true},
+		{Name: "user_id", Type: schema.Text, NotNull: true},
+		{Name: "deleted_at", Type: schema.Integer},
+	},
+	Indexes:     []schema.Index{{Name: "badges_user_id_key", Columns: []string{"user_id"}, Where: `"deleted_at" IS NULL`, Unique: true}},
+	ForeignKeys: []schema.ForeignKey{{Columns: []string{"user_id"}, RefTable: "users", RefColumns: []string{"id"}, OnDelete: schema.Cascade}},
+	Create:      badgesCreate, Triggers: []schema.Trigger{{Name: "_driftdb_badges_insert", SQL: badgesOnInsert}, {Name: "_driftdb_badges_update", SQL: badgesOnUpdate}, {Name: "_driftdb_badges_delete", SQL: badgesOnDelete}},
+}
+
+var badgesDef = orm.Def[Badge, int64]{
+	Version: orm.GenVersion1, Schema: &badgesSchema, Select: badgesSelect, Insert: badgesInsert,
+	Scan: scanBadge, Bind: bindBadge, Fill: fillBadge,
+	Key:     func(m *Badge) int64 { return m.ID },
+	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+	Clone:   cloneBadge,
+	Deleted: "deleted_at", DeletedUnit: orm.Millisecond,
+}
+
+// Badges is the table badges, one row per Badge.
+var Badges = BadgesTable{
+	Table:     orm.NewTable(&badgesDef),
+	ID:        orm.NewNum[Badge, int64]("badges", "id"),
+	UserID:    orm.NewStr[Badge, string]("badges", "user_id"),
+	DeletedAt: orm.NewNullTime[Badge]("badges", "deleted_at", orm.Millisecond),
+	ByUserID: orm.NewUnique(&badgesDef, "badges_user_id_key", []string{"user_id"},
+		func(m *Badge) (string, bool) { return m.UserID, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),
+}
+
+func scanBadge(r *orm.Row, m *Badge) {
+	orm.ScanNum(r, 0, &m.ID)
+	orm.ScanStr(r, 1, &m.UserID)
+	orm.ScanNullTime(r, 2, &m.DeletedAt, orm.Millisecond)
+}
+
+func bindBadge(a *orm.Args, m *Badge) {
+	orm.BindNum(a, m.ID)
+	orm.BindStr(a, m.UserID)
+	orm.BindNullTime(a, m.DeletedAt, orm.Millisecond)
+}
+
+func fillBadge(f *orm.Fill, m *Badge) {
+	orm.CutNullTime(&m.DeletedAt, orm.Millisecond)
+}
+
+var _ struct {
+	ID        int64      `drift:"pk"`
+	UserID    string     `drift:"ref=User,ondelete=cascade,uniquelive"`
+	DeletedAt *time.Time `drift:"softdelete"`
+} = Badge{} // a field or a tag that has changed does not compile: run go generate
+
+func cloneBadge(m *Badge) Badge {
+	c := *m
+	c.DeletedAt = orm.ClonePtr(m.DeletedAt)
+	return c
+}
+
+// BadgePatch changes the columns of a Badge whose values are present; in JSON, null is NULL and what is absent stays.
+type BadgePatch struct {
+	UserID orm.Opt[string] `json:"userID,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p BadgePatch) Sets() []orm.Set[Badge] {
+	return orm.PatchSets(orm.PatchSet(p.UserID, Badges.UserID.Set))
+}
+
+// BadgeChanges returns the setters that make the columns of before those of after.
+func BadgeChanges(before, after *Badge) []orm.Set[Badge] { return Badges.Diff(before, after) }
+
+// Create inserts m. Times are cut to milliseconds, as they are stored. What was chosen stands in m afterwards.
+func (t BadgesTable) Create(ctx context.Context, w orm.Writer, m *Badge, opts ...orm.CreateOption[Badge]) error {
+	return t.Table.Create(ctx, w, m, opts...)
+}
+
+// Find returns the Badge with this ID, or orm.ErrNotFound.
+func (t BadgesTable) Find(ctx context.Context, r orm.Reader, key int64) (*Badge, error) {
+	return t.Table.Find(ctx, r, key)
+}
+
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t BadgesTable) Save(ctx context.Context, w orm.Writer, m *Badge) error {
+	return t.Table.Save(ctx, w, m)
+}
+
+// Update changes columns of the row with the key; orm.ErrNotFound if there is none.
+func (t BadgesTable) Update(ctx context.Context, w orm.Writer, key int64, sets ...orm.Set[Badge]) error {
+	return t.Table.Update(ctx, w, key, sets...)
+}
+
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
+func (t BadgesTable) Upsert(ctx context.Context, w orm.Writer, m *Badge, opts ...orm.UpsertOption[Badge]) error {
+	return t.Table.Upsert(ctx, w, m, opts...)
+}
+
+// Delete sets DeletedAt of the row with the key, which queries do not see from then on, and says whether there was
+// one. Restore brings it back, Purge removes it for good.
+func (t BadgesTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
 
