@@ -133,33 +133,30 @@ func (m *model[M]) upsert(ctx context.Context, w Writer, row *M, key target, opt
 		}
 		o.apply(&c)
 	}
-	s := m.insertText(1, m.binder([]M{filled}), nil, mask)
+	err = m.returning(ctx, w, m.upsertText(w, m.binder([]M{filled}), mask, key, &c), &filled)
+	if errors.Is(err, errNothing) && (c.nothing || len(c.when) > 0) {
+		return nil // the row that is there stays; so does m
+	}
+	if err == nil {
+		*row = filled
+	}
+	return err
+}
+
+// upsertText writes an INSERT of one row with what becomes of the row that has
+// its key.
+func (t *info) upsertText(w Writer, bind func(*Args, int), mask uint64, key target, c *conflict) *text {
+	s := t.insertText(1, bind, nil, mask)
 	key.write(s)
-	s.WriteString(" DO ")
 	if c.nothing {
-		s.WriteString("NOTHING RETURNING " + m.columns)
-		err := m.returning(ctx, w, s, &filled)
-		if errors.Is(err, errNothing) {
-			return nil // the row that is there stays; so does m
-		}
-		if err == nil {
-			*row = filled
-		}
-		return err
+		s.WriteString(" DO NOTHING")
+	} else {
+		s.WriteString(" DO UPDATE SET ")
+		t.conflictSets(s, w, key.columns, c)
+		s.where(c.when)
 	}
-	s.WriteString("UPDATE SET ")
-	m.conflictSets(s, w, key.columns, &c)
-	s.where(c.when)
-	s.WriteString(" RETURNING " + m.columns)
-	err = m.returning(ctx, w, s, &filled)
-	if errors.Is(err, errNothing) && len(c.when) > 0 {
-		return nil // the row that is there did not match: it stays, and so does m
-	}
-	if err != nil {
-		return err
-	}
-	*row = filled
-	return nil
+	s.WriteString(" RETURNING " + t.columns)
+	return s
 }
 
 // conflictSets writes what an existing row becomes. A column left out of the
