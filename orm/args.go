@@ -108,8 +108,9 @@ func bindNull[T any](a *Args, v *T, bind func(*Args, T)) {
 
 // Fill is what Create chooses from: one time for all rows of a call.
 type Fill struct {
-	now time.Time
-	err error
+	now  time.Time
+	keep bool // the row is there: nothing is chosen, zero values are values
+	err  error
 }
 
 // FillUUID7 gives a zero id a new UUIDv7: 36 characters that grow with time.
@@ -119,7 +120,7 @@ func FillUUID7[T ~string](f *Fill, id *T) { fillUUID(f, id, uuid.NewV7) }
 func FillUUID4[T ~string](f *Fill, id *T) { fillUUID(f, id, uuid.NewRandom) }
 
 func fillUUID[T ~string](f *Fill, id *T, fresh func() (uuid.UUID, error)) {
-	if *id != "" {
+	if *id != "" || f.keep {
 		return
 	}
 	u, err := fresh()
@@ -133,7 +134,7 @@ func fillUUID[T ~string](f *Fill, id *T, fresh func() (uuid.UUID, error)) {
 // FillTime gives a zero time the time of the call, and cuts any time to what
 // the column can hold, so that it equals what a Find returns.
 func FillTime(f *Fill, t *time.Time, u Unit) {
-	if t.IsZero() {
+	if t.IsZero() && (!f.keep || !u.fits(*t)) {
 		*t = f.now
 	}
 	CutTime(t, u)

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/driftdb/driftdb/schema"
@@ -86,12 +87,8 @@ func (m *model[M]) writableRow(w Writer, row *M) error {
 // fillRow returns row with what Create chooses, and the columns that take
 // their default.
 func (m *model[M]) fillRow(w Writer, row *M) (filled M, mask uint64, err error) {
-	filled = *row
-	if m.fill != nil {
-		f := &Fill{now: w.base().o.Now()}
-		if m.fill(f, &filled); f.err != nil {
-			return filled, 0, f.err
-		}
+	if filled, err = m.cutRow(w, row, false); err != nil {
+		return filled, 0, err
 	}
 	if m.lock != nil {
 		if v := m.lock(&filled); *v == 0 {
@@ -132,6 +129,18 @@ func stored(res driver.Result, want int) error {
 		return errNothing
 	}
 	return err
+}
+
+// cutRow returns row with its times as they are stored. Unless the row is there
+// already (keep) it has what Create chooses too.
+func (m *model[M]) cutRow(w Writer, row *M, keep bool) (M, error) {
+	cut := *row
+	f := &Fill{keep: keep}
+	if m.fill != nil {
+		f.now = w.base().o.Now()
+		m.fill(f, &cut)
+	}
+	return cut, f.err
 }
 
 // binder returns a function that binds row i of all.
@@ -200,24 +209,18 @@ func (m *model[M]) createMany(ctx context.Context, w Writer, all []M) error {
 }
 
 func (m *model[M]) insertMany(ctx context.Context, w Writer, all []M) error {
-	filled := make([]M, len(all))
-	groups := make(map[uint64][]int)
-	var masks []uint64
+	filled, masks := make([]M, len(all)), make([]uint64, len(all))
 	for i := range all {
-		row, mask, err := m.fillRow(w, &all[i])
-		if err != nil {
+		var err error
+		if filled[i], masks[i], err = m.fillRow(w, &all[i]); err != nil {
 			return err
 		}
-		filled[i] = row
-		if _, ok := groups[mask]; !ok {
-			masks = append(masks, mask)
-		}
-		groups[mask] = append(groups[mask], i)
 	}
 	size := max(1, min(manyRows, manyValues/len(m.schema.Columns)))
 	err := w.writing(ctx, true, func(c *conn) error {
-		for _, mask := range masks {
-			for group := groups[mask]; len(group) > 0; {
+		for _, group := range m.groups(masks) {
+			mask := masks[group[0]]
+			for len(group) > 0 {
 				n := min(size, len(group))
 				if err := m.insertSome(ctx, w.base(), c, filled, group[:n], mask); err != nil {
 					return err
@@ -231,6 +234,23 @@ func (m *model[M]) insertMany(ctx context.Context, w Writer, all []M) error {
 		copy(all, filled)
 	}
 	return err
+}
+
+// groups returns the indexes of rows that can be inserted together, because
+// they leave out the same columns. Where rows can refer to each other they keep
+// their order.
+func (t *info) groups(masks []uint64) (all [][]int) {
+	ordered := slices.ContainsFunc(t.schema.ForeignKeys, func(f schema.ForeignKey) bool { return f.RefTable == t.schema.Name })
+	of := make(map[uint64]int)
+	for i, mask := range masks {
+		at, ok := of[mask]
+		if !ok || ordered && at < len(all)-1 {
+			at = len(all)
+			of[mask], all = at, append(all, nil)
+		}
+		all[at] = append(all[at], i)
+	}
+	return all
 }
 
 // insertSome inserts the rows of filled at the indexes at, and reads back what

@@ -293,7 +293,7 @@ func FillID4[T ~[16]byte](f *Fill, id *T) { fillID(f, id, uuid.NewRandom) }
 
 func fillID[T ~[16]byte](f *Fill, id *T, fresh func() (uuid.UUID, error)) {
 	var zero T
-	if *id != zero {
+	if *id != zero || f.keep {
 		return
 	}
 	u, err := fresh()

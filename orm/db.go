@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/driftdb/driftdb/internal/changelog"
+	"github.com/driftdb/driftdb/schema"
 )
 
 // Position is a point in the database's change log. Positions of different
@@ -106,6 +107,7 @@ func (o Options) withDefaults() (Options, error) {
 type DB struct {
 	o          Options
 	generation string
+	tables     []schema.Table // of the models
 
 	writer   *conn         // used by the holder of write
 	write    chan struct{} // holds one token: the right to write

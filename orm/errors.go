@@ -3,7 +3,10 @@ package orm
 import (
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
+
+	"github.com/driftdb/driftdb/schema"
 )
 
 // Sentinels that callers branch on.
@@ -75,6 +78,14 @@ type Violation struct {
 	Constraint string // name of the check or index
 }
 
+// inTable begins a message with the table, where it is known.
+func inTable(name string) string {
+	if name == "" {
+		return ""
+	}
+	return name + ": "
+}
+
 // UniqueError is a row that has the key of another row.
 type UniqueError struct {
 	Table   string   // SQL name
@@ -88,7 +99,7 @@ func (e *UniqueError) Error() string {
 	if e.Index != "" {
 		what = "unique key " + e.Index
 	}
-	return e.Table + ": another row has the same " + what + " (" + strings.Join(e.Columns, ", ") + ")"
+	return inTable(e.Table) + "another row has the same " + what + " (" + strings.Join(e.Columns, ", ") + ")"
 }
 
 // Unwrap returns the driver's error.
@@ -96,12 +107,13 @@ func (e *UniqueError) Unwrap() error { return e.Err }
 
 // CheckError is a row that a CHECK constraint refuses.
 type CheckError struct {
-	Table, Constraint string
-	Err               error // the driver's
+	Table      string // SQL name, "" if no model has the constraint
+	Constraint string
+	Err        error // the driver's
 }
 
 func (e *CheckError) Error() string {
-	return e.Table + ": the value is refused by the check " + e.Constraint
+	return inTable(e.Table) + "the value is refused by the check " + e.Constraint
 }
 
 // Unwrap returns the driver's error.
@@ -122,14 +134,14 @@ func (e *NotNullError) Unwrap() error { return e.Err }
 // that cannot go because others refer to it. SQLite does not tell which key;
 // Keys are all those it may be.
 type ForeignKeyError struct {
-	Table string   // the table that was written, "" for a deferred key
+	Table string   // the table that was written, "" for a deferred key and for SQL of your own
 	Keys  []string // "column → table (column)" of the written table
 	Err   error    // the driver's
 }
 
 func (e *ForeignKeyError) Error() string {
 	if e.Table == "" {
-		return "a row refers to a row that does not exist, as a deferred foreign key found at the commit"
+		return "a row refers to a row that does not exist, or is referred to and was removed"
 	}
 	s := e.Table + ": the row refers to a row that does not exist, or other rows refer to it"
 	if len(e.Keys) > 0 {
@@ -165,7 +177,7 @@ func (db *DB) deferred(err error) error {
 }
 
 // explain turns a driver's constraint error into the typed one. t is the table
-// that was written.
+// that was written, without a name for SQL of the caller's own.
 func (db *DB) explain(t *info, err error) error {
 	if err == nil || db.o.Classify == nil {
 		return err
@@ -174,29 +186,50 @@ func (db *DB) explain(t *info, err error) error {
 	if v == nil {
 		return err
 	}
-	table := v.Table
-	if table == "" {
-		table = t.schema.Name
-	}
+	s := db.violated(t.schema, v)
 	switch v.Kind {
 	case ViolationUnique, ViolationPrimaryKey:
-		return t.uniqueError(table, v, err)
+		return uniqueError(s, v, err)
 	case ViolationCheck:
-		return &CheckError{Table: table, Constraint: v.Constraint, Err: err}
+		return &CheckError{Table: s.Name, Constraint: v.Constraint, Err: err}
 	case ViolationNotNull:
-		return &NotNullError{Table: table, Column: strings.Join(v.Columns, ", "), Err: err}
+		return &NotNullError{Table: s.Name, Column: strings.Join(v.Columns, ", "), Err: err}
 	case ViolationForeignKey:
-		return &ForeignKeyError{Table: table, Keys: t.references(), Err: err}
+		return &ForeignKeyError{Table: s.Name, Keys: references(s), Err: err}
 	}
 	return err
 }
 
-func (t *info) uniqueError(table string, v *Violation, err error) error {
-	e := &UniqueError{Table: table, Index: v.Constraint, Columns: v.Columns, Err: err}
-	if table != t.schema.Name {
-		return e
+// violated finds the table whose constraint v is: the one that was written, or
+// another one, which a trigger or SQL of the caller's own has written.
+func (db *DB) violated(written *schema.Table, v *Violation) *schema.Table {
+	has := func(t *schema.Table) bool {
+		switch {
+		case v.Table != "":
+			return t.Name == v.Table
+		case v.Constraint == "":
+			return false
+		}
+		return slices.ContainsFunc(t.Checks, func(c schema.Check) bool { return c.Name == v.Constraint }) ||
+			slices.ContainsFunc(t.Indexes, func(ix schema.Index) bool { return ix.Name == v.Constraint })
 	}
-	for _, ix := range t.schema.Indexes {
+	if has(written) {
+		return written
+	}
+	for i := range db.tables {
+		if has(&db.tables[i]) {
+			return &db.tables[i]
+		}
+	}
+	if v.Table != "" {
+		return &schema.Table{Name: v.Table}
+	}
+	return written
+}
+
+func uniqueError(t *schema.Table, v *Violation, err error) error {
+	e := &UniqueError{Table: t.Name, Index: v.Constraint, Columns: v.Columns, Err: err}
+	for _, ix := range t.Indexes {
 		if ix.Unique && (ix.Name == v.Constraint || v.Constraint == "" && equalNames(ix.Columns, v.Columns)) {
 			e.Index, e.Columns = ix.Name, ix.Columns
 		}
@@ -204,9 +237,9 @@ func (t *info) uniqueError(table string, v *Violation, err error) error {
 	return e
 }
 
-func (t *info) references() []string {
+func references(t *schema.Table) []string {
 	var all []string
-	for _, f := range t.schema.ForeignKeys {
+	for _, f := range t.ForeignKeys {
 		all = append(all, strings.Join(f.Columns, ", ")+" → "+f.RefTable+" ("+strings.Join(f.RefColumns, ", ")+")")
 	}
 	return all

@@ -39,9 +39,18 @@ type NullJSON[M, T any] struct {
 	nullable[M, T]
 }
 
-// NewNullJSON is called by generated code.
+// NewNullJSON is called by generated code. Its setters make what encodes as
+// null NULL, as Create does.
 func NewNullJSON[M, T any](table, name string) NullJSON[M, T] {
 	c := NewJSON[M, T](table, name)
+	c.Col.encode = func(v T) (driver.Value, error) {
+		s, err := encodeJSON(v)
+		if err != nil || s == "null" {
+			return nil, err
+		}
+		return s, nil
+	}
+	c.settable = settableOf(c.Col)
 	return NullJSON[M, T]{c, nullableOf(c.Col)}
 }
 

@@ -154,9 +154,18 @@ type NullBytes[M any] struct {
 	nullable[M, []byte]
 }
 
-// NewNullBytes is called by generated code.
+// NewNullBytes is called by generated code. Its setters make nil NULL, as
+// Create does.
 func NewNullBytes[M any](table, name string) NullBytes[M] {
 	c := NewBytes[M](table, name)
+	whole := c.Col.encode
+	c.Col.encode = func(v []byte) (driver.Value, error) {
+		if v == nil {
+			return nil, nil
+		}
+		return whole(v)
+	}
+	c.settable = settableOf(c.Col)
 	return NullBytes[M]{c, nullableOf(c.Col)}
 }
 

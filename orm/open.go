@@ -26,7 +26,7 @@ func Open(ctx context.Context, s schema.Schema, o Options) (*DB, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("the models: %w", err)
 	}
-	db := &DB{o: o, write: make(chan struct{}, 1), read: make(chan struct{}, o.Readers), looped: make(chan struct{}, 1), closing: make(chan struct{})}
+	db := &DB{o: o, tables: s.Tables, write: make(chan struct{}, 1), read: make(chan struct{}, o.Readers), looped: make(chan struct{}, 1), closing: make(chan struct{})}
 	db.changes, db.pruner.busy = newFeed(db), make(chan struct{}, 1)
 	db.pruner.busy <- struct{}{}
 	if db.writer, err = connect(ctx, o.Writer); err != nil {

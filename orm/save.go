@@ -212,7 +212,7 @@ func (m *model[M]) updateOne(ctx context.Context, w Writer, where []*node, sets 
 func (m *model[M]) save(ctx context.Context, w Writer, row *M) error {
 	saved := m.copyOf(row)
 	write := func(ctx context.Context, w Writer) error {
-		filled, _, err := m.fillRow(w, &saved)
+		filled, err := m.cutRow(w, &saved, true)
 		if err != nil {
 			return err
 		}
@@ -331,7 +331,7 @@ func (m *model[M]) edit(ctx context.Context, w Writer, q query, fn func(*M) erro
 // editOnce writes what row has changed. It says whether the row was still the
 // one with the values before.
 func (m *model[M]) editOnce(ctx context.Context, w Writer, before []driver.Value, row *M) (done bool, err error) {
-	filled, _, err := m.fillRow(w, row) // times as they are stored
+	filled, err := m.cutRow(w, row, true) // times as they are stored
 	if err != nil {
 		return false, err
 	}
@@ -340,7 +340,7 @@ func (m *model[M]) editOnce(ctx context.Context, w Writer, before []driver.Value
 	}
 	*row = filled
 	err = m.aroundUpdate(ctx, w, row, func(ctx context.Context, w Writer) error {
-		filled, _, err := m.fillRow(w, row)
+		filled, err := m.cutRow(w, row, true)
 		if err != nil {
 			return err
 		}
