@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// AccountsTable has the columns and keys of the table accounts, its own verbs, and those of [orm.Table]: Where,
-// First, All, Count, …
+// AccountsTable has the columns, keys and verbs of the table accounts; more verbs are those of [orm.Table]: Where,
+// All, …
 type AccountsTable struct {
 	orm.Table[Account, string]
 
@@ -312,8 +312,7 @@ func (t AccountsTable) Delete(ctx context.Context, w orm.Writer, key string) (bo
 	return t.Table.Delete(ctx, w, key)
 }
 
-// ItemsTable has the columns and keys of the table items, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// ItemsTable has the columns, keys and verbs of the table items; more verbs are those of [orm.Table]: Where, All, …
 type ItemsTable struct {
 	orm.Table[Item, int64]
 
@@ -548,8 +547,7 @@ func (t ItemsTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, 
 	return t.Table.Delete(ctx, w, key)
 }
 
-// LinksTable has the columns and keys of the table links, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// LinksTable has the columns, keys and verbs of the table links; more verbs are those of [orm.Table]: Where, All, …
 type LinksTable struct {
 	orm.Table[Link, LinkKey]
 
@@ -702,8 +700,7 @@ func (t LinksTable) Delete(ctx context.Context, w orm.Writer, key LinkKey) (bool
 	return t.Table.Delete(ctx, w, key)
 }
 
-// NodesTable has the columns and keys of the table nodes, its own verbs, and those of [orm.Table]: Where, First, All,
-// Count, …
+// NodesTable has the columns, keys and verbs of the table nodes; more verbs are those of [orm.Table]: Where, All, …
 type NodesTable struct {
 	orm.Table[Node, int64]
 
