@@ -262,7 +262,7 @@ func (m *machine) transaction(t *rapid.T) {
 	err := func() (err error) {
 		defer func() {
 			if end == "panic" {
-				if p := recover(); p != errUndo {
+				if p := recover(); p != errUndo { //nolint:errorlint // the very value
 					panic(p)
 				}
 				err = errUndo
