@@ -19,7 +19,10 @@ func Queries(t *testing.T, s schema.Schema, queries [][2]string) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, q[1])
 			}
-			if err := rows.Close(); err != nil {
+			defer rows.Close()
+			for rows.Next() {
+			}
+			if err := rows.Err(); err != nil {
 				t.Fatal(err)
 			}
 		})

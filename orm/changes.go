@@ -34,7 +34,7 @@ type logEntry struct {
 	columns     []string       // that an update changed
 }
 
-// changes calls fn for every change of the table after since and up to to (0:
+// changes calls fn for every change of the table after since, up to sequence to (0:
 // to the newest), until it returns false.
 func (m *model[M]) changes(ctx context.Context, src ChangeSource, since Position, to int64, fn func(Change[M]) bool) error {
 	r := &replayed{info: &m.info}

@@ -169,9 +169,6 @@ func (f *feed) look(ctx context.Context) error {
 	all := slices.Clone(f.listeners)
 	f.mu.Unlock()
 	for _, l := range all {
-		if ctx.Err() != nil {
-			return nil
-		}
 		f.deliver(ctx, l, p)
 	}
 	return nil
@@ -185,7 +182,7 @@ func (f *feed) deliver(ctx context.Context, l *listener, p Position) {
 	if !l.known { // the position could not be read when it was added
 		l.at, l.known = p, true
 	}
-	if stopped || l.at == p || time.Now().Before(l.after) {
+	if stopped || l.at == p || ctx.Err() != nil || time.Now().Before(l.after) {
 		return
 	}
 	err := l.call(ctx, &l.at, p.Sequence)

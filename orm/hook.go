@@ -80,17 +80,29 @@ func (s hookSet) run(ctx context.Context, tx *Tx, h hookSet, row any) error {
 	}
 	switch h {
 	case hookBeforeCreate:
-		return row.(beforeCreator).BeforeCreate(ctx, tx)
+		if m, ok := row.(beforeCreator); ok {
+			return m.BeforeCreate(ctx, tx)
+		}
 	case hookAfterCreate:
-		return row.(afterCreator).AfterCreate(ctx, tx)
+		if m, ok := row.(afterCreator); ok {
+			return m.AfterCreate(ctx, tx)
+		}
 	case hookBeforeUpdate:
-		return row.(beforeUpdater).BeforeUpdate(ctx, tx)
+		if m, ok := row.(beforeUpdater); ok {
+			return m.BeforeUpdate(ctx, tx)
+		}
 	case hookAfterUpdate:
-		return row.(afterUpdater).AfterUpdate(ctx, tx)
+		if m, ok := row.(afterUpdater); ok {
+			return m.AfterUpdate(ctx, tx)
+		}
 	case hookBeforeDelete:
-		return row.(beforeDeleter).BeforeDelete(ctx, tx)
+		if m, ok := row.(beforeDeleter); ok {
+			return m.BeforeDelete(ctx, tx)
+		}
 	case hookAfterDelete:
-		return row.(afterDeleter).AfterDelete(ctx, tx)
+		if m, ok := row.(afterDeleter); ok {
+			return m.AfterDelete(ctx, tx)
+		}
 	}
 	return nil
 }
@@ -99,9 +111,9 @@ func (s hookSet) run(ctx context.Context, tx *Tx, h hookSet, row any) error {
 // the transaction's any more, and does not end with the caller's: the commit
 // has happened.
 func (s hookSet) afterCommit(ctx context.Context, tx *Tx, row any) {
-	if s.any(hookAfterCommit) {
+	if m, ok := row.(afterCommitter); ok && s.any(hookAfterCommit) {
 		ctx = changelog.WithoutTx(quiet(ctx), tx.db.generation)
-		tx.state.after = append(tx.state.after, func() { row.(afterCommitter).AfterCommit(ctx) })
+		tx.state.after = append(tx.state.after, func() { m.AfterCommit(ctx) })
 	}
 }
 

@@ -225,12 +225,10 @@ func ScanJSON[T any](r *Row, i int, dst *T) {
 
 // jsonError says where decoding failed without the value it failed on.
 func jsonError(err error) error {
-	var kind *json.UnmarshalTypeError
-	if errors.As(err, &kind) {
+	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("the stored JSON has a %s where a %v belongs (%s)", strings.SplitN(kind.Value, " ", 2)[0], kind.Type, kind.Field)
 	}
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("the stored text is not JSON from byte %d on", syntax.Offset)
 	}
 	return errors.New("the stored JSON does not fit the field")

@@ -137,19 +137,19 @@ func (q *query) places(m *info) []int {
 // following is the condition on rows that stand after the one with the values:
 // equal in the first columns of the order and beyond it in the next.
 func following(order []orderTerm, values []driver.Value) *node {
-	any := &node{op: opOr}
+	var kids []*node
 	for i, o := range order {
 		beyond := o.beyond(values[i])
 		if beyond == nil {
 			continue
 		}
-		all := &node{op: opAnd}
+		var all []*node
 		for j := range i {
-			all.kids = append(all.kids, &node{op: opCompare, col: order[j].e.col, sql: " IS ", args: []driver.Value{values[j]}})
+			all = append(all, &node{op: opCompare, col: order[j].e.col, sql: " IS ", args: []driver.Value{values[j]}})
 		}
-		any.kids = append(any.kids, &node{op: opAnd, kids: append(all.kids, beyond)})
+		kids = append(kids, &node{op: opAnd, kids: append(all, beyond)})
 	}
-	return any
+	return &node{op: opOr, kids: kids}
 }
 
 // beyond is the condition on rows that the term orders after v, nil if there

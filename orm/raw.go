@@ -102,8 +102,8 @@ func rawEach[T any](ctx context.Context, r Reader, loop bool, query string, args
 			}
 			err = runRows(ctx, r, loop, s, func(rs *rows) error {
 				var v T
-				if generated != nil {
-					if err := generated.read(any(&v).(RowScanner), rs.dest); err != nil {
+				if g, ok := any(&v).(RowScanner); ok && generated != nil {
+					if err := generated.read(g, rs.dest); err != nil {
 						return err
 					}
 					if !yield(v, nil) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os/exec"
 	"path/filepath"
@@ -137,7 +138,6 @@ func TestChangesReplayToTheTable(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		db := openAt(t, driftdb.Memory, driftdb.Options{})
 		ctx := context.Background()
-		state := map[string]Item{}
 		var seen []orm.Position
 		snap := map[orm.Position]map[string]Item{}
 		note := func() {
@@ -176,10 +176,7 @@ func TestChangesReplayToTheTable(t *testing.T) {
 			note()
 		}
 		for i := range seen {
-			state = map[string]Item{}
-			for k, v := range snap[seen[i]] {
-				state[k] = v
-			}
+			state := maps.Clone(snap[seen[i]])
 			for c, err := range Items.Changes(ctx, db, seen[i]) {
 				if err != nil {
 					rt.Fatal(err)
@@ -223,7 +220,8 @@ func TestManyChanges(t *testing.T) {
 	h := collect(t, Pairs.History(ctx, db, PairKey{"a", 5000}))
 	is.Equal(len(h), 2)
 	n := 0
-	for range Pairs.Changes(ctx, db, orm.Position{}) {
+	for _, err := range Pairs.Changes(ctx, db, orm.Position{}) {
+		is.NoErr(err)
 		if n++; n == 10 {
 			break
 		}
@@ -349,7 +347,7 @@ func TestCloseWaitsForListeners(t *testing.T) {
 	is := is.New(t)
 	ctx, db := t.Context(), open(t)
 	begun, end := make(chan struct{}), false
-	Items.OnChange(db, func(ctx context.Context, c orm.Change[Item]) error {
+	Items.OnChange(db, func(ctx context.Context, _ orm.Change[Item]) error {
 		close(begun)
 		<-ctx.Done()
 		end = true
@@ -438,7 +436,8 @@ func TestWatch(t *testing.T) {
 	}
 	same(t, got, [][]string{{"one"}, {"one", "two"}, nil})
 	is.True(errors.Is(last, context.Canceled))
-	for range Items.Where().Watch(t.Context(), db) {
+	for _, err := range Items.Where().Watch(t.Context(), db) {
+		is.NoErr(err)
 		break
 	}
 }

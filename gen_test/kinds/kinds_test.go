@@ -292,9 +292,9 @@ func TestTypesOfTheApplication(t *testing.T) {
 	is.Equal(by.ID, m.ID)
 	is.True(errors.Is(c.ByNStr.Upsert(ctx, db, &empty), nil) == false) // NULL is no key
 
-	max, err := orm.Value(ctx, db, c.Where(), c.Price.Max())
+	most, err := orm.Value(ctx, db, c.Where(), c.Price.Max())
 	is.NoErr(err)
-	is.Equal(max.V, Money{999})
+	is.Equal(most.V, Money{999})
 	err = c.Create(ctx, db, &Custom{Name: "z", Addr: netip.IPv4Unspecified(), Price: Money{-1}})
 	is.True(err != nil && strings.Contains(err.Error(), "customs.price") && strings.Contains(err.Error(), "not negative"))
 	_, err = orm.Exec(ctx, db, `UPDATE customs SET addr = 'nowhere' WHERE id = ?`, m.ID)

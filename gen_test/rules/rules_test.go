@@ -174,7 +174,7 @@ func TestDeferred(t *testing.T) {
 		}
 		return nil
 	}
-	err := db.Tx(ctx, func(ctx context.Context, tx *orm.Tx) error { return ring(tx) })
+	err := db.Tx(ctx, func(_ context.Context, tx *orm.Tx) error { return ring(tx) })
 	is.NoErr(err)
 	err = Nodes.Create(ctx, db, &Node{"d", new("nowhere")})
 	var fk *orm.ForeignKeyError

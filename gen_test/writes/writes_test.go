@@ -30,9 +30,9 @@ func same[T any](t *testing.T, got, want T) {
 	}
 }
 
-func page(t *testing.T, w orm.Writer, slug string) Page {
+func page(t *testing.T, w orm.Writer) Page {
 	t.Helper()
-	p := Page{Slug: slug, Title: "Title", Tags: []string{"a"}}
+	p := Page{Slug: "a", Title: "Title", Tags: []string{"a"}}
 	if err := Pages.Create(t.Context(), w, &p); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func page(t *testing.T, w orm.Writer, slug string) Page {
 func TestSave(t *testing.T) {
 	is := is.New(t)
 	ctx, db := t.Context(), drifttest.Open(t, Schema)
-	p := page(t, db, "a")
+	p := page(t, db)
 	is.Equal(p.Version, int64(1))
 	is.True(p.Public)
 	p.Title, p.Score, p.Public, p.Tags[0] = "", new(0.5), false, "b"
@@ -82,7 +82,7 @@ func TestSave(t *testing.T) {
 func TestEdit(t *testing.T) {
 	is := is.New(t)
 	ctx, db := t.Context(), drifttest.Open(t, Schema)
-	p := page(t, db, "a")
+	p := page(t, db)
 	before, err := db.Position(ctx)
 	is.NoErr(err)
 	got, err := Pages.Edit(ctx, db, p.ID, func(m *Page) error { m.Tags[0] = "changed"; m.Meta = map[string]any{"k": 1.0}; return nil })
@@ -140,7 +140,7 @@ func TestEdit(t *testing.T) {
 func TestSoftDelete(t *testing.T) {
 	is := is.New(t)
 	ctx, db := t.Context(), drifttest.Open(t, Schema)
-	p := page(t, db, "a")
+	p := page(t, db)
 	is.NoErr(Comments.Create(ctx, db, &Comment{PageID: p.ID, Text: "x"}))
 	ok, err := Pages.Delete(ctx, db, p.ID)
 	is.NoErr(err)
@@ -184,7 +184,7 @@ func TestSoftDelete(t *testing.T) {
 
 	// Unique among live rows: another may take the slug, and then the first
 	// cannot come back.
-	q := page(t, db, "a")
+	q := page(t, db)
 	_, err = Pages.Restore(ctx, db, p.ID)
 	is.True(Pages.BySlug.Violated(err))
 	ok, err = Pages.Purge(ctx, db, q.ID)
@@ -221,7 +221,7 @@ func TestSoftDelete(t *testing.T) {
 func TestUpsertsOfMany(t *testing.T) {
 	is := is.New(t)
 	ctx, db := t.Context(), drifttest.Open(t, Schema)
-	a := page(t, db, "a")
+	a := page(t, db)
 	all := []Page{{Slug: "a", Title: "new a"}, {Slug: "b", Title: "b"}, {Slug: "a", Title: "newer a"}}
 	is.NoErr(Pages.BySlug.UpsertMany(ctx, db, all))
 	is.Equal(all[0].ID, a.ID)
@@ -272,7 +272,7 @@ func TestUpsertsOfMany(t *testing.T) {
 func TestManyRows(t *testing.T) {
 	is := is.New(t)
 	ctx, db := t.Context(), drifttest.Open(t, Schema)
-	p := page(t, db, "a")
+	p := page(t, db)
 	seq := func(n int, bad int) iter.Seq[*Comment] {
 		return func(yield func(*Comment) bool) {
 			for i := range n {
@@ -346,7 +346,7 @@ func TestManyRows(t *testing.T) {
 func TestPatch(t *testing.T) {
 	is := is.New(t)
 	ctx, db := t.Context(), drifttest.Open(t, Schema)
-	p := page(t, db, "a")
+	p := page(t, db)
 	p.Score, p.Views, p.Meta = new(1.5), 9, map[string]any{"a": "b"}
 	is.NoErr(Pages.Save(ctx, db, &p))
 	var patch PagePatch
@@ -485,7 +485,7 @@ func TestVersionsAcrossConnections(t *testing.T) {
 	is := is.New(t)
 	ctx, path := t.Context(), filepath.Join(t.TempDir(), "x.sqlite")
 	one, two := drifttest.OpenFile(t, path, Schema), drifttest.OpenFile(t, path, Schema)
-	p := page(t, one, "a")
+	p := page(t, one)
 	q, err := Pages.Find(ctx, two, p.ID)
 	is.NoErr(err)
 	p.Title = "one"

@@ -21,6 +21,8 @@ const (
 // their tests are.
 var testedElsewhere = map[string]string{
 	"examples/quickstart/models": "examples/quickstart",
+	"examples/cli-notes/models":  "examples/cli-notes",
+	"drifttest":                  "gen_test/writes",
 	"internal/crashtest/models":  "internal/crashtest",
 	"gen_test/embed/geo":         "gen_test/embed",
 	"gen_test/kinds/other":       "gen_test/kinds",

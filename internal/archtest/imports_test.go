@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"internal/faultstore":    {"replicate"},
 	"internal/crashtest/...": {"orm", "schema"}, // its models
 	"gen_test/...":           {"orm", "schema", "gen_test/..."},
+	"drifttest":              {".", "orm", "schema", "replicate", "replicate/memstore"},
 	"examples/...":           {".", "schema", "orm", "replicate", "replicate/...", "s3store", "examples/..."},
 }
 
@@ -64,7 +65,7 @@ var testOnly = []string{
 }
 
 // forTests lists packages whose non-test files exist for tests.
-var forTests = []string{"replicate/storetest", "internal/faultstore", "internal/faultproxy", "internal/crashtest", "internal/gen/gentest"}
+var forTests = []string{"drifttest", "replicate/storetest", "internal/faultstore", "internal/faultproxy", "internal/crashtest", "internal/gen/gentest"}
 
 func TestImportsWithinTheModule(t *testing.T) {
 	_, own := load(t)

@@ -66,7 +66,7 @@ func (p *Plan) PrintJSON(w io.Writer) error {
 		if d.Warning {
 			f.Kind = "warning"
 		}
-		if err := f.print(w); err != nil {
+		if err := f.writeTo(w); err != nil {
 			return err
 		}
 	}
@@ -83,14 +83,14 @@ func (p *Plan) DiffJSON(w io.Writer) error {
 		message := map[string]string{
 			"missing": "this file is to be generated", "stale": "this file is not what the models want", "orphan": "the models of this file are gone",
 		}[kind] + ": run driftgen"
-		if err := (finding{Kind: kind, File: name, Message: message, Diff: diff}).print(w); err != nil {
+		if err := (finding{Kind: kind, File: name, Message: message, Diff: diff}).writeTo(w); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f finding) print(w io.Writer) error {
+func (f finding) writeTo(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(f)

@@ -3,6 +3,7 @@ package gen
 import (
 	"go/types"
 	"slices"
+	"strings"
 
 	"github.com/driftdb/driftdb/schema"
 )
@@ -79,14 +80,14 @@ func (c *collector) classify(t types.Type, tag *fieldTag) (g goType, why string)
 		g.kind, g.uuid = kindText, true
 		return g, ""
 	}
-	if c.ownForm(&g, tag) {
+	if ownForm(&g) {
 		return g, ""
 	}
 	return g, c.byStructure(&g, name)
 }
 
 // ownForm classifies types that say themselves how they are stored.
-func (c *collector) ownForm(g *goType, tag *fieldTag) bool {
+func ownForm(g *goType) bool {
 	n, ok := g.elem.(*types.Named)
 	if !ok {
 		return false
@@ -213,14 +214,11 @@ func hasMethod(t *types.Named, name, signature string) bool {
 
 func plainSignature(sig *types.Signature) string {
 	tuple := func(t *types.Tuple) string {
-		s := ""
-		for i := range t.Len() {
-			if i > 0 {
-				s += ", "
-			}
-			s += plainType(t.At(i).Type())
+		var all []string
+		for v := range t.Variables() {
+			all = append(all, plainType(v.Type()))
 		}
-		return s
+		return strings.Join(all, ", ")
 	}
 	s := "func(" + tuple(sig.Params()) + ")"
 	if s == "func(any)" {

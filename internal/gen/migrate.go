@@ -48,7 +48,7 @@ func readSnapshot(pkgDir string) (*snapshot, error) {
 		return nil, err
 	}
 	var s snapshot
-	if err := json.Unmarshal(b, &s); err != nil {
+	if err := json.Unmarshal(b, &s); err != nil { //nolint:musttag // the names of schema's fields are its API: they stay
 		return nil, fmt.Errorf("%s/%s: %w", migrationsDir, schemaJSON, err)
 	}
 	return &s, nil
@@ -71,14 +71,14 @@ func (c *collector) checkMigrations(order []*model) {
 	}
 	at.Filename, at.Line, at.Column = filepath.Join(c.pkg.Dir, migrationsDir, schemaJSON), 1, 1
 	for _, f := range snap.Files {
-		b, err := os.ReadFile(filepath.Join(c.pkg.Dir, migrationsDir, f.Name)) //nolint:gosec // as above
+		b, err := os.ReadFile(filepath.Join(c.pkg.Dir, migrationsDir, f.Name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			c.errorf(at, "the migration %s is gone: files that have run somewhere must still run elsewhere", f.Name)
 		case err != nil:
 			c.errorf(at, "%v", err)
 		case sum(b) != f.SHA256:
-			c.errorf(at, "the migration %s has been changed since it was written: put it back and write another one (before it was ever released: remove it and its entry in schema.json, and run driftgen migrate again)", f.Name)
+			c.errorf(at, "the migration %s has been changed since it was written: put it back and write another one; before it was ever released, remove it and its entry in schema.json and run driftgen migrate again", f.Name)
 		}
 	}
 	all, err := schema.ReadMigrations(os.DirFS(c.pkg.Dir))
@@ -89,14 +89,14 @@ func (c *collector) checkMigrations(order []*model) {
 	}
 	steps, err := schema.Diff(schema.Schema{Tables: snap.Tables}, schemaOf(order))
 	if err != nil || len(steps) > 0 {
-		what := ""
+		var what strings.Builder
 		for _, s := range steps {
 			if s.What != "" {
-				what += "\n\t" + s.What
+				what.WriteString("\n\t" + s.What)
 			}
 		}
 		c.behind = true
-		c.warnf(c.models[0].pos, "the models have changes that no migration has: run driftgen migrate NAME%s", what)
+		c.warnf(c.models[0].pos, "the models have changes that no migration has: run driftgen migrate NAME%s", what.String())
 	}
 }
 
@@ -197,7 +197,7 @@ func writeMigration(p planned, name string, destructive, empty bool) (m Migratio
 		}
 	}
 	snap.Files = append(snap.Files, migratedFile{Name: file, SHA256: sum([]byte(text))})
-	b, err := json.MarshalIndent(snap, "", "\t")
+	b, err := json.MarshalIndent(snap, "", "\t") //nolint:musttag // as in readSnapshot
 	if err != nil {
 		return m, err
 	}
@@ -236,7 +236,7 @@ func SignMigration(pkgDir string) (string, error) {
 		return "", fmt.Errorf("%s: %w", last.Name, err)
 	}
 	last.SHA256 = sum(b)
-	out, err := json.MarshalIndent(snap, "", "\t")
+	out, err := json.MarshalIndent(snap, "", "\t") //nolint:musttag // as in readSnapshot
 	if err != nil {
 		return "", err
 	}

@@ -98,7 +98,7 @@ func TestFormatted(t *testing.T) {
 // size is how much was generated for how many models.
 type size struct{ models, columns, lines, triggers int }
 
-func (s size) budget() int { return 12*s.columns + 120*s.models }
+func (s *size) budget() int { return 12*s.columns + 120*s.models }
 
 // count adds up a generated file.
 func (s *size) count(text []byte) {

@@ -69,14 +69,12 @@ type querySet struct {
 
 // queryMethod is one of them.
 type queryMethod struct {
-	name     string
-	sql      string
-	doc      string
-	params   []queryParam // after the context and the database
-	writes   bool         // it is given a Writer
-	form     string       // All, One, Ptr, Each or Exec
-	elem     ast.Expr     // of its result
-	database ast.Expr
+	name   string
+	sql    string
+	params []queryParam // after the context and the database
+	writes bool         // it is given a Writer
+	form   string       // All, One, Ptr, Each or Exec
+	elem   ast.Expr     // of its result
 }
 
 type queryParam struct {
@@ -237,8 +235,6 @@ func badStatement(text string) string {
 	switch {
 	case strings.Contains(rest, ";"):
 		return "its comment is more than one statement"
-	case strings.ContainsAny(text, "\x00"):
-		return "its comment holds a NUL"
 	case strings.Contains(rest, "?") && strings.ContainsAny(rest, ":@$"):
 		return "its arguments are ? in turn, not named ones"
 	}

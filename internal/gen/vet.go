@@ -151,7 +151,7 @@ func (v *vetter) pattern(p *packages.Package, call *ast.CallExpr) {
 	if !ok || f.Pkg() == nil || f.Pkg().Path() != ormPath {
 		return
 	}
-	wildcards, better := "", ""
+	var wildcards, better string
 	switch f.Name() {
 	case "Like":
 		wildcards, better = "%_", "Contains says the same for plain text"
