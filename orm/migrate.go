@@ -112,7 +112,14 @@ func (db *DB) migratedTo(ctx context.Context, c *conn) (m migrated, err error) {
 	if err != nil || text == "" {
 		return m, err
 	}
-	return m, json.Unmarshal([]byte(text), &m)
+	if err := json.Unmarshal([]byte(text), &m); err != nil || m.Structure != nil {
+		return m, err
+	}
+	// Restored: the tables are now what the log has made of them.
+	if m.Structure, err = structureOf(ctx, c); err != nil {
+		return m, err
+	}
+	return m, db.record(ctx, c, m)
 }
 
 // baseline finds out where a file stands that has tables and no record: it was

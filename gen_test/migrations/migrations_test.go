@@ -3,7 +3,9 @@ package migrations_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +18,8 @@ import (
 	"github.com/driftdb/driftdb/drifttest"
 	. "github.com/driftdb/driftdb/gen_test/migrations"
 	"github.com/driftdb/driftdb/orm"
+	"github.com/driftdb/driftdb/replicate"
+	"github.com/driftdb/driftdb/replicate/memstore"
 	"github.com/driftdb/driftdb/schema"
 )
 
@@ -122,6 +126,56 @@ func TestBaseline(t *testing.T) {
 	_, err = open(t, path, Schema)
 	is.True(errors.Is(err, orm.ErrSchemaDrift))
 	is.True(strings.Contains(err.Error(), "extra"))
+}
+
+// A restored file knows how far it was migrated: a data step is run once, and
+// neither left out nor run again.
+func TestRestoredFileKnowsItsMigration(t *testing.T) {
+	is := is.New(t)
+	ctx := t.Context()
+	files := fstest.MapFS{}
+	var last []byte
+	names, err := fs.Glob(Schema.Migrations, "migrations/*.sql")
+	is.NoErr(err)
+	for _, name := range names {
+		last, err = fs.ReadFile(Schema.Migrations, name)
+		is.NoErr(err)
+		files[name] = &fstest.MapFile{Data: last}
+	}
+	structure := regexp.MustCompile(`(?m)^-- structure: .*$`).Find(last)
+	files["migrations/0005_marks.sql"] = &fstest.MapFile{Data: append(structure, "\n\n-- step: data\n\nUPDATE notes SET text = text||'!';\n"...)}
+	more := Schema
+	more.Migrations = files
+
+	for _, snapshot := range []bool{false, true} {
+		store := memstore.New()
+		restore := func(from string) string {
+			r, err := replicate.New("app", store, replicate.Options{TakeOver: true})
+			is.NoErr(err)
+			is.NoErr(r.Start(ctx, from))
+			is.NoErr(r.Flush(ctx))
+			if snapshot {
+				is.NoErr(r.Snapshot(ctx))
+			}
+			is.NoErr(r.Shutdown(ctx))
+			to := filepath.Join(t.TempDir(), "again.sqlite")
+			_, err = replicate.Restore(ctx, "app", store, to, replicate.RestoreOptions{})
+			is.NoErr(err)
+			return to
+		}
+		path := restore(at(t, 4, `INSERT INTO notes (id, text) VALUES (1, 'one')`))
+		for range 2 {
+			db, err := open(t, path, more)
+			is.NoErr(err)
+			note, err := Notes.Find(ctx, db, 1)
+			is.NoErr(err)
+			is.Equal(note.Text, "one!")
+			is.NoErr(db.Close())
+			path = restore(path)
+		}
+		_, err := open(t, path, Schema)
+		is.True(errors.Is(err, orm.ErrSchemaTooNew))
+	}
 }
 
 func TestNewerFileIsRefused(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -37,7 +38,15 @@ type Applier struct {
 	stmts    statements
 	late     late
 	changes  int64
+	migrated migrated // by the newest schema entry of a migration
 	over     bool
+}
+
+// migrated is how far the schema was migrated, as _driftdb_meta keeps it. What
+// it says of the structure beyond that is the file's own: it is read anew.
+type migrated struct {
+	Version int    `json:"version"`
+	Name    string `json:"name"`
 }
 
 // trigger is a trigger that was set aside.
@@ -229,6 +238,9 @@ func (a *Applier) schema(ctx context.Context, e *Entry) error {
 		}
 	}
 	a.tip.SchemaVersion = e.Sequence
+	if s.Version > 0 {
+		a.migrated = migrated{s.Version, s.Name}
+	}
 	return a.takeTriggers(ctx)
 }
 
@@ -263,7 +275,8 @@ func (a *Applier) finish(ctx context.Context) (Position, error) {
 		return Position{}, err
 	}
 	p := Position{Generation: newGeneration(), Sequence: a.tip.Sequence}
-	if err := a.x.Exec(ctx, `DELETE FROM _driftdb_queue; DELETE FROM _driftdb_meta`); err != nil {
+	// How far the schema was migrated is not only in the log: a snapshot has it.
+	if err := a.x.Exec(ctx, `DELETE FROM _driftdb_queue; DELETE FROM _driftdb_meta WHERE key <> 'migration'`); err != nil {
 		return Position{}, err
 	}
 	if err := a.x.Exec(ctx, `DELETE FROM _driftdb_log WHERE sequence <> ?`, p.Sequence); err != nil {
@@ -272,6 +285,15 @@ func (a *Applier) finish(ctx context.Context) (Position, error) {
 	if p.Sequence > 0 {
 		// A snapshot's own newest row stays if nothing was applied on top.
 		if err := a.x.Exec(ctx, `INSERT OR IGNORE INTO _driftdb_log (sequence, timestamp, operation) VALUES (?, ?, 'mark')`, p.Sequence, a.tip.MaxTime); err != nil {
+			return Position{}, err
+		}
+	}
+	if a.migrated.Version > 0 {
+		text, err := json.Marshal(a.migrated)
+		if err != nil {
+			return Position{}, err
+		}
+		if err := a.x.Exec(ctx, setMeta, metaMigration, string(text)); err != nil {
 			return Position{}, err
 		}
 	}

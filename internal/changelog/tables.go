@@ -127,6 +127,7 @@ const (
 	metaFloor         = "floor"
 	metaSnapshot      = "snapshot"
 	metaSchemaVersion = "schemaVersion"
+	metaMigration     = "migration"
 )
 
 const setMeta = `INSERT INTO _driftdb_meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2`
