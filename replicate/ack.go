@@ -24,10 +24,11 @@ func (e *engine) ackDue() bool {
 	return false
 }
 
-// acknowledge writes the manifest: head moves to what is uploaded, and named
-// (may be nil) joins the snapshots. Only after it has succeeded may anyone be
-// told that the changes are safe.
-func (e *engine) acknowledge(ctx context.Context, named *snapshotEntry, released bool) error {
+// acknowledge writes the manifest: head moves to what is uploaded, and edit (may
+// be nil) changes what else there is; it is called again when the write has to be
+// made again. Only after it has succeeded may anyone be told that the changes are
+// safe.
+func (e *engine) acknowledge(ctx context.Context, edit func(*manifest) error) error {
 	if err := e.at("acknowledging"); err != nil {
 		return err
 	}
@@ -36,12 +37,14 @@ func (e *engine) acknowledge(ctx context.Context, named *snapshotEntry, released
 			return fmt.Errorf("head %d is not in the local chain: %w", e.claim.Head.Sequence, errInvariant)
 		}
 		next := e.claim.clone()
-		next.Released = released
+		next.Released = false
 		if e.uploaded.Sequence > next.Head.Sequence {
 			next.Head = e.uploaded
 		}
-		if named != nil {
-			next.addSnapshot(*named)
+		if edit != nil {
+			if err := edit(next); err != nil {
+				return err
+			}
 		}
 		v, err := e.swap(ctx, next)
 		if errors.Is(err, errConflict) {
@@ -106,7 +109,10 @@ func (e *engine) releaseDue() bool {
 
 // release gives the name up. Everything is acknowledged: any node may go on.
 func (e *engine) release(ctx context.Context) error {
-	if err := e.acknowledge(ctx, nil, true); err != nil {
+	if err := e.acknowledge(ctx, func(m *manifest) error {
+		m.Released = true
+		return nil
+	}); err != nil {
 		return err
 	}
 	e.event(Event{Kind: EventReleased, To: e.acked.Sequence})

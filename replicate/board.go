@@ -31,6 +31,13 @@ func (b *board) read() (Status, Metrics) {
 	return b.status, m
 }
 
+// safe says whether everything up to sequence is acknowledged.
+func (b *board) safe(sequence int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.status.Acknowledged >= sequence
+}
+
 // starts counts from 0 for a new engine.
 func (b *board) starts(size func() int64) {
 	b.mu.Lock()

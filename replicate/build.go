@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/driftdb/driftdb/internal/changelog"
 	"github.com/driftdb/driftdb/internal/durable"
@@ -25,6 +26,8 @@ type build struct {
 	db     *sql.DB
 	conn   *sql.Conn
 	apply  *changelog.Applier
+	plan   *plan
+	ended  bool // there are more changes, which are not wanted
 	result RestoreResult
 }
 
@@ -56,6 +59,7 @@ func (r *restorer) build(ctx context.Context, p *plan, path []objectKey) (_ *bui
 			return nil, err
 		}
 	}
+	b.plan = p
 	start := changelog.Tip{Sequence: p.start.Sequence, Hash: p.start.Hash, MaxTime: p.start.MaxTime}
 	b.apply, err = changelog.NewApplier(ctx, b.conn, start, changelog.ApplyOptions{
 		DDLOnly: func(on bool) error { return sqlite.SetDDLOnly(b.conn, on) },
@@ -63,20 +67,82 @@ func (r *restorer) build(ctx context.Context, p *plan, path []objectKey) (_ *bui
 	if err != nil {
 		return nil, damaged(err)
 	}
-	for _, k := range path {
-		d, err := b.read(ctx, k)
-		if err != nil {
+	if err := b.replay(ctx, path); err != nil {
+		return nil, err
+	}
+	if !b.ended {
+		if err := b.follow(ctx, p); err != nil {
 			return nil, err
 		}
-		if err := b.add(ctx, d, p.m.Head.Sequence); err != nil {
-			return nil, fmt.Errorf("batch %s: %w: %w", k, err, ErrCorrupt)
+	}
+	got := b.tip()
+	if err := p.to.missed(got, b.ended); err != nil {
+		return nil, err
+	}
+	if got.Sequence > 0 {
+		b.result.Time = time.UnixMilli(got.MaxTime)
+	}
+	if b.ended {
+		b.apply.Detach()
+	}
+	return b, nil
+}
+
+// replay applies the batches of path as far as they are wanted, and makes sure
+// that they lead to head.
+func (b *build) replay(ctx context.Context, path []objectKey) error {
+	head := b.plan.m.Head
+	if b.tip().Sequence == b.plan.to.sequence && len(path) > 0 {
+		b.ended = true
+		path = b.unsure(path)
+	}
+	var beyond link // the chain behind where the replay ended
+	for d, err := range b.documents(ctx, path) {
+		if err != nil {
+			return err
+		}
+		if b.ended { // only to learn whether this path is the one that counts
+			if d.From != beyond.Sequence+1 || d.PrevHash != beyond.Hash {
+				return fmt.Errorf("batch %d-%d does not follow %d: %w", d.From, d.To, beyond.Sequence, ErrCorrupt)
+			}
+			beyond = link{Sequence: d.To, Hash: d.Hash(), MaxTime: d.MaxTime}
+			continue
+		}
+		if err := b.add(ctx, d, head.Sequence); err != nil {
+			return fmt.Errorf("batch %d-%d: %w: %w", d.From, d.To, err, ErrCorrupt)
+		}
+		beyond = link{Sequence: d.To, Hash: d.Hash(), MaxTime: d.MaxTime}
+		if b.ended && len(b.plan.paths) == 1 {
+			return nil
 		}
 	}
-	if tip := b.apply.Tip(); tip.Sequence != p.m.Head.Sequence || tip.Hash != p.m.Head.Hash {
-		return nil, fmt.Errorf("the batches lead to %d with hash %s, the manifest says %d with %s: %w",
-			tip.Sequence, tip.Hash, p.m.Head.Sequence, p.m.Head.Hash, ErrCorrupt)
+	if b.ended && len(b.plan.paths) == 1 {
+		return nil
 	}
-	return b, b.follow(ctx, p)
+	at := b.tip()
+	if b.ended {
+		at = beyond
+	}
+	if !at.is(head) {
+		return fmt.Errorf("the batches lead to %d with hash %s, the manifest says %d with %s: %w",
+			at.Sequence, at.Hash, head.Sequence, head.Hash, ErrCorrupt)
+	}
+	return nil
+}
+
+// unsure returns the rest of a path that is read only to learn whether it is
+// the one that counts: nothing, where it is the only one.
+func (b *build) unsure(path []objectKey) []objectKey {
+	if len(b.plan.paths) == 1 {
+		return nil
+	}
+	return path
+}
+
+// tip is the point that was reached.
+func (b *build) tip() link {
+	t := b.apply.Tip()
+	return link{Sequence: t.Sequence, Hash: t.Hash, MaxTime: t.MaxTime}
 }
 
 // follow applies the batches beyond head as long as they chain. A damaged or
@@ -101,34 +167,40 @@ func (b *build) follow(ctx context.Context, p *plan) error {
 		if err := b.add(ctx, d, d.To); err != nil {
 			return fmt.Errorf("batch %s: %w: %w", k, err, ErrCorrupt)
 		}
-		b.result.Tail += d.To - d.From + 1
+		b.result.Tail += b.tip().Sequence - tip.Sequence
+		if b.ended {
+			return nil
+		}
 	}
 }
 
-func (b *build) read(ctx context.Context, k objectKey) (d *changelog.Document, err error) {
-	err = b.r.retry.object(ctx, func() error {
-		var n int64
-		var err error
-		d, n, err = readBatch(ctx, b.r.store, k)
-		b.result.Bytes += n
-		return err
-	})
+func (b *build) read(ctx context.Context, k objectKey) (*changelog.Document, error) {
+	d, n, err := b.r.read(ctx, k)
+	b.result.Bytes += n
 	return d, err
 }
 
+// add applies what is wanted of d.
 func (b *build) add(ctx context.Context, d *changelog.Document, target int64) error {
-	if err := b.apply.Apply(ctx, d); err != nil {
+	to, ended, err := b.plan.to.within(d)
+	if err != nil {
+		return err
+	}
+	if b.ended = ended; to < d.From {
+		return nil
+	}
+	if err := b.apply.ApplyTo(ctx, d, to); err != nil {
 		return err
 	}
 	b.result.Batches++
-	b.result.Entries += d.To - d.From + 1
-	b.report(d.To, target)
+	b.result.Entries += to - d.From + 1
+	b.report(to, min(target, b.plan.to.sequence))
 	return nil
 }
 
 func (b *build) report(sequence, target int64) {
-	if b.r.progress != nil {
-		b.r.progress(RestoreProgress{Sequence: sequence, Target: max(sequence, target), Bytes: b.result.Bytes})
+	if b.r.o.Progress != nil {
+		b.r.o.Progress(RestoreProgress{Sequence: sequence, Target: max(sequence, target), Bytes: b.result.Bytes})
 	}
 }
 

@@ -87,7 +87,7 @@ func (e *engine) ownTail(ctx context.Context, m *versioned) (link, error) {
 		return end, nil // nothing sealed beyond head, so nothing uploaded
 	}
 	stored := map[int64]objectKey{}
-	if err := listBatches(ctx, e.store, e.name, m.NodeID, m.Epoch, end.Sequence, func(k objectKey) bool {
+	if err := listBatches(ctx, e.store, e.name, m.NodeID, m.Epoch, end.Sequence, func(k objectKey, _ int64) bool {
 		stored[k.from] = k
 		return true
 	}); err != nil {

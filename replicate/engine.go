@@ -56,6 +56,11 @@ type request struct {
 	gone     func() error // the caller's ctx.Err
 	snapshot bool         // wants a snapshot of the target
 	release  bool         // wants the name released; the engine ends after it
+	edit     manifestEdit // wants the manifest changed, once the target is acknowledged
+	edited   bool
+	tried    bool     // a write of the edit has failed, or its answer was lost
+	refused  error    // by the manifest as it is
+	at       Position // wants what lies before it acknowledged, not everything
 	target   int64
 	attempts int
 	done     chan error // capacity 1
@@ -206,7 +211,7 @@ func (e *engine) sync(ctx context.Context) error {
 			return err
 		}
 		release := e.releaseDue()
-		if e.captured == e.acked.Sequence && !snapshot && !release && e.snap == nil {
+		if e.captured == e.acked.Sequence && !snapshot && !release && e.snap == nil && !e.editDue() {
 			return nil // nothing to do, nothing asked
 		}
 		if e.claim == nil {
@@ -229,9 +234,12 @@ func (e *engine) sync(ctx context.Context) error {
 			return err
 		}
 		if !named && e.ackDue() {
-			if err := e.acknowledge(ctx, nil, false); err != nil {
+			if err := e.acknowledge(ctx, nil); err != nil {
 				return err
 			}
+		}
+		if err := e.editManifest(ctx); err != nil {
+			return err
 		}
 		e.answer()
 		if progress || named {
@@ -285,11 +293,20 @@ func (e *engine) look(ctx context.Context) error {
 			r.target = newest
 		}
 	}
+	e.drop(func(r *request) error {
+		if r.at.Sequence > newest {
+			return fmt.Errorf("sequence %d, the log ends at %d: %w", r.at.Sequence, newest, ErrPosition)
+		}
+		return nil
+	})
 	return nil
 }
 
 func (e *engine) accept(r *request) {
 	r.target = -1 // read by look, which is after the call
+	if r.at.Sequence > 0 {
+		r.target = r.at.Sequence
+	}
 	e.waiting = append(e.waiting, r)
 }
 
@@ -322,6 +339,12 @@ func (e *engine) answer() {
 		}
 		if r.snapshot && (e.claim == nil || e.claim.snapshotAt() < r.target) {
 			return nil
+		}
+		if r.edit != nil && !r.edited {
+			return nil
+		}
+		if r.refused != nil {
+			return r.refused
 		}
 		return errDone
 	})

@@ -38,6 +38,17 @@ var (
 	ErrNoRestorePoint = errors.New("no restorable point yet: the first snapshot of this backup has not been completed; " +
 		"let the owner finish it (Snapshot or Flush)")
 
+	// ErrNoPoint: the point that was asked for is not in the backup: it lies
+	// before the oldest that is kept, beyond the newest, or was never marked.
+	ErrNoPoint = errors.New("the backup has no such point")
+
+	// ErrMarked: a point of that name is there already.
+	ErrMarked = errors.New("a point of that name is there already; remove it first (Unmark), or use another name")
+
+	// ErrPosition: the position is of another file, or of this one before it
+	// was restored, or lies beyond the end of its log.
+	ErrPosition = errors.New("the position is not one of this file")
+
 	// ErrCorrupt: stored bytes are not what the manifest and the hash chain
 	// call for.
 	ErrCorrupt = envelope.ErrCorrupt

@@ -64,6 +64,19 @@ type packEntry struct {
 	StoredSHA256 hash   `json:"storedSha256"`
 }
 
+// pointEntry is a point that somebody has given a name: Replica.Mark.
+type pointEntry struct {
+	Name     string `json:"name"`
+	Sequence int64  `json:"sequence"`
+	Hash     hash   `json:"hash"`
+	Time     int64  `json:"time"` // when it was marked, Unix ms
+	MaxTime  int64  `json:"maxTime"`
+}
+
+func (p pointEntry) link() link {
+	return link{Sequence: p.Sequence, Hash: p.Hash, MaxTime: p.MaxTime}
+}
+
 // manifest is the one object that is ever changed: section 4.4 of
 // docs/format.md. The order of the fields is the order of the members.
 type manifest struct {
@@ -81,6 +94,7 @@ type manifest struct {
 	Lineage    []lineageEntry  `json:"lineage"`
 	Snapshots  []snapshotEntry `json:"snapshots"`
 	Packs      []packEntry     `json:"packs"`
+	Points     []pointEntry    `json:"points"`
 	UpdatedAt  int64           `json:"updatedAt"`
 }
 
@@ -90,6 +104,7 @@ func (m *manifest) clone() *manifest {
 	c.Lineage = slices.Clone(m.Lineage)
 	c.Snapshots = slices.Clone(m.Snapshots)
 	c.Packs = slices.Clone(m.Packs)
+	c.Points = slices.Clone(m.Points)
 	return &c
 }
 
@@ -142,6 +157,9 @@ func (m *manifest) encode() ([]byte, error) {
 	}
 	if c.Packs == nil {
 		c.Packs = []packEntry{}
+	}
+	if c.Points == nil {
+		c.Points = []pointEntry{}
 	}
 	if err := c.check(m.DBName); err != nil {
 		return nil, fmt.Errorf("manifest to be written: %w", err)
@@ -228,6 +246,22 @@ func (m *manifest) check(db string) error {
 			return fmt.Errorf("pack %d-%d is out of order", p.From, p.To)
 		}
 		last = p.To
+	}
+	return m.checkPoints()
+}
+
+// checkPoints: a point lies between floor and head, so that it can be restored.
+func (m *manifest) checkPoints() error {
+	last := m.Floor.Sequence
+	seen := map[string]bool{}
+	for _, p := range m.Points {
+		if err := checkName("point", p.Name); err != nil {
+			return err
+		}
+		if seen[p.Name] || p.Sequence < last || p.Sequence > m.Head.Sequence {
+			return fmt.Errorf("point %q is out of order", p.Name)
+		}
+		seen[p.Name], last = true, p.Sequence
 	}
 	return nil
 }

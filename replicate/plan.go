@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/driftdb/driftdb/internal/envelope"
 )
@@ -24,6 +25,9 @@ type plan struct {
 	// beyond head, by first sequence. Those that chain count, from an epoch
 	// that no take-over has fenced.
 	tail map[int64]objectKey
+
+	to    target              // where it ends
+	sizes map[objectKey]int64 // of the batches, as the store has listed them
 }
 
 // maxPaths bounds the ways that are tried. More than one needs two batches of
@@ -45,7 +49,7 @@ func (m *manifest) startingPoints() []plan {
 // fill lists the batches that lead from p.start to the head of m, and beyond if
 // wanted.
 func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond bool) error {
-	p.m = m
+	p.m, p.sizes = m, map[objectKey]int64{}
 	next := map[int64][]objectKey{}
 	for _, l := range m.Lineage {
 		end := m.Head.Sequence // of an open epoch, everything up to head counts
@@ -55,8 +59,9 @@ func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond boo
 		if end <= p.start.Sequence {
 			continue
 		}
-		if err := listBatches(ctx, store, m.DBName, l.Node, l.Epoch, p.start.Sequence, func(k objectKey) bool {
+		if err := listBatches(ctx, store, m.DBName, l.Node, l.Epoch, p.start.Sequence, func(k objectKey, size int64) bool {
 			if k.to <= end {
+				p.sizes[k] = size
 				next[k.from] = append(next[k.from], k)
 			}
 			return k.from <= end
@@ -67,7 +72,8 @@ func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond boo
 	p.tail = map[int64]objectKey{}
 	beyond = beyond && m.open() < 0
 	if beyond || m.Head.Sequence > p.start.Sequence {
-		if err := listBatches(ctx, store, m.DBName, m.NodeID, m.Epoch, p.start.Sequence, func(k objectKey) bool {
+		if err := listBatches(ctx, store, m.DBName, m.NodeID, m.Epoch, p.start.Sequence, func(k objectKey, size int64) bool {
+			p.sizes[k] = size
 			if k.to <= m.Head.Sequence {
 				next[k.from] = append(next[k.from], k)
 			} else if k.from > m.Head.Sequence && beyond && store.trusts(k) {
@@ -88,10 +94,39 @@ func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond boo
 	return nil
 }
 
+// preview says what the first path would read.
+func (p *plan) preview() (r RestoreResult) {
+	r.NodeID, r.Epoch, r.Position.Sequence = p.m.NodeID, p.m.Epoch, p.start.Sequence
+	r.Time = time.UnixMilli(p.start.MaxTime)
+	if p.snapshot != nil {
+		r.Snapshot, r.Bytes = p.snapshot.Sequence, p.snapshot.StoredSize
+	}
+	read := func(k objectKey) {
+		r.Batches++
+		r.Bytes += p.sizes[k]
+		r.Entries += k.to - r.Position.Sequence
+		r.Position.Sequence = k.to
+	}
+	for _, k := range p.paths[0] {
+		if r.Position.Sequence >= p.to.sequence {
+			return r
+		}
+		read(k)
+	}
+	for {
+		k, ok := p.tail[r.Position.Sequence+1]
+		if !ok || r.Position.Sequence >= p.to.sequence {
+			return r
+		}
+		r.Tail += k.to - k.from + 1
+		read(k)
+	}
+}
+
 // listBatches calls each for the batches of one epoch that begin above after,
 // in order of their keys, until each returns false. Keys that are not of this
 // format are passed over.
-func listBatches(ctx context.Context, store *bucket, db, node string, epoch uint32, after int64, each func(objectKey) bool) error {
+func listBatches(ctx context.Context, store *bucket, db, node string, epoch uint32, after int64, each func(k objectKey, size int64) bool) error {
 	for info, err := range store.List(ctx, logsPrefix(db, node, epoch), logsAfter(db, node, epoch, after)) {
 		if err != nil {
 			return fmt.Errorf("list the batches of node %s, epoch %d: %w", node, epoch, err)
@@ -100,7 +135,7 @@ func listBatches(ctx context.Context, store *bucket, db, node string, epoch uint
 		if err != nil || k.kind != envelope.Batch || k.from <= after {
 			continue
 		}
-		if !each(k) {
+		if !each(k, info.Size) {
 			break
 		}
 	}

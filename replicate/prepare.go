@@ -208,7 +208,7 @@ func (t *taker) freeze(ctx context.Context, m *versioned) (*versioned, error) {
 // chain.
 func chainedTail(ctx context.Context, store *bucket, m *versioned, open lineageEntry) (link, error) {
 	stored := map[int64]objectKey{}
-	if err := listBatches(ctx, store, m.DBName, open.Node, open.Epoch, m.Head.Sequence, func(k objectKey) bool {
+	if err := listBatches(ctx, store, m.DBName, open.Node, open.Epoch, m.Head.Sequence, func(k objectKey, _ int64) bool {
 		if store.trusts(k) {
 			stored[k.from] = k
 		}

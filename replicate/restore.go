@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/driftdb/driftdb/internal/changelog"
@@ -14,8 +15,27 @@ import (
 // Position is a place in the history of one file.
 type Position = changelog.Position
 
-// RestoreOptions of Restore. The zero value restores to the newest state.
+// RestoreOptions of Restore. The zero value restores to the newest state. At
+// most one of At, Sequence and Point is set; a restore always ends at the end of
+// a transaction.
 type RestoreOptions struct {
+	// At restores what was there at a time: everything before the first
+	// transaction that is later. Times are those of the writing machine's clock.
+	At time.Time
+
+	// Sequence restores every transaction that ends at or before an entry of
+	// the log.
+	Sequence int64
+
+	// Point restores to where Replica.Mark gave the name. ErrNoPoint: there is
+	// none of that name.
+	Point string
+
+	// DryRun reads the manifest and lists the objects that a restore would
+	// read, and writes nothing. The result says what they are. Defaults to
+	// false.
+	DryRun bool
+
 	Retry      Retry                 // as in Options
 	Encryption Encryption            // as in Options
 	Logger     *slog.Logger          // defaults to none
@@ -39,7 +59,8 @@ type RestoreResult struct {
 	Batches              int           // applied
 	Entries              int64         // applied
 	Tail                 int64         // entries beyond the manifest's head
-	Bytes                int64         // read from the store
+	Bytes                int64         // read from the store; of a dry run: to be read at most
+	Time                 time.Time     // of the newest change in the file; zero for an empty one
 	ForeignKeyViolations int           // rows that broke a foreign key in the source already; -1: it cannot be looked up
 	Duration             time.Duration // from first request to the file in place
 }
@@ -80,7 +101,7 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 	if err := side.clean(); err != nil {
 		return RestoreResult{}, err
 	}
-	r := &restorer{name: name, store: from, side: side, retry: filled.Retry, logger: filled.Logger, now: filled.Now, progress: o.Progress}
+	r := &restorer{name: name, store: from, side: side, retry: filled.Retry, logger: filled.Logger, now: filled.Now, o: o}
 	var m *versioned
 	if err := r.retry.do(ctx, func() error {
 		m, err = readManifest(ctx, from, name)
@@ -96,15 +117,15 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 
 // restorer rebuilds one file: plan, execute, place.
 type restorer struct {
-	name     string
-	store    *bucket
-	side     *sidecar
-	retry    Retry
-	logger   *slog.Logger
-	now      func() time.Time
-	progress func(RestoreProgress)
-	aside    string // where a file that stands in the way is moved; "" refuses
-	hook     func(point string) error
+	name   string
+	store  *bucket
+	side   *sidecar
+	retry  Retry
+	logger *slog.Logger
+	now    func() time.Time
+	o      RestoreOptions // of Restore; the zero value for a take-over
+	aside  string         // where a file that stands in the way is moved; "" refuses
+	hook   func(point string) error
 }
 
 // errMoved: the manifest has changed since the plan was made.
@@ -168,10 +189,19 @@ func (r *restorer) attempt(ctx context.Context, m *versioned, ours *token) (Rest
 	if len(points) == 0 {
 		return RestoreResult{}, ErrNoRestorePoint
 	}
+	to, err := r.o.target(m.manifest)
+	if err != nil {
+		return RestoreResult{}, err
+	}
+	points = slices.DeleteFunc(points, func(p plan) bool { return !to.reaches(p) })
+	if len(points) == 0 {
+		return RestoreResult{}, to.tooOld(m.manifest)
+	}
 	var damaged []string
 	var first error
 	for i := range points {
 		p := &points[i]
+		p.to = to
 		result, err := r.from(ctx, p, m, ours == nil)
 		if err == nil {
 			result.Damaged = damaged
@@ -208,6 +238,9 @@ func (r *restorer) from(ctx context.Context, p *plan, m *versioned, beyond bool)
 	}
 	if p.snapshot == nil && m.Head.Sequence == 0 && p.tail[1] == (objectKey{}) {
 		return result, fmt.Errorf("the name was claimed and nothing stored yet: %w", ErrNoRestorePoint)
+	}
+	if r.o.DryRun {
+		return p.preview(), nil
 	}
 	for i, path := range p.paths {
 		b, err := r.build(ctx, p, path)

@@ -186,7 +186,10 @@ func (e *engine) finishSnapshot(ctx context.Context) (bool, error) {
 	if err := e.at("snapshot-uploaded"); err != nil {
 		return false, err
 	}
-	if err := e.acknowledge(ctx, &job.entry, false); err != nil {
+	if err := e.acknowledge(ctx, func(m *manifest) error {
+		m.addSnapshot(job.entry)
+		return nil
+	}); err != nil {
 		return false, err
 	}
 	e.snapFailed, e.snapAfter = 0, time.Time{}

@@ -39,6 +39,7 @@ type Applier struct {
 	late     late
 	changes  int64
 	migrated migrated // by the newest schema entry of a migration
+	detached bool
 	over     bool
 }
 
@@ -140,30 +141,52 @@ func (a *Applier) ddl(ctx context.Context, stmt string) (err error) {
 
 // Apply replays a batch. It is ErrChain if the batch does not follow the last
 // one, by sequence and hash. After an error the file is worth nothing.
-func (a *Applier) Apply(ctx context.Context, d *Document) error {
+func (a *Applier) Apply(ctx context.Context, d *Document) error { return a.ApplyTo(ctx, d, d.To) }
+
+// ApplyTo is Apply for the changes of d up to the sequence to, which must be the
+// end of a transaction. The file can take no other batch after it when to is not
+// d's last.
+func (a *Applier) ApplyTo(ctx context.Context, d *Document, to int64) error {
 	if d.From != a.tip.Sequence+1 || d.PrevHash != a.tip.Hash {
 		return fmt.Errorf("batch %d-%d after %d: %w", d.From, d.To, a.tip.Sequence, ErrChain)
 	}
-	if err := a.apply(ctx, d); err != nil {
+	newest, err := a.apply(ctx, d, to)
+	if err != nil {
 		return fmt.Errorf("apply batch %d-%d: %w", d.From, d.To, err)
 	}
-	a.tip.Sequence, a.tip.Hash, a.tip.MaxTime = d.To, d.Hash(), d.MaxTime
+	a.tip.Sequence, a.tip.Hash = to, d.Hash()
+	if a.tip.MaxTime = max(a.tip.MaxTime, newest); to == d.To {
+		a.tip.MaxTime = d.MaxTime
+	} else {
+		a.Detach()
+	}
 	return nil
 }
 
-// apply replays d's entries on the driver's connection; schema entries, which
-// need the connection themselves, interrupt it.
-func (a *Applier) apply(ctx context.Context, d *Document) error {
+// Detach lets the file have a history of its own from here on: it is not the
+// newest state of the one that it comes from.
+func (a *Applier) Detach() {
+	if !a.detached {
+		a.tip.Hash, a.detached = Detached(a.tip.Hash, a.tip.Sequence), true
+	}
+}
+
+// apply replays d's entries up to the sequence to on the driver's connection;
+// schema entries, which need the connection themselves, interrupt it. It returns
+// the newest time among them.
+func (a *Applier) apply(ctx context.Context, d *Document, to int64) (newest int64, err error) {
 	// The statements themselves run without the context's end: the driver
 	// would start a goroutine for each.
 	quiet := context.WithoutCancel(ctx)
 	r := d.reader()
 	a.stmts.use(d)
+	newest = d.Time
 	for {
 		var schema *Entry
 		err := a.conn.Raw(func(dc any) error {
 			a.stmts.conn = dc
-			for r.next() {
+			for r.next() && r.e.Sequence <= to {
+				newest = max(newest, r.e.Time)
 				if r.e.Op == Schema {
 					schema = &r.e
 					return a.late.settle(quiet, &a.stmts)
@@ -178,10 +201,10 @@ func (a *Applier) apply(ctx context.Context, d *Document) error {
 			return a.late.settle(quiet, &a.stmts)
 		})
 		if err != nil || schema == nil {
-			return err
+			return newest, err
 		}
 		if err := a.schema(ctx, schema); err != nil {
-			return fmt.Errorf("schema entry %d: %w", schema.Sequence, err)
+			return newest, fmt.Errorf("schema entry %d: %w", schema.Sequence, err)
 		}
 	}
 }

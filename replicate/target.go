@@ -1,0 +1,96 @@
+package replicate
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/driftdb/driftdb/internal/changelog"
+)
+
+// target is the point that a restore ends at. It always ends at the end of a
+// transaction.
+type target struct {
+	sequence int64 // the last sequence wanted; math.MaxInt64 for all
+	millis   int64 // the last time wanted, Unix ms; math.MaxInt64 for all
+	exact    *link // of a named point
+}
+
+func newestState() target { return target{sequence: math.MaxInt64, millis: math.MaxInt64} }
+
+// newest says that the restore is to go as far as it can.
+func (t target) newest() bool { return t.sequence == math.MaxInt64 && t.millis == math.MaxInt64 }
+
+// target returns where a restore of m by o ends.
+func (o RestoreOptions) target(m *manifest) (target, error) {
+	t := newestState()
+	given := 0
+	if !o.At.IsZero() {
+		given++
+		t.millis = o.At.UnixMilli()
+	}
+	if o.Sequence != 0 {
+		given++
+		if t.sequence = o.Sequence; t.sequence < 0 {
+			return t, fmt.Errorf("option Sequence is %d", o.Sequence)
+		}
+	}
+	if o.Point != "" {
+		given++
+		i := slices.IndexFunc(m.Points, func(p pointEntry) bool { return p.Name == o.Point })
+		if i < 0 {
+			return t, fmt.Errorf("no point %q was marked: %w", o.Point, ErrNoPoint)
+		}
+		at := m.Points[i].link()
+		t.sequence, t.exact = at.Sequence, &at
+	}
+	if given > 1 {
+		return t, errors.New("options At, Sequence and Point exclude each other")
+	}
+	return t, nil
+}
+
+// reaches says whether a restore to t may begin at p.
+func (t target) reaches(p plan) bool {
+	return p.start.Sequence <= t.sequence && (p.start.Sequence == 0 || p.start.MaxTime <= t.millis)
+}
+
+// within returns the last sequence of d that is wanted, d.From-1 for none, and
+// whether anything behind it is not.
+func (t target) within(d *changelog.Document) (to int64, ended bool, err error) {
+	if d.To <= t.sequence && d.MaxTime <= t.millis {
+		return d.To, false, nil
+	}
+	to = d.From - 1
+	err = d.Boundaries(d.Part < d.Parts, func(b changelog.Boundary) bool {
+		if b.Sequence > t.sequence || b.Time > t.millis {
+			return false
+		}
+		to = b.Sequence
+		return true
+	})
+	return to, to < d.To, err
+}
+
+// missed says why a restore that came to got did not reach t. ended says that
+// there is more, which was not wanted.
+func (t target) missed(got link, ended bool) error {
+	switch {
+	case t.exact != nil && !t.exact.is(got):
+		return fmt.Errorf("the chain has another link than the point at %d: %w", t.exact.Sequence, ErrCorrupt)
+	case t.sequence != math.MaxInt64 && got.Sequence < t.sequence && !ended:
+		return fmt.Errorf("the backup ends at %d, before %d: %w", got.Sequence, t.sequence, ErrNoPoint)
+	}
+	return nil
+}
+
+// tooOld is the error for a target that lies before every starting point.
+func (t target) tooOld(m *manifest) error {
+	oldest := m.Floor
+	if len(m.Snapshots) > 0 && m.Floor.Sequence > 0 {
+		oldest = m.Snapshots[0].link()
+	}
+	return fmt.Errorf("the oldest point that can be restored is %d (%s): %w", oldest.Sequence, time.UnixMilli(oldest.MaxTime).UTC().Format(time.RFC3339), ErrNoPoint)
+}
