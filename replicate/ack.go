@@ -41,6 +41,7 @@ func (e *engine) acknowledge(ctx context.Context, edit func(*manifest) error) er
 		if e.uploaded.Sequence > next.Head.Sequence {
 			next.Head = e.uploaded
 		}
+		e.namePacks(next)
 		if edit != nil {
 			if err := edit(next); err != nil {
 				return err
@@ -57,7 +58,7 @@ func (e *engine) acknowledge(ctx context.Context, edit func(*manifest) error) er
 		e.claim = v
 		break
 	}
-	e.acksAt, e.failed = time.Now(), 0
+	e.acksAt, e.failed, e.unnamed = time.Now(), 0, nil
 	e.board.succeeded()
 	if err := e.at("acknowledged"); err != nil {
 		return err

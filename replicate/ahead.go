@@ -2,10 +2,12 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 
 	"github.com/driftdb/driftdb/internal/changelog"
+	"github.com/driftdb/driftdb/internal/envelope"
 )
 
 const (
@@ -33,16 +35,49 @@ func (b *build) documents(ctx context.Context, path []objectKey) iter.Seq2[*chan
 		a := ahead{b: b, path: path, got: make([]chan fetched, len(path))}
 		defer a.readers.Wait()
 		defer cancel()
+		after := b.tip().Sequence
 		for i := range path {
 			a.start(ctx, i)
+			if path[i].kind == envelope.Pack {
+				if !b.pack(ctx, path[i], &after, yield) {
+					return
+				}
+				continue
+			}
 			f := <-a.got[i]
 			a.bytes -= a.size(i)
 			b.result.Bytes += f.n
 			if !yield(f.d, f.err) || f.err != nil {
 				return
 			}
+			after = f.d.To
 		}
 	}
+}
+
+// pack yields the batches of a pack. After an error of the transport it is read
+// again, up to where it had come to.
+func (b *build) pack(ctx context.Context, k objectKey, after *int64, yield func(*changelog.Document, error) bool) bool {
+	more := true
+	err := b.r.retry.object(ctx, func() error {
+		n, err := readPack(ctx, b.r.store, k, b.plan.packs[k], *after, func(d *changelog.Document) error {
+			if more = yield(d, nil); !more {
+				return errDone
+			}
+			*after = d.To
+			return nil
+		})
+		b.result.Bytes += n
+		if errors.Is(err, errDone) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		yield(nil, err)
+		return false
+	}
+	return more
 }
 
 // ahead reads batches before they are needed.
@@ -67,6 +102,12 @@ func (a *ahead) size(i int) int64 { return a.b.plan.sizes[a.path[i]] }
 func (a *ahead) start(ctx context.Context, i int) {
 	for ; a.next < len(a.path); a.next++ {
 		k := a.path[a.next]
+		if k.kind == envelope.Pack {
+			if a.next > i {
+				return
+			}
+			continue // read as one stream, when it is its turn
+		}
 		if a.next > i && (a.next >= i+aheadObjects || a.bytes+a.size(a.next) > aheadBytes) {
 			return
 		}

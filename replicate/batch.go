@@ -50,15 +50,22 @@ func readBatch(ctx context.Context, store *bucket, key objectKey) (d *changelog.
 	if err = errors.Join(err, body.Close()); err != nil {
 		return nil, n, err
 	}
-	d, err = changelog.ParseBatch(plain)
+	d, err = parseDocument(key, plain)
+	return d, n, err
+}
+
+// parseDocument reads a batch's document and checks that it is the one the key
+// calls for.
+func parseDocument(key objectKey, plain []byte) (*changelog.Document, error) {
+	d, err := changelog.ParseBatch(plain)
 	if err != nil {
-		return nil, n, fmt.Errorf("%w: %w", err, ErrCorrupt)
+		return nil, fmt.Errorf("%w: %w", err, ErrCorrupt)
 	}
 	want := changelog.Identity{DBName: key.db, NodeID: key.node, Epoch: key.epoch, Part: key.part, Parts: key.parts}
 	if d.Identity != want || d.From != key.from || d.To != key.to {
-		return nil, n, fmt.Errorf("it says %+v, %d-%d: %w", d.Identity, d.From, d.To, ErrCorrupt)
+		return nil, fmt.Errorf("it says %+v, %d-%d: %w", d.Identity, d.From, d.To, ErrCorrupt)
 	}
-	return d, n, nil
+	return d, nil
 }
 
 func readPlain(store *bucket, body io.Reader, info Info, key objectKey) ([]byte, int64, error) {
@@ -77,6 +84,22 @@ func readPlain(store *bucket, body io.Reader, info Info, key objectKey) ([]byte,
 
 // errBroken: a batch does not follow the link it should.
 var errBroken = errors.New("the batch does not follow the chain")
+
+// followKey is followLink for a batch or a pack of a plan.
+func (p *plan) followKey(ctx context.Context, store *bucket, key objectKey, at link) (link, error) {
+	e, ok := p.packs[key]
+	if !ok {
+		return followLink(ctx, store, key, at)
+	}
+	_, err := readPack(ctx, store, key, e, at.Sequence, func(d *changelog.Document) error {
+		if d.From != at.Sequence+1 || d.PrevHash != at.Hash {
+			return errBroken
+		}
+		at = link{Sequence: d.To, Hash: d.Hash(), MaxTime: d.MaxTime}
+		return nil
+	})
+	return at, err
+}
 
 // followLink reads the batch at key and returns the link that it makes of at.
 // Transient errors are the caller's to try again.

@@ -240,7 +240,7 @@ func isAncestor(ctx context.Context, store *bucket, m *versioned, at link) (bool
 	for _, path := range p.paths {
 		end := at
 		for _, k := range path {
-			if end, err = followLink(ctx, store, k, end); err != nil {
+			if end, err = p.followKey(ctx, store, k, end); err != nil {
 				break
 			}
 		}

@@ -39,6 +39,11 @@ type engine struct {
 	snapAfter  time.Time    // none is begun before
 	stored     shipped      // batches stored by this start
 
+	members []member    // batches and packs of our epoch that may be packed
+	kept    int64       // bytes of batches that members keep
+	pack    *packJob    // nil: none under way
+	unnamed []packEntry // stored, and named by the next write of the manifest
+
 	waiting []*request
 	failed  int       // attempts that failed in a row
 	retryAt time.Time // zero: no failed attempt
@@ -69,6 +74,7 @@ type request struct {
 // run is the engine's goroutine. It ends when ctx does or a release succeeded.
 func (e *engine) run(ctx context.Context) {
 	defer e.stopSnapshot()
+	defer e.stopPack()
 	look := time.NewTicker(e.o.Sync.Interval)
 	defer look.Stop()
 	timer := time.NewTimer(0) // at once: what an earlier start left behind
@@ -241,6 +247,7 @@ func (e *engine) sync(ctx context.Context) error {
 		if err := e.editManifest(ctx); err != nil {
 			return err
 		}
+		e.compact(ctx)
 		e.answer()
 		if progress || named {
 			e.board.publish(e)

@@ -51,3 +51,20 @@ func BatchRange(key string) (node string, epoch uint32, from, to int64, ok bool)
 
 // BytesBody is a Body of b.
 func BytesBody(b []byte) Body { return bytesBody(b) }
+
+// WaitForPack waits until no pack is under way.
+func (r *Replica) WaitForPack() {
+	r.run.RLock()
+	e := r.run.engine
+	r.run.RUnlock()
+	var done chan struct{}
+	_ = r.ask(context.Background(), &request{edit: func(*manifest, bool) error { // on the engine's goroutine
+		if e.pack != nil {
+			done = e.pack.done
+		}
+		return errDone
+	}})
+	if done != nil {
+		<-done
+	}
+}

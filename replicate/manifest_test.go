@@ -23,6 +23,7 @@ func sampleManifest() *manifest {
 			Key: "databases/myapp/nodes/n0/00000001/snapshots/000000000005-77.sqlite.gz", Sequence: 5, Hash: h(5), Time: 77, MaxTime: 70,
 			Length: 8192, SHA256: h(6), StoredSize: 900, StoredSHA256: h(7),
 		}},
+		Points:    []pointEntry{{Name: "before-2.0", Sequence: 7, Hash: h(8), Time: 1500, MaxTime: 70}},
 		UpdatedAt: 2000,
 	}
 }
@@ -37,7 +38,7 @@ func TestManifestGolden(t *testing.T) {
 		`"head":{"sequence":50,"hash":"` + zeros("32") + `","maxTime":500},"floor":{"sequence":0,"hash":"` + zeros("01") + `","maxTime":0},` +
 		`"lineage":[{"node":"n0","epoch":1,"end":{"sequence":10,"hash":"` + zeros("0a") + `","maxTime":100}},{"node":"n1","epoch":3,"end":{"sequence":40,"hash":"` + zeros("28") + `","maxTime":400}}],` +
 		`"snapshots":[{"key":"databases/myapp/nodes/n0/00000001/snapshots/000000000005-77.sqlite.gz","sequence":5,"hash":"` + zeros("05") + `","time":77,"maxTime":70,"length":8192,"sha256":"` + zeros("06") + `","storedSize":900,"storedSha256":"` + zeros("07") + `"}],` +
-		`"packs":[],"updatedAt":2000}`
+		`"packs":[],"points":[{"name":"before-2.0","sequence":7,"hash":"` + zeros("08") + `","time":1500,"maxTime":70}],"updatedAt":2000}`
 	is.Equal(cmp.Diff(want, string(b)), "")
 	m, err := parseManifest(b, "myapp")
 	is.NoErr(err)

@@ -28,6 +28,8 @@ type Options struct {
 	Snapshot SnapshotRule // when the whole database is stored
 	Retry    Retry        // how a failed request is tried again
 
+	Retention Retention // what is kept in the store
+
 	Encryption Encryption // with which keys what is stored is sealed
 
 	// LogTail is how many acknowledged entries stay in the local log. Defaults
@@ -96,6 +98,26 @@ type SnapshotRule struct {
 	Disabled bool
 }
 
+// Retention says what the store keeps. What is older than 24 hours and needed for
+// nothing of it is deleted, after a snapshot was stored; points that Mark has
+// named are kept until Unmark.
+type Retention struct {
+	// Window is how far back every point can be restored. Defaults to 7 days.
+	Window time.Duration
+
+	// Snapshots is how many of the newest snapshots are kept at least. Defaults
+	// to 2.
+	Snapshots int
+
+	// Disabled deletes nothing. Defaults to false. Credentials that may not
+	// delete do no harm: what is due is reported, and stays.
+	Disabled bool
+
+	// DisablePacks leaves batches as they are. Defaults to false: small ones
+	// are put together, so that a restore reads few objects.
+	DisablePacks bool
+}
+
 // Retry says how a failed request is tried again: after a random time up
 // to Base × 2ⁿ, at most Max. The background never gives up.
 type Retry struct {
@@ -116,6 +138,8 @@ func (o Options) withDefaults() Options {
 	set(&o.Sync.ManifestInterval, 10*time.Second)
 	set(&o.Snapshot.Every, 1000)
 	set(&o.Snapshot.MinLogRatio, 0.5)
+	set(&o.Retention.Window, 7*24*time.Hour)
+	set(&o.Retention.Snapshots, 2)
 	set(&o.Retry.Base, 500*time.Millisecond)
 	set(&o.Retry.Max, 30*time.Second)
 	set(&o.Retry.MaxAttempts, 5)
@@ -159,6 +183,8 @@ func (o Options) validate() error {
 	positive("Sync.ManifestInterval", o.Sync.ManifestInterval > 0)
 	positive("Snapshot.Every", o.Snapshot.Every > 0)
 	positive("Snapshot.MinLogRatio", o.Snapshot.MinLogRatio > 0)
+	positive("Retention.Window", o.Retention.Window > 0)
+	positive("Retention.Snapshots", o.Retention.Snapshots > 0)
 	positive("Retry.Base", o.Retry.Base > 0)
 	positive("Retry.Max", o.Retry.Max > 0)
 	positive("Retry.MaxAttempts", o.Retry.MaxAttempts > 0)

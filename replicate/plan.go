@@ -26,8 +26,10 @@ type plan struct {
 	// that no take-over has fenced.
 	tail map[int64]objectKey
 
-	to    target              // where it ends
-	sizes map[objectKey]int64 // of the batches, as the store has listed them
+	to    target                  // where it ends
+	packs map[objectKey]packEntry // those on the way
+	alone bool                    // leave packs aside: one of them is damaged
+	sizes map[objectKey]int64     // of the batches, as the store has listed them
 }
 
 // maxPaths bounds the ways that are tried. More than one needs two batches of
@@ -49,17 +51,21 @@ func (m *manifest) startingPoints() []plan {
 // fill lists the batches that lead from p.start to the head of m, and beyond if
 // wanted.
 func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond bool) error {
-	p.m, p.sizes = m, map[objectKey]int64{}
+	p.m, p.sizes, p.packs = m, map[objectKey]int64{}, map[objectKey]packEntry{}
 	next := map[int64][]objectKey{}
+	after, err := p.usePacks(next)
+	if err != nil {
+		return err
+	}
 	for _, l := range m.Lineage {
 		end := m.Head.Sequence // of an open epoch, everything up to head counts
 		if l.End != nil {
 			end = l.End.Sequence
 		}
-		if end <= p.start.Sequence {
+		if end <= after {
 			continue
 		}
-		if err := listBatches(ctx, store, m.DBName, l.Node, l.Epoch, p.start.Sequence, func(k objectKey, size int64) bool {
+		if err := listBatches(ctx, store, m.DBName, l.Node, l.Epoch, after, func(k objectKey, size int64) bool {
 			if k.to <= end {
 				p.sizes[k] = size
 				next[k.from] = append(next[k.from], k)
@@ -71,8 +77,8 @@ func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond boo
 	}
 	p.tail = map[int64]objectKey{}
 	beyond = beyond && m.open() < 0
-	if beyond || m.Head.Sequence > p.start.Sequence {
-		if err := listBatches(ctx, store, m.DBName, m.NodeID, m.Epoch, p.start.Sequence, func(k objectKey, size int64) bool {
+	if beyond || m.Head.Sequence > after {
+		if err := listBatches(ctx, store, m.DBName, m.NodeID, m.Epoch, after, func(k objectKey, size int64) bool {
 			p.sizes[k] = size
 			if k.to <= m.Head.Sequence {
 				next[k.from] = append(next[k.from], k)
@@ -86,12 +92,31 @@ func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond boo
 	}
 	p.paths = findPaths(next, p.start.Sequence, m.Head.Sequence)
 	if len(p.paths) == 0 {
-		if len(m.Packs) > 0 {
-			return fmt.Errorf("the way from %d to %d leads through packs: %w", p.start.Sequence, m.Head.Sequence, ErrNotSupported)
-		}
 		return fmt.Errorf("no batches lead from %d to %d: %w", p.start.Sequence, m.Head.Sequence, ErrMissing)
 	}
 	return nil
+}
+
+// usePacks adds the packs that lead on from the start without a gap, and returns
+// how far they lead: nothing before that has to be listed.
+func (p *plan) usePacks(next map[int64][]objectKey) (after int64, err error) {
+	after = p.start.Sequence
+	if p.alone {
+		return after, nil
+	}
+	for _, e := range p.m.Packs { // in order
+		if e.From > after+1 || e.To <= after {
+			continue
+		}
+		k, err := parseKey(e.Key)
+		if err != nil {
+			return after, err
+		}
+		next[after+1] = append(next[after+1], k)
+		p.packs[k], p.sizes[k] = e, e.StoredSize
+		after = e.To
+	}
+	return after, nil
 }
 
 // preview says what the first path would read.

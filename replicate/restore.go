@@ -242,6 +242,25 @@ func (r *restorer) from(ctx context.Context, p *plan, m *versioned, beyond bool)
 	if r.o.DryRun {
 		return p.preview(), nil
 	}
+	result, err = r.follow(ctx, p)
+	if len(p.packs) > 0 && isAny(err, ErrCorrupt, ErrNotExist) && ctx.Err() == nil {
+		// The batches of a damaged pack may be there still, one by one.
+		r.logger.Warn("a pack cannot be used", "database", r.name, "error", err)
+		p.alone = true
+		again := r.retry.do(ctx, func() error { return p.fill(ctx, r.store, m, beyond) })
+		if errors.Is(again, ErrMissing) {
+			return result, err
+		}
+		if again != nil {
+			return result, again
+		}
+		return r.follow(ctx, p)
+	}
+	return result, err
+}
+
+// follow carries out a plan by the first of its paths that is the right one.
+func (r *restorer) follow(ctx context.Context, p *plan) (result RestoreResult, err error) {
 	for i, path := range p.paths {
 		b, err := r.build(ctx, p, path)
 		if err == nil {

@@ -81,6 +81,11 @@ func (e *engine) upload(ctx context.Context, s changelog.Seal) error {
 		return err
 	}
 	e.uploaded = endOf(s)
+	m := member{key: key, size: int64(len(stored)), prev: s.PrevHash, end: endOf(s)}
+	if kind == EventUploaded { // what was adopted may be sealed with another salt
+		m.stored = stored
+	}
+	e.addMember(m)
 	e.stored.entries += s.To - s.From + 1
 	e.stored.bytes += int64(len(stored))
 	e.board.uploaded(len(stored))

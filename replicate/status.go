@@ -71,6 +71,8 @@ const (
 	EventHalted       EventKind = "halted"       // shipping has stopped; Err says why and what to do
 	EventRebased      EventKind = "rebased"      // the bucket is new to a file that was replicated before: the chain begins anew at To
 	EventBacklog      EventKind = "backlog"      // more than Options.BacklogAlarm bytes wait for upload; Bytes
+	EventPacked       EventKind = "packed"       // batches From–To were put together as one object; Key, Bytes
+	EventPruned       EventKind = "pruned"       // nothing before To is kept any more; Bytes were deleted
 	EventReleased     EventKind = "released"     // the name was released; another node may claim it
 )
 

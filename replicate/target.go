@@ -20,9 +20,6 @@ type target struct {
 
 func newestState() target { return target{sequence: math.MaxInt64, millis: math.MaxInt64} }
 
-// newest says that the restore is to go as far as it can.
-func (t target) newest() bool { return t.sequence == math.MaxInt64 && t.millis == math.MaxInt64 }
-
 // target returns where a restore of m by o ends.
 func (o RestoreOptions) target(m *manifest) (target, error) {
 	t := newestState()

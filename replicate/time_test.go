@@ -3,6 +3,7 @@ package replicate_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,17 +89,20 @@ func TestManifestIsCoalesced(t *testing.T) {
 			pass(time.Second)
 		}
 		pass(20 * time.Second)
-		batches, manifests := 0, 0
+		batches, manifests, packs := 0, 0, 0
 		for _, c := range store.Calls()[calls:] {
 			is.Equal(c.Op, faultstore.Put)
 			if c.Key == replicate.ManifestKey(dbName) {
 				manifests++
+			} else if strings.Contains(c.Key, "/packs/") {
+				packs++
 			} else {
 				batches++
 			}
 		}
 		is.True(batches >= 50 && batches <= 101)
 		is.True(manifests >= 5 && manifests <= 12)
+		is.True(packs >= 3 && packs <= 6) // sixteen batches each, from memory
 		is.Equal(r.Metrics().PendingChanges, int64(0))
 		shutdown(t, r)
 	})

@@ -1,0 +1,252 @@
+package replicate
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+
+	"github.com/driftdb/driftdb/internal/envelope"
+)
+
+const (
+	// packFan is how many neighbours of one size are put together: 16 batches
+	// make a pack, 16 such packs a larger one. So a day of a batch a second, 86,400
+	// of them, is at most four times 15 objects and what the largest hold.
+	packFan = 16
+
+	// packBytes bounds a pack. What is larger alone stays as it is.
+	packBytes = 32 << 20
+
+	// packKept bounds the stored bytes of batches that are kept in memory until
+	// they are packed. What is beyond is read from the store again.
+	packKept = 4 << 20
+)
+
+// member is a batch or a pack of our own epoch that has not been put into a
+// larger pack: newest last.
+type member struct {
+	key    objectKey
+	size   int64
+	prev   hash
+	end    link
+	level  int
+	stored []byte // of a batch, if it is kept
+}
+
+// packJob is a pack under way, in a goroutine of its own.
+type packJob struct {
+	members []member
+	key     objectKey
+	done    chan struct{}
+	cancel  context.CancelFunc
+
+	entry packEntry // set before done is closed
+	err   error
+}
+
+// addMember notes an uploaded batch.
+func (e *engine) addMember(m member) {
+	if e.o.Retention.DisablePacks {
+		return
+	}
+	if e.kept+m.size <= packKept {
+		e.kept += m.size
+	} else {
+		m.stored = nil
+	}
+	e.members = append(e.members, m)
+}
+
+// compact moves packing along: it names a pack that is stored with the next
+// write of the manifest, and begins another one if enough of one size follow
+// each other.
+func (e *engine) compact(ctx context.Context) {
+	if job := e.pack; job != nil {
+		select {
+		case <-job.done:
+		default:
+			return
+		}
+		job.cancel()
+		e.pack = nil
+		if job.err != nil {
+			// The batches are there as they were: nothing is lost, and the next
+			// sixteen are tried again.
+			e.o.Logger.Warn("a pack was not stored", "database", e.name, "node", e.side.id(), "error", job.err)
+			e.members = slices.DeleteFunc(e.members, func(m member) bool {
+				if m.key.to > job.key.to {
+					return false
+				}
+				if m.stored != nil {
+					e.kept -= m.size
+				}
+				return true
+			})
+			return
+		}
+		e.packed(job)
+	}
+	run := e.packable()
+	if len(run) == 0 {
+		return
+	}
+	first, last := run[0], run[len(run)-1]
+	jobCtx, cancel := context.WithCancel(ctx)
+	job := &packJob{members: slices.Clone(run), done: make(chan struct{}), cancel: cancel, key: objectKey{
+		kind: envelope.Pack, db: e.name, node: e.claim.NodeID, epoch: e.claim.Epoch, from: first.key.from, to: last.key.to, part: 1, parts: 1,
+	}}
+	e.pack = job
+	go func() {
+		defer close(job.done)
+		job.entry, job.err = e.storePack(jobCtx, job)
+	}()
+}
+
+// packable returns the newest run of packFan neighbours of one level that are
+// acknowledged.
+func (e *engine) packable() []member {
+	for i := len(e.members); i >= packFan; i-- {
+		run := e.members[i-packFan : i]
+		var size int64
+		same := true
+		for _, m := range run {
+			size += m.size
+			same = same && m.level == run[0].level
+		}
+		if same && size <= packBytes && run[packFan-1].end.Sequence <= e.acked.Sequence {
+			return run
+		}
+	}
+	return nil
+}
+
+// packed notes that job's pack is stored. It takes the place of its members; the
+// manifest names it with its next write.
+func (e *engine) packed(job *packJob) {
+	i := slices.IndexFunc(e.members, func(m member) bool { return m.key == job.members[0].key })
+	if i < 0 {
+		return
+	}
+	for _, m := range job.members {
+		if m.stored != nil {
+			e.kept -= m.size
+		}
+	}
+	merged := member{
+		key: job.key, size: job.entry.StoredSize, prev: job.entry.PrevHash, level: job.members[0].level + 1,
+		end: link{Sequence: job.entry.To, Hash: job.entry.Hash, MaxTime: job.entry.MaxTime},
+	}
+	e.members = slices.Replace(e.members, i, i+len(job.members), merged)
+	e.unnamed = append(e.unnamed, job.entry)
+	e.event(Event{Kind: EventPacked, From: job.entry.From, To: job.entry.To, Key: job.entry.Key, Bytes: job.entry.StoredSize})
+}
+
+// namePacks adds the packs that are stored to m, in the place of what they hold.
+func (e *engine) namePacks(m *manifest) {
+	for _, p := range e.unnamed {
+		if p.To > m.Head.Sequence || slices.ContainsFunc(m.Packs, func(have packEntry) bool { return have.Key == p.Key }) {
+			continue
+		}
+		m.Packs = slices.DeleteFunc(m.Packs, func(have packEntry) bool { return have.From >= p.From && have.To <= p.To })
+		i, _ := slices.BinarySearchFunc(m.Packs, p, func(a, b packEntry) int { return int(min(max(a.From-b.From, -1), 1)) })
+		m.Packs = slices.Insert(m.Packs, i, p)
+	}
+}
+
+// storePack runs in the goroutine of a pack: it collects the members' batches,
+// byte for byte, and stores them as one object.
+func (e *engine) storePack(ctx context.Context, job *packJob) (entry packEntry, err error) {
+	var names []string
+	var batches [][]byte
+	at := job.members[0].prev
+	for _, m := range job.members {
+		all, err := e.storedBytes(ctx, m)
+		if err != nil {
+			return entry, err
+		}
+		if err := eachStored(all, m.key, func(k objectKey, stored []byte) error {
+			d, err := parseStored(e.store, k, stored)
+			if err != nil {
+				return err
+			}
+			if d.PrevHash != at {
+				return fmt.Errorf("batch %s: %w: %w", k, errBroken, ErrCorrupt)
+			}
+			at = d.Hash()
+			names, batches = append(names, path.Base(k.String())), append(batches, stored)
+			return nil
+		}); err != nil {
+			return entry, err
+		}
+	}
+	last := job.members[len(job.members)-1].end
+	if at != last.Hash {
+		return entry, fmt.Errorf("the batches of pack %s end in another link: %w", job.key, ErrCorrupt)
+	}
+	stored, err := encodePack(job.key, names, batches)
+	if err != nil {
+		return entry, err
+	}
+	sum := hash(sha256.Sum256(stored))
+	err = e.o.Retry.do(ctx, func() error {
+		_, err := e.store.Put(ctx, job.key.String(), bytesBody(stored), Condition{IfAbsent: true})
+		if errors.Is(err, ErrPrecondition) {
+			return e.recognisePack(ctx, job.key, sum)
+		}
+		return err
+	})
+	if err != nil {
+		return entry, fmt.Errorf("store pack %s: %w", job.key, err)
+	}
+	return packEntry{
+		Key: job.key.String(), From: job.key.from, To: job.key.to, PrevHash: job.members[0].prev, Hash: last.Hash, MaxTime: last.MaxTime,
+		StoredSize: int64(len(stored)), StoredSHA256: sum,
+	}, nil
+}
+
+// storedBytes returns the stored bytes of a member.
+func (e *engine) storedBytes(ctx context.Context, m member) (all []byte, err error) {
+	if m.stored != nil {
+		return m.stored, nil
+	}
+	err = e.o.Retry.do(ctx, func() error {
+		body, info, err := e.store.Get(ctx, m.key.String())
+		if err != nil {
+			return err
+		}
+		all, err = io.ReadAll(io.LimitReader(newBodyReader(body, info), packBytes+1))
+		return errors.Join(err, body.Close())
+	})
+	return all, err
+}
+
+// recognisePack compares the pack that is there with the one that was to be
+// stored.
+func (e *engine) recognisePack(ctx context.Context, key objectKey, want hash) error {
+	body, info, err := e.store.Get(ctx, key.String())
+	if err != nil {
+		return err
+	}
+	h := sha256.New()
+	_, err = io.Copy(h, newBodyReader(body, info))
+	if err = errors.Join(err, body.Close()); err != nil {
+		return err
+	}
+	if hash(h.Sum(nil)) != want {
+		return fmt.Errorf("it holds something else: %w", ErrForked)
+	}
+	return nil
+}
+
+// stopPack ends a pack under way and waits for its goroutine.
+func (e *engine) stopPack() {
+	if e.pack != nil {
+		e.pack.cancel()
+		<-e.pack.done
+		e.pack = nil
+	}
+}
