@@ -180,7 +180,7 @@ func (e *engine) claimed(ctx context.Context, m *versioned) error {
 			return err
 		}
 	}
-	e.acksAt = time.Now()
+	e.acksAt, e.prunedAt = time.Now(), time.Now()
 	e.o.Logger.Info("claimed", "database", e.name, "node", m.NodeID, "epoch", m.Epoch, "head", m.Head.Sequence)
 	e.event(Event{Kind: EventClaimed, To: m.Head.Sequence})
 	return e.settle(ctx, m.Head)

@@ -39,10 +39,13 @@ type engine struct {
 	snapAfter  time.Time    // none is begun before
 	stored     shipped      // batches stored by this start
 
-	members []member    // batches and packs of our epoch that may be packed
-	kept    int64       // bytes of batches that members keep
-	pack    *packJob    // nil: none under way
-	unnamed []packEntry // stored, and named by the next write of the manifest
+	members   []member    // batches and packs of our epoch that may be packed
+	kept      int64       // bytes of batches that members keep
+	pack      *packJob    // nil: none under way
+	prune     *pruneJob   // nil: none under way
+	prunedAt  time.Time   // when pruning was begun last
+	pruneSoon bool        // a snapshot was named since
+	unnamed   []packEntry // stored, and named by the next write of the manifest
 
 	waiting []*request
 	failed  int       // attempts that failed in a row
@@ -75,6 +78,7 @@ type request struct {
 func (e *engine) run(ctx context.Context) {
 	defer e.stopSnapshot()
 	defer e.stopPack()
+	defer e.stopPrune()
 	look := time.NewTicker(e.o.Sync.Interval)
 	defer look.Stop()
 	timer := time.NewTimer(0) // at once: what an earlier start left behind
@@ -248,6 +252,9 @@ func (e *engine) sync(ctx context.Context) error {
 			return err
 		}
 		e.compact(ctx)
+		if err := e.pruneStore(ctx); err != nil {
+			return err
+		}
 		e.answer()
 		if progress || named {
 			e.board.publish(e)

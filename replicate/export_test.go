@@ -1,6 +1,9 @@
 package replicate
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Kill is what a crash of the process leaves.
 func (r *Replica) Kill() error { return r.kill() }
@@ -52,18 +55,43 @@ func BatchRange(key string) (node string, epoch uint32, from, to int64, ok bool)
 // BytesBody is a Body of b.
 func BytesBody(b []byte) Body { return bytesBody(b) }
 
-// WaitForPack waits until no pack is under way.
-func (r *Replica) WaitForPack() {
+// onEngine runs f on the engine's goroutine.
+func (r *Replica) onEngine(f func(e *engine)) {
 	r.run.RLock()
 	e := r.run.engine
 	r.run.RUnlock()
+	_ = r.ask(context.Background(), &request{edit: func(*manifest, bool) error {
+		f(e)
+		return errDone
+	}})
+}
+
+// WaitForPack waits until no pack is under way.
+func (r *Replica) WaitForPack() {
 	var done chan struct{}
-	_ = r.ask(context.Background(), &request{edit: func(*manifest, bool) error { // on the engine's goroutine
+	r.onEngine(func(e *engine) {
 		if e.pack != nil {
 			done = e.pack.done
 		}
-		return errDone
-	}})
+	})
+	if done != nil {
+		<-done
+	}
+}
+
+// PruneNow lets the next write of the manifest begin to prune.
+func (r *Replica) PruneNow() {
+	r.onEngine(func(e *engine) { e.prunedAt = e.prunedAt.Add(-48 * time.Hour) })
+}
+
+// WaitForPrune waits until no pruning is under way.
+func (r *Replica) WaitForPrune() {
+	var done chan struct{}
+	r.onEngine(func(e *engine) {
+		if e.prune != nil {
+			done = e.prune.done
+		}
+	})
 	if done != nil {
 		<-done
 	}

@@ -15,23 +15,14 @@ import (
 
 // pack ships n batches of one transaction each, and lets what can be packed be
 // packed.
-func pack(t *testing.T, a *app, r *replicate.Replica, from, n int) {
+func pack(t *testing.T, a *app, r *replicate.Replica, n int) {
 	t.Helper()
-	for i := from; i < from+n; i++ {
+	for i := 1; i <= n; i++ {
 		a.insert(i, i)
 		flush(t, r)
 		r.WaitForPack()
 	}
 	flush(t, r)
-}
-
-func count(all []string, part string) (n int) {
-	for _, k := range all {
-		if strings.Contains(k, part) {
-			n++
-		}
-	}
-	return n
 }
 
 // Many small batches become few objects, of which a restore reads few, and which
@@ -51,7 +42,7 @@ func TestPacks(t *testing.T) {
 			a := openApp(t, dbPath(t))
 			r := start(t, a, store, o)
 			const n = 16*16 + 40
-			pack(t, a, r, 1, n)
+			pack(t, a, r, n)
 			shutdown(t, r)
 			is.True(len(seen.of(replicate.EventPacked)) >= 16+1+2)
 			before := store.Count(faultstore.Get)
@@ -82,7 +73,7 @@ func TestDamagedPack(t *testing.T) {
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
 	r := start(t, a, store, fast())
-	pack(t, a, r, 1, 40)
+	pack(t, a, r, 40)
 	shutdown(t, r)
 	var packs, logs []string
 	for _, k := range keys(t, store) {
@@ -135,7 +126,7 @@ func TestPackingUnderFaults(t *testing.T) {
 				a := openApp(t, dbPath(t))
 				r := start(t, a, store, fast())
 				store.Set(faultstore.Rule{Key: "/packs/", Nth: nth, Kind: kind})
-				pack(t, a, r, 1, 60)
+				pack(t, a, r, 60)
 				shutdown(t, r)
 				store.Set()
 				sameAsRestored(t, a, store)

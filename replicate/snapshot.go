@@ -192,7 +192,7 @@ func (e *engine) finishSnapshot(ctx context.Context) (bool, error) {
 	}); err != nil {
 		return false, err
 	}
-	e.snapFailed, e.snapAfter = 0, time.Time{}
+	e.snapFailed, e.snapAfter, e.pruneSoon = 0, time.Time{}, true
 	e.board.snapshot(job.entry)
 	e.event(Event{Kind: EventSnapshot, To: job.sequence, Key: job.entry.Key, Bytes: job.entry.StoredSize})
 	if e.needsFirst {

@@ -1,0 +1,323 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/driftdb/driftdb/internal/envelope"
+)
+
+// pruneAge is how old an object is at least, by the store's clock, before it is
+// deleted: a restore under way may have planned with it.
+const pruneAge = 24 * time.Hour
+
+// PruneOptions of Prune.
+type PruneOptions struct {
+	Retention  Retention    // as in Options
+	DryRun     bool         // says what would be done; the store is not changed
+	Retry      Retry        // as in Options
+	Encryption Encryption   // as in Options
+	Logger     *slog.Logger // defaults to none
+
+	// Now tells the time that Retention.Window counts back from. Defaults to
+	// time.Now.
+	Now func() time.Time
+}
+
+// PruneReport is what Prune did, or would do.
+type PruneReport struct {
+	Floor      int64     // the oldest point that can be restored from now on
+	FloorTime  time.Time // of the newest change there; zero for an empty database
+	HeldBy     string    // the named point that keeps the floor from rising further; empty for none
+	Objects    int       // deleted, or to be deleted
+	Bytes      int64     // of these
+	Young      int       // objects that are needed for nothing and younger than 24 hours
+	NotAllowed error     // why nothing could be deleted: credentials that may not
+}
+
+// Prune deletes what is stored under name and needed for no point that
+// retention keeps. A Replica does that by itself; this is for operators. It
+// first moves the floor, the oldest point that can be restored, and deletes
+// only after the manifest that says so is confirmed: a crash in between leaves
+// objects that the next Prune finds. Never deleted is what is younger than 24
+// hours by the store's clock.
+func Prune(ctx context.Context, name string, store Store, o PruneOptions) (PruneReport, error) {
+	report, err := prune(ctx, name, store, o)
+	if err != nil {
+		return report, fmt.Errorf("prune %q: %w", name, err)
+	}
+	return report, nil
+}
+
+func prune(ctx context.Context, name string, store Store, o PruneOptions) (report PruneReport, err error) {
+	filled := Options{Retry: o.Retry, Logger: o.Logger, Encryption: o.Encryption, Retention: o.Retention, Now: o.Now}.withDefaults()
+	if err := errors.Join(checkName("database name", name), filled.validate()); err != nil {
+		return report, err
+	}
+	b := &bucket{store, o.Encryption}
+	if err := b.unlock(ctx); err != nil {
+		return report, err
+	}
+	var m *versioned
+	if err := filled.Retry.do(ctx, func() error {
+		m, report, err = raiseFloor(ctx, b, name, filled, o.DryRun)
+		return err
+	}); err != nil {
+		return report, err
+	}
+	p := pruner{store: b, m: m, retry: filled.Retry, dry: o.DryRun, report: report}
+	err = p.run(ctx)
+	return p.report, err
+}
+
+// raiseFloor moves the floor of the manifest, in the name of its owner.
+func raiseFloor(ctx context.Context, store *bucket, name string, o Options, dry bool) (*versioned, PruneReport, error) {
+	m, err := readManifest(ctx, store, name)
+	if err != nil {
+		return nil, PruneReport{}, err
+	}
+	if m == nil {
+		return nil, PruneReport{}, ErrNoBackup
+	}
+	floor, report := m.floorFor(o.Retention, o.Now())
+	next := m.clone()
+	next.setFloor(floor)
+	if dry || floor.is(m.Floor) {
+		next.trim()
+		return &versioned{manifest: next, etag: m.etag}, report, nil
+	}
+	v, err := swap(ctx, store, m, next, o.Now())
+	if errors.Is(err, errConflict) {
+		return nil, report, errors.New("the manifest has changed meanwhile") // planned again
+	}
+	return v, report, err
+}
+
+// floorFor returns the oldest point that has to be restorable: a snapshot from
+// which every point of the window and every named one can be reached, and which
+// is one of the newest that are kept in any case.
+func (m *manifest) floorFor(r Retention, now time.Time) (link, PruneReport) {
+	report := PruneReport{}
+	floor := m.Floor
+	begins := now.Add(-r.Window).UnixMilli()
+	point := int64(-1)
+	if len(m.Points) > 0 {
+		point = m.Points[0].Sequence
+	}
+	for i, s := range m.Snapshots {
+		if len(m.Snapshots)-i < r.Snapshots || s.MaxTime > begins || s.Time > begins || m.open() >= 0 {
+			break
+		}
+		if point >= 0 && s.Sequence > point {
+			report.HeldBy = m.Points[0].Name
+			break
+		}
+		if s.Sequence > floor.Sequence {
+			floor = s.link()
+		}
+	}
+	report.Floor = floor.Sequence
+	if floor.Sequence > 0 {
+		report.FloorTime = time.UnixMilli(floor.MaxTime)
+	}
+	return floor, report
+}
+
+// setFloor raises the floor, and drops what lies below it.
+func (m *manifest) setFloor(floor link) {
+	m.Floor = floor
+	m.Snapshots = slices.DeleteFunc(m.Snapshots, func(s snapshotEntry) bool { return s.Sequence < floor.Sequence })
+	m.Packs = slices.DeleteFunc(m.Packs, func(p packEntry) bool { return p.To <= floor.Sequence })
+}
+
+// pruner deletes what the confirmed manifest m needs no more.
+type pruner struct {
+	store  *bucket
+	m      *versioned
+	retry  Retry
+	dry    bool
+	report PruneReport
+}
+
+// run lists everything under the name and deletes what nothing needs.
+func (p *pruner) run(ctx context.Context) error {
+	if p.m.open() >= 0 {
+		return nil // a take-over is under way: it counts on what is there
+	}
+	var now time.Time
+	if err := p.retry.do(ctx, func() error {
+		body, info, err := p.store.Get(ctx, manifestKey(p.m.DBName))
+		if err != nil {
+			return err
+		}
+		now = info.Modified
+		return body.Close()
+	}); err != nil {
+		return fmt.Errorf("read the store's clock: %w", err)
+	}
+	if !p.dry && now.Before(time.UnixMilli(p.m.UpdatedAt).Add(-pruneAge)) {
+		// A clock that stands still, or none: nothing can be said of ages.
+		return fmt.Errorf("the store's clock says %s, which is long before the manifest was written", now.UTC().Format(time.RFC3339))
+	}
+	var spare []Info
+	if err := p.retry.do(ctx, func() error {
+		spare = spare[:0]
+		p.report.Young = 0
+		for info, err := range p.store.List(ctx, root+p.m.DBName+"/nodes/", "") {
+			if err != nil {
+				return fmt.Errorf("list what is stored: %w", err)
+			}
+			k, err := parseKey(info.Key)
+			if err != nil || !p.m.spares(k) {
+				continue
+			}
+			// The manifest was written at or before now, so that this is no
+			// less than the age by the store's clock.
+			if info.Modified.IsZero() || now.Sub(info.Modified) < pruneAge {
+				p.report.Young++
+				continue
+			}
+			spare = append(spare, info)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return p.delete(ctx, spare)
+}
+
+func (p *pruner) delete(ctx context.Context, spare []Info) error {
+	for chunk := range slices.Chunk(spare, 1000) {
+		keys := make([]string, len(chunk))
+		var bytes int64
+		for i, info := range chunk {
+			keys[i] = info.Key
+			bytes += info.Size
+		}
+		if !p.dry {
+			err := p.retry.do(ctx, func() error { return p.store.Delete(ctx, keys...) })
+			if _, permanent := errors.AsType[*PermanentError](err); permanent {
+				p.report.NotAllowed = err
+			} else if err != nil {
+				return fmt.Errorf("delete %d objects: %w", len(keys), err)
+			}
+		}
+		p.report.Objects += len(keys)
+		p.report.Bytes += bytes
+		if p.report.NotAllowed != nil {
+			continue // what would have been deleted
+		}
+	}
+	return nil
+}
+
+// spares says whether nothing needs the object at k: it lies below the floor, a
+// named pack holds it, or it is left over from an epoch before m's own.
+func (m *manifest) spares(k objectKey) bool {
+	if k.epoch > m.Epoch || k.epoch == m.Epoch && k.node != m.NodeID {
+		return false
+	}
+	own := k.epoch == m.Epoch
+	inPack := slices.ContainsFunc(m.Packs, func(p packEntry) bool {
+		at, err := parseKey(p.Key)
+		return err == nil && at.node == k.node && at.epoch == k.epoch && p.From <= k.from && k.to <= p.To && at != k
+	})
+	switch k.kind {
+	case envelope.Snapshot:
+		return !m.names(k.String()) && (!own || k.to < m.Floor.Sequence)
+	case envelope.Pack:
+		named := slices.ContainsFunc(m.Packs, func(p packEntry) bool { return p.Key == k.String() })
+		return !named && (!own || inPack || k.to <= m.Floor.Sequence)
+	case envelope.Batch:
+		if own || inPack || k.to <= m.Floor.Sequence {
+			return inPack || k.to <= m.Floor.Sequence
+		}
+		i := slices.IndexFunc(m.Lineage, func(l lineageEntry) bool { return l.Node == k.node && l.Epoch == k.epoch })
+		return i < 0 || k.to > m.Lineage[i].End.Sequence
+	}
+	return false
+}
+
+// pruneJob is pruning under way, in a goroutine of its own.
+type pruneJob struct {
+	done   chan struct{}
+	cancel context.CancelFunc
+
+	report PruneReport // set before done is closed
+	err    error
+}
+
+// pruneDue says whether it is time to look for what nothing needs: after a
+// snapshot, and once a day while changes flow.
+func (e *engine) pruneDue() bool {
+	if e.o.Retention.Disabled || e.claim == nil || e.prune != nil || e.snap != nil || e.needsFirst {
+		return false
+	}
+	since := time.Since(e.prunedAt)
+	return since >= pruneAge || e.pruneSoon && since >= time.Hour
+}
+
+// pruneStore moves pruning along: the floor is raised with a write of the
+// manifest, and what lies below is deleted in a goroutine after that.
+func (e *engine) pruneStore(ctx context.Context) error {
+	if job := e.prune; job != nil {
+		select {
+		case <-job.done:
+		default:
+			return nil
+		}
+		job.cancel()
+		e.prune = nil
+		e.pruned(job)
+	}
+	if !e.pruneDue() {
+		return nil
+	}
+	floor, report := e.claim.floorFor(e.o.Retention, e.o.Now())
+	if !floor.is(e.claim.Floor) {
+		if err := e.acknowledge(ctx, func(m *manifest) error {
+			m.setFloor(floor)
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	if err := e.at("floor-raised"); err != nil {
+		return err
+	}
+	e.prunedAt, e.pruneSoon = time.Now(), false
+	jobCtx, cancel := context.WithCancel(ctx)
+	job := &pruneJob{done: make(chan struct{}), cancel: cancel}
+	p := pruner{store: e.store, m: &versioned{manifest: e.claim.clone(), etag: e.claim.etag}, retry: e.o.Retry, report: report}
+	e.prune = job
+	go func() {
+		defer close(job.done)
+		job.err = p.run(jobCtx)
+		job.report = p.report
+	}()
+	return nil
+}
+
+func (e *engine) pruned(job *pruneJob) {
+	switch {
+	case job.err != nil:
+		e.o.Logger.Warn("pruning failed; it is tried again later", "database", e.name, "node", e.side.id(), "error", job.err)
+	case job.report.NotAllowed != nil:
+		e.o.Logger.Info("these credentials may not delete; prune with others", "database", e.name, "node", e.side.id(), "objects", job.report.Objects, "bytes", job.report.Bytes)
+	case job.report.Objects > 0:
+		e.event(Event{Kind: EventPruned, To: job.report.Floor, Bytes: job.report.Bytes})
+	}
+}
+
+// stopPrune ends pruning under way and waits for its goroutine.
+func (e *engine) stopPrune() {
+	if e.prune != nil {
+		e.prune.cancel()
+		<-e.prune.done
+		e.prune = nil
+	}
+}
