@@ -10,14 +10,14 @@ import (
 // ackDue says whether the manifest is to be written now: somebody waits for it,
 // or the interval is over.
 func (e *engine) ackDue() bool {
-	if e.uploaded.Sequence == e.acked.Sequence {
+	if e.whole.Sequence == e.acked.Sequence {
 		return false
 	}
 	if !time.Now().Before(e.acksAt.Add(e.o.Sync.ManifestInterval)) {
 		return true
 	}
 	for _, r := range e.waiting {
-		if r.target >= 0 && r.target <= e.uploaded.Sequence && r.target > e.acked.Sequence {
+		if r.target >= 0 && r.target <= e.whole.Sequence && r.target > e.acked.Sequence {
 			return true
 		}
 	}
@@ -33,13 +33,13 @@ func (e *engine) acknowledge(ctx context.Context, edit func(*manifest) error) er
 		return err
 	}
 	for {
-		if !e.chain.contains(e.claim.Head) && e.claim.Head.Sequence > e.uploaded.Sequence {
+		if !e.chain.contains(e.claim.Head) && e.claim.Head.Sequence > e.whole.Sequence {
 			return fmt.Errorf("head %d is not in the local chain: %w", e.claim.Head.Sequence, errInvariant)
 		}
 		next := e.claim.clone()
 		next.Released = false
-		if e.uploaded.Sequence > next.Head.Sequence {
-			next.Head = e.uploaded
+		if e.whole.Sequence > next.Head.Sequence {
+			next.Head = e.whole
 		}
 		e.namePacks(next)
 		if edit != nil {

@@ -57,7 +57,7 @@ func (b *board) publish(e *engine) {
 				s.Snapshot = newest.Sequence
 			}
 			if !e.needsFirst {
-				m.LastRestorable, m.LastRestorableAt = e.uploaded.Sequence, time.UnixMilli(e.uploaded.MaxTime)
+				m.LastRestorable, m.LastRestorableAt = e.whole.Sequence, time.UnixMilli(e.whole.MaxTime)
 			}
 		}
 		switch {

@@ -27,7 +27,8 @@ type build struct {
 	conn   *sql.Conn
 	apply  *changelog.Applier
 	plan   *plan
-	ended  bool // there are more changes, which are not wanted
+	ended  bool  // there are more changes, which are not wanted
+	whole  int64 // the newest end of a transaction that was applied
 	result RestoreResult
 }
 
@@ -59,7 +60,7 @@ func (r *restorer) build(ctx context.Context, p *plan, path []objectKey) (_ *bui
 			return nil, err
 		}
 	}
-	b.plan = p
+	b.plan, b.whole = p, p.start.Sequence
 	start := changelog.Tip{Sequence: p.start.Sequence, Hash: p.start.Hash, MaxTime: p.start.MaxTime}
 	b.apply, err = changelog.NewApplier(ctx, b.conn, start, changelog.ApplyOptions{
 		DDLOnly: func(on bool) error { return sqlite.SetDDLOnly(b.conn, on) },
@@ -76,6 +77,9 @@ func (r *restorer) build(ctx context.Context, p *plan, path []objectKey) (_ *bui
 		}
 	}
 	got := b.tip()
+	if got.Sequence != b.whole {
+		return nil, &insideError{b.whole}
+	}
 	if err := p.to.missed(got, b.ended); err != nil {
 		return nil, err
 	}
@@ -164,6 +168,9 @@ func (b *build) follow(ctx context.Context, p *plan) error {
 		case d.PrevHash != tip.Hash:
 			return nil
 		}
+		if d.Part == 1 && d.Parts > 1 && !b.complete(ctx, k) {
+			return nil
+		}
 		if err := b.add(ctx, d, d.To); err != nil {
 			return fmt.Errorf("batch %s: %w: %w", k, err, ErrCorrupt)
 		}
@@ -172,6 +179,26 @@ func (b *build) follow(ctx context.Context, p *plan) error {
 			return nil
 		}
 	}
+}
+
+// complete says whether every part of the transaction whose first one is k can
+// be read: beyond head nobody has said so.
+func (b *build) complete(ctx context.Context, k objectKey) bool {
+	at := b.tip()
+	for part := 1; part <= k.parts; part++ {
+		next, ok := b.plan.tail[at.Sequence+1]
+		if !ok || next.part != part || next.parts != k.parts {
+			return false
+		}
+		err := b.r.retry.object(ctx, func() (err error) {
+			at, err = followLink(ctx, b.r.store, next, at)
+			return err
+		})
+		if err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (b *build) read(ctx context.Context, k objectKey) (*changelog.Document, error) {
@@ -192,10 +219,37 @@ func (b *build) add(ctx context.Context, d *changelog.Document, target int64) er
 	if err := b.apply.ApplyTo(ctx, d, to); err != nil {
 		return err
 	}
+	if err := b.note(d, to); err != nil {
+		return err
+	}
 	b.result.Batches++
 	b.result.Entries += to - d.From + 1
 	b.report(to, min(target, b.plan.to.sequence))
 	return nil
+}
+
+// note keeps where the newest transaction ended that is whole.
+func (b *build) note(d *changelog.Document, to int64) error {
+	if to < d.To || d.Part == d.Parts {
+		b.whole = to
+		return nil
+	}
+	if d.Part > 1 {
+		return nil
+	}
+	return d.Boundaries(true, func(at changelog.Boundary) bool {
+		b.whole = at.Sequence
+		return true
+	})
+}
+
+// insideError: a restore to a point came to stand inside of a transaction of
+// several parts, which is known only behind its first ones. It is begun again,
+// to end before that transaction.
+type insideError struct{ whole int64 }
+
+func (e *insideError) Error() string {
+	return fmt.Sprintf("the point lies inside of the transaction behind %d", e.whole)
 }
 
 func (b *build) report(sequence, target int64) {

@@ -93,13 +93,14 @@ func (e *engine) ownTail(ctx context.Context, m *versioned) (link, error) {
 	}); err != nil {
 		return end, err
 	}
+	at := end // behind end there may be parts of a transaction whose last one is not stored
 	for {
-		s, ok := e.chain.after(end)
-		k, there := stored[end.Sequence+1]
-		if !ok || !there || k.from != s.From || k.to != s.To {
+		s, ok := e.chain.after(at)
+		k, there := stored[at.Sequence+1]
+		if !ok || !there || k.from != s.From || k.to != s.To || k.part != s.Part || k.parts != s.Parts {
 			return end, nil
 		}
-		found, err := followLink(ctx, e.store, k, end)
+		found, err := followLink(ctx, e.store, k, at)
 		if isAny(err, ErrNotExist, ErrCorrupt, errBroken) {
 			return end, nil // shipped again under the new epoch
 		}
@@ -109,7 +110,9 @@ func (e *engine) ownTail(ctx context.Context, m *versioned) (link, error) {
 		if !found.is(endOf(s)) {
 			return end, nil // another process with our node id wrote it; its claim ends here
 		}
-		end = endOf(s)
+		if at = endOf(s); s.Part == s.Parts {
+			end = at
+		}
 	}
 }
 
@@ -172,7 +175,7 @@ func (e *engine) claimed(ctx context.Context, m *versioned) error {
 		return fmt.Errorf("our claim of epoch %d has head %d, which the file does not contain: %w", m.Epoch, m.Head.Sequence, errInvariant)
 	}
 	e.claim = m
-	e.uploaded = m.Head
+	e.uploaded, e.whole = m.Head, m.Head
 	unsure := e.needsFirst
 	e.needsFirst = m.Floor.Sequence > 0 && len(m.Snapshots) == 0
 	if first, ok := m.newest(); ok && unsure { // stored; a crash came before the file knew

@@ -30,6 +30,7 @@ type engine struct {
 	claim    *versioned // the manifest as we last wrote it; nil before the claim
 	chain    chain
 	uploaded link  // newest link stored in our epoch or covered by the claim
+	whole    link  // newest link up to uploaded that ends a transaction: a part of one is never head
 	acked    link  // newest link that a manifest of ours covers
 	captured int64 // newest sequence when last looked
 
@@ -144,7 +145,7 @@ func (e *engine) next(wakeAt time.Time) (time.Duration, bool) {
 		if e.snap == nil && e.snapshotWanted() {
 			earliest(e.snapAfter)
 		}
-		if e.uploaded.Sequence > e.acked.Sequence {
+		if e.whole.Sequence > e.acked.Sequence {
 			earliest(e.acksAt.Add(e.o.Sync.ManifestInterval))
 		}
 	}

@@ -3,6 +3,8 @@ package replicate
 import (
 	"context"
 	"time"
+
+	"github.com/driftdb/driftdb/internal/changelog"
 )
 
 // Kill is what a crash of the process leaves.
@@ -10,6 +12,11 @@ func (r *Replica) Kill() error { return r.kill() }
 
 // SetHook lets tests stop between any two steps. To be called before Prepare.
 func (r *Replica) SetHook(f func(point string) error) { r.hook = f }
+
+// SetCut lets tests have small batches and parts. To be called before Start.
+func (r *Replica) SetCut(entries, partEntries int) {
+	r.cut = changelog.CutOptions{Entries: entries, PartEntries: partEntries}
+}
 
 // ManifestView is what tests want to know of a manifest.
 type ManifestView struct {

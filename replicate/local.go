@@ -24,6 +24,8 @@ type local struct {
 	marker *changelog.Queue // synchronous=NORMAL: how far a batch got
 	marks  *sql.Conn        // the connection of marker
 
+	cut changelog.CutOptions // tests: smaller batches
+
 	// fresh is the batch that was sealed last, still encoded.
 	fresh *changelog.Batch
 }
@@ -199,19 +201,24 @@ func (l *local) floorHash(ctx context.Context) (hash, error) {
 	return f.Hash, nil
 }
 
-// seal cuts the next batch from what one read transaction sees and forces it to
-// the disk. limit, if not 0, is where the batch must end at the latest. It
-// returns nil if there is nothing to seal.
-func (l *local) seal(ctx context.Context, limit int64) (_ *changelog.Seal, err error) {
+// seal cuts the next batch, or the parts of the next transaction, from what one
+// read transaction sees and forces them to the disk. limit, if not 0, is where
+// they must end at the latest. It returns nil if there is nothing to seal.
+func (l *local) seal(ctx context.Context, limit int64) (sealed []changelog.Seal, err error) {
 	tip, err := l.sealer.Tip(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the end of the chain: %w", err)
 	}
 	var batch *changelog.Batch
 	if err := inRead(ctx, l.reader, func() error {
-		for b, err := range changelog.Cut(ctx, l.reader, tip, changelog.CutOptions{To: limit}) {
-			batch = b
-			return err // the first only: the rest is cut the same next time
+		for b, err := range changelog.Cut(ctx, l.reader, tip, l.cutTo(limit)) {
+			if err != nil {
+				return err
+			}
+			batch, sealed = b, append(sealed, b.Seal())
+			if b.Part == b.Parts {
+				return nil // the rest is cut the same next time
+			}
 		}
 		return nil
 	}); err != nil {
@@ -220,12 +227,19 @@ func (l *local) seal(ctx context.Context, limit int64) (_ *changelog.Seal, err e
 	if batch == nil {
 		return nil, nil
 	}
-	s := batch.Seal()
-	if err := l.sealer.Seal(ctx, s); err != nil {
-		return nil, fmt.Errorf("force batch %d-%d to the local disk: %w", s.From, s.To, err)
+	if err := l.sealer.Seal(ctx, sealed...); err != nil {
+		return nil, fmt.Errorf("force batch %d-%d to the local disk: %w", sealed[0].From, batch.To, err)
 	}
-	l.fresh = batch
-	return &s, nil
+	if l.fresh = nil; len(sealed) == 1 {
+		l.fresh = batch
+	}
+	return sealed, nil
+}
+
+func (l *local) cutTo(limit int64) changelog.CutOptions {
+	o := l.cut
+	o.To = limit
+	return o
 }
 
 // encode returns the canonical plaintext of a sealed batch.

@@ -216,20 +216,22 @@ func chainedTail(ctx context.Context, store *bucket, m *versioned, open lineageE
 	}); err != nil {
 		return link{}, err
 	}
-	end := m.Head
+	end, at, part := m.Head, m.Head, 0
 	for {
-		k, ok := stored[end.Sequence+1]
-		if !ok {
+		k, ok := stored[at.Sequence+1]
+		if !ok || k.part != part+1 { // the parts of a transaction count together or not at all
 			return end, nil
 		}
-		next, err := followLink(ctx, store, k, end)
+		next, err := followLink(ctx, store, k, at)
 		if errors.Is(err, errBroken) || errors.Is(err, ErrNotExist) {
 			return end, nil
 		}
 		if err != nil {
 			return end, err
 		}
-		end = next
+		if at, part = next, k.part; k.part == k.parts {
+			end, part = at, 0
+		}
 	}
 }
 

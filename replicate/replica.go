@@ -18,6 +18,7 @@ type Replica struct {
 	o     Options
 	board *board
 	hook  func(point string) error // tests: see at
+	cut   changelog.CutOptions     // tests: smaller batches
 
 	mu     sync.Mutex // held by Prepare, Start, Shutdown
 	side   *sidecar   // nil before Prepare and after Shutdown
@@ -130,6 +131,7 @@ func (r *Replica) start(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	l.cut = r.cut
 	e := &engine{
 		name: r.name, store: r.store, o: r.o, side: r.side, local: l, board: r.board, token: r.token,
 		hook:   r.at,

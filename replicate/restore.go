@@ -261,8 +261,13 @@ func (r *restorer) from(ctx context.Context, p *plan, m *versioned, beyond bool)
 
 // follow carries out a plan by the first of its paths that is the right one.
 func (r *restorer) follow(ctx context.Context, p *plan) (result RestoreResult, err error) {
-	for i, path := range p.paths {
-		b, err := r.build(ctx, p, path)
+	for i := 0; i < len(p.paths); i++ {
+		b, err := r.build(ctx, p, p.paths[i])
+		if inside, ok := errors.AsType[*insideError](err); ok && inside.whole < p.to.sequence {
+			p.to.sequence = inside.whole
+			i--
+			continue
+		}
 		if err == nil {
 			result, err = r.finish(ctx, b, p)
 			return result, errors.Join(err, b.discard())

@@ -29,15 +29,17 @@ func (e *engine) seal(ctx context.Context) (bool, error) {
 	if e.snap != nil && e.chain.last().Sequence < e.snap.sequence {
 		limit = e.snap.sequence // a batch ends where the snapshot does
 	}
-	s, err := e.local.seal(ctx, limit)
-	if err != nil || s == nil {
+	sealed, err := e.local.seal(ctx, limit)
+	if err != nil || len(sealed) == 0 {
 		return false, err
 	}
-	if s.From != e.chain.last().Sequence+1 || s.To < s.From {
-		return false, fmt.Errorf("sealed %d-%d after %d: %w", s.From, s.To, e.chain.last().Sequence, errInvariant)
+	for _, s := range sealed {
+		if s.From != e.chain.last().Sequence+1 || s.To < s.From {
+			return false, fmt.Errorf("sealed %d-%d after %d: %w", s.From, s.To, e.chain.last().Sequence, errInvariant)
+		}
+		e.chain.rows = append(e.chain.rows, s)
 	}
-	e.chain.rows = append(e.chain.rows, *s)
-	e.event(Event{Kind: EventSealed, From: s.From, To: s.To})
+	e.event(Event{Kind: EventSealed, From: sealed[0].From, To: sealed[len(sealed)-1].To})
 	return true, e.at("sealed")
 }
 
@@ -52,7 +54,7 @@ func (e *engine) upload(ctx context.Context, s changelog.Seal) error {
 	}
 	key := objectKey{
 		kind: envelope.Batch, db: e.name, node: e.claim.NodeID, epoch: e.claim.Epoch,
-		from: s.From, to: s.To, part: 1, parts: 1, gzip: !e.o.DisableCompression, sealed: e.store.sealed(),
+		from: s.From, to: s.To, part: s.Part, parts: s.Parts, gzip: !e.o.DisableCompression, sealed: e.store.sealed(),
 	}
 	stored, err := encodeBatch(e.store, key, plain)
 	if err != nil {
@@ -81,6 +83,9 @@ func (e *engine) upload(ctx context.Context, s changelog.Seal) error {
 		return err
 	}
 	e.uploaded = endOf(s)
+	if s.Part == s.Parts {
+		e.whole = e.uploaded
+	}
 	m := member{key: key, size: int64(len(stored)), prev: s.PrevHash, end: endOf(s)}
 	if kind == EventUploaded { // what was adopted may be sealed with another salt
 		m.stored = stored

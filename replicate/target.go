@@ -61,13 +61,18 @@ func (t target) within(d *changelog.Document) (to int64, ended bool, err error) 
 		return d.To, false, nil
 	}
 	to = d.From - 1
-	err = d.Boundaries(d.Part < d.Parts, func(b changelog.Boundary) bool {
+	more := d.Part < d.Parts
+	err = d.Boundaries(more, func(b changelog.Boundary) bool {
 		if b.Sequence > t.sequence || b.Time > t.millis {
+			ended = true
 			return false
 		}
 		to = b.Sequence
 		return true
 	})
+	if more && !ended && d.To <= t.sequence {
+		return d.To, false, err // what its last transaction's time is, the last part says
+	}
 	return to, to < d.To, err
 }
 

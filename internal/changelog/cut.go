@@ -19,27 +19,57 @@ type Tip struct {
 }
 
 // CutOptions says where batches end. A batch ends at the first transaction
-// boundary at or after either limit.
+// boundary at or after either limit, and inside of a transaction, as one of its
+// parts, at either limit of a part.
 type CutOptions struct {
-	Entries int   // Defaults to 10,000.
-	Bytes   int   // of log text; defaults to 1 MiB.
-	To      int64 // the last sequence to cut, an end that a snapshot forces; 0 is everything visible
+	Entries int // Defaults to 10,000.
+	Bytes   int // of log text; defaults to 1 MiB.
+
+	PartEntries int // Defaults to 20,000.
+	PartBytes   int // Defaults to 2 MiB.
+
+	To int64 // the last sequence to cut, an end that a snapshot forces; 0 is everything visible
 }
 
 // Cut yields the batches that follow tip, cut from what conn sees. The caller
 // holds a read transaction on conn. Breaking out of the loop is allowed: the
-// first batches are the same whatever comes later. conn must not be used inside
-// the loop.
+// first batches are the same whatever comes later. The parts of a transaction
+// that is too long for one batch come one after another, without their plaintext:
+// they are encoded again, one by one. conn must not be used inside the loop.
 func Cut(ctx context.Context, conn *sql.Conn, tip Tip, o CutOptions) iter.Seq2[*Batch, error] {
 	o = o.withDefaults()
 	return func(yield func(*Batch, error) bool) {
 		e := new(encoder)
 		e.begin(tip)
+		var parts []*Batch // of the transaction under way
 		cut := func() bool {
 			b := e.finish()
 			e.begin(b.end)
-			return yield(b, nil)
+			if len(parts) == 0 {
+				return yield(b, nil)
+			}
+			b.canonical = nil
+			parts = append(parts, b)
+			if len(parts) > maxParts {
+				yield(nil, fmt.Errorf("the transaction that ends at %d is too long: %d parts are the most", b.To, maxParts))
+				return false
+			}
+			for i, b := range parts {
+				b.Part, b.Parts = i+1, len(parts)
+				if !yield(b, nil) {
+					return false
+				}
+			}
+			parts = nil
+			return true
 		}
+		part := func() {
+			b := e.finish()
+			e.begin(b.end)
+			b.canonical = nil
+			parts = append(parts, b)
+		}
+		inside := false // a transaction
 		for r, err := range Rows(ctx, conn, tip.Sequence, o.To) {
 			if err != nil {
 				yield(nil, err)
@@ -50,11 +80,15 @@ func Cut(ctx context.Context, conn *sql.Conn, tip Tip, o CutOptions) iter.Seq2[*
 			if r.Op == Schema && e.rows && !cut() {
 				return
 			}
+			if inside && (e.count() >= o.PartEntries || e.text >= o.PartBytes) {
+				part()
+			}
 			if err := e.add(&r); err != nil {
 				yield(nil, err)
 				return
 			}
-			if r.Op == Mark && (e.count() >= o.Entries || e.text >= o.Bytes) && !cut() {
+			inside = r.Op != Mark
+			if !inside && (e.count() >= o.Entries || e.text >= o.Bytes || len(parts) > 0) && !cut() {
 				return
 			}
 		}
@@ -87,6 +121,12 @@ func (o CutOptions) withDefaults() CutOptions {
 	}
 	if o.Bytes <= 0 {
 		o.Bytes = 1 << 20
+	}
+	if o.PartEntries <= 0 {
+		o.PartEntries = 20_000
+	}
+	if o.PartBytes <= 0 {
+		o.PartBytes = 2 << 20
 	}
 	return o
 }
@@ -141,6 +181,9 @@ func schemaVersion(ctx context.Context, x Execer, after, sequence int64) (int64,
 	return v, nil
 }
 
+// maxParts is the largest number of parts of one transaction.
+const maxParts = 1<<16 - 1
+
 // Batch is one link of the chain, encoded.
 type Batch struct {
 	From, To      int64
@@ -150,13 +193,14 @@ type Batch struct {
 	Time          int64 // of the first entry, Unix milliseconds
 	MaxTime       int64 // largest timestamp up to To over the whole chain
 	Encoder       int
+	Part, Parts   int // 1 of 1, but for the parts of one transaction
 
 	canonical []byte
 	end       Tip
 }
 
-// Canonical returns the canonical plaintext, which the hash covers. It must not
-// be changed.
+// Canonical returns the canonical plaintext, which the hash covers; nil for a
+// part that Cut has yielded. It must not be changed.
 func (b *Batch) Canonical() []byte { return b.canonical }
 
 // Tip returns the point of the chain after b.
@@ -164,5 +208,5 @@ func (b *Batch) Tip() Tip { return b.end }
 
 // Seal returns b's record for Queue.Seal.
 func (b *Batch) Seal() Seal {
-	return Seal{From: b.From, To: b.To, Part: 1, Parts: 1, PrevHash: b.PrevHash, Hash: b.Hash, MaxTime: b.MaxTime, Encoder: b.Encoder, Status: Pending}
+	return Seal{From: b.From, To: b.To, Part: b.Part, Parts: b.Parts, PrevHash: b.PrevHash, Hash: b.Hash, MaxTime: b.MaxTime, Encoder: b.Encoder, Status: Pending}
 }

@@ -144,7 +144,7 @@ func (e *encoder) values(m []member) {
 func (e *encoder) finish() *Batch {
 	b := &Batch{
 		From: e.from, To: e.to, PrevHash: e.tip.Hash, SchemaVersion: e.tip.SchemaVersion,
-		Time: e.time, MaxTime: e.maxTime, Encoder: Encoder,
+		Time: e.time, MaxTime: e.maxTime, Encoder: Encoder, Part: 1, Parts: 1,
 	}
 	c := make([]byte, 0, len(e.entries)+512+64*len(e.layouts.list))
 	c = append(c, `{"version":2,"fromSequence":`...)

@@ -115,23 +115,30 @@ func writeBase(ctx context.Context, x Execer, t Tip) error {
 	return x.Exec(ctx, setMeta, metaFloor, string(floor))
 }
 
-// Seal records a batch in a commit of its own. Once it returns nil everything
-// up to s.To is on the disk and the batch is final. A record that does not
-// follow the last one is ErrChain.
-func (q *Queue) Seal(ctx context.Context, s Seal) error {
+// Seal records batches, the parts of one transaction or a single one, in a
+// commit of its own. Once it returns nil everything up to the last one's end is
+// on the disk and they are final. A record that does not follow the last one is
+// ErrChain.
+func (q *Queue) Seal(ctx context.Context, seals ...Seal) error {
 	err := q.write(ctx, func(ctx context.Context, x Execer) error {
 		last, ok, err := first(ctx, x, `ORDER BY "from" DESC`)
 		if err != nil {
 			return err
 		}
-		if !ok || s.From != last.To+1 || s.To < s.From || s.PrevHash != last.Hash {
-			return fmt.Errorf("the last record ends at %d: %w", last.To, ErrChain)
+		for _, s := range seals {
+			if !ok || s.From != last.To+1 || s.To < s.From || s.PrevHash != last.Hash {
+				return fmt.Errorf("the last record ends at %d, the next begins at %d: %w", last.To, s.From, ErrChain)
+			}
+			s.Status = Pending
+			if err := insert(ctx, x, s); err != nil {
+				return err
+			}
+			last = s
 		}
-		s.Status = Pending
-		return insert(ctx, x, s)
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("seal %d-%d: %w", s.From, s.To, err)
+		return fmt.Errorf("seal %d-%d: %w", seals[0].From, seals[len(seals)-1].To, err)
 	}
 	return nil
 }
