@@ -1,0 +1,76 @@
+package replicate_test
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/matryer/is"
+
+	"github.com/driftdb/driftdb/internal/changelog"
+	"github.com/driftdb/driftdb/replicate/filestore"
+)
+
+// A transaction of a million rows is shipped and comes back whole, in little
+// memory. DRIFTDB_HUGE_ROWS sets how many rows.
+func TestHugeTransaction(t *testing.T) {
+	is := is.New(t)
+	rows := 60_000
+	if s := os.Getenv("DRIFTDB_HUGE_ROWS"); s != "" {
+		var err error
+		rows, err = strconv.Atoi(s)
+		is.NoErr(err)
+	}
+	store, err := filestore.New(t.TempDir(), filestore.Options{})
+	is.NoErr(err)
+	a := openApp(t, dbPath(t))
+	r := start(t, a, store, fast())
+	a.in(func(x changelog.Execer) error {
+		return x.Exec(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+INSERT INTO items (id, name, n, x) SELECT i, 'a row of ordinary length, number '||i, i * 7, i / 3.0 FROM n`, int64(rows))
+	})
+	began := time.Now()
+	peak := heap(t, func() { flush(t, r) })
+	shipped := time.Since(began)
+	shutdown(t, r)
+	began = time.Now()
+	var entries int64
+	back := heap(t, func() { _, result := restore(t, store); entries = result.Entries })
+	t.Logf("%d rows: shipped in %v, heap %d MiB; %d entries restored in %v, heap %d MiB", rows, shipped, peak>>20, entries, time.Since(began), back>>20)
+	is.True(entries >= int64(rows))
+	is.True(peak < 64<<20)
+	is.True(back < 64<<20)
+}
+
+// heap returns by how much the heap grew at most while f ran.
+func heap(t *testing.T, f func()) (grown uint64) {
+	t.Helper()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	before := m.HeapAlloc
+	stop, done := make(chan struct{}), make(chan uint64)
+	go func() {
+		var most uint64
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				done <- most
+				return
+			case <-tick.C:
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				if m.HeapAlloc > before {
+					most = max(most, m.HeapAlloc-before)
+				}
+			}
+		}
+	}()
+	f()
+	close(stop)
+	return <-done
+}
