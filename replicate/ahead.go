@@ -27,15 +27,14 @@ func (r *restorer) read(ctx context.Context, k objectKey) (d *changelog.Document
 	return d, n, err
 }
 
-// documents yields the batches of path in order. Several are read at once, as
+// documents yields the batches of path that lie beyond after, in order. Several are read at once, as
 // many as fit in a little memory.
-func (b *build) documents(ctx context.Context, path []objectKey) iter.Seq2[*changelog.Document, error] {
+func (b *build) documents(ctx context.Context, path []objectKey, after int64) iter.Seq2[*changelog.Document, error] {
 	return func(yield func(*changelog.Document, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		a := ahead{b: b, path: path, got: make([]chan fetched, len(path))}
 		defer a.readers.Wait()
 		defer cancel()
-		after := b.tip().Sequence
 		for i := range path {
 			a.start(ctx, i)
 			if path[i].kind == envelope.Pack {

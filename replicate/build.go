@@ -101,7 +101,7 @@ func (b *build) replay(ctx context.Context, path []objectKey) error {
 		path = b.unsure(path)
 	}
 	var beyond link // the chain behind where the replay ended
-	for d, err := range b.documents(ctx, path) {
+	for d, err := range b.documents(ctx, path, b.tip().Sequence) {
 		if err != nil {
 			return err
 		}
@@ -273,36 +273,44 @@ func (b *build) fetch(ctx context.Context, s *snapshotEntry) error {
 }
 
 func (b *build) fetchOnce(ctx context.Context, key objectKey, s *snapshotEntry) (err error) {
-	body, info, err := b.r.store.Get(ctx, s.Key)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, body.Close()) }()
 	f, err := os.OpenFile(b.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	n, err := readSnapshot(ctx, b.r.store, key, s, f)
+	b.result.Bytes += n
+	return err
+}
+
+// readSnapshot writes the file that a snapshot holds to w, checking every sum on
+// the way. read is the number of stored bytes.
+func readSnapshot(ctx context.Context, store *bucket, key objectKey, s *snapshotEntry, w io.Writer) (read int64, err error) {
+	body, info, err := store.Get(ctx, s.Key)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, body.Close()) }()
 	counted := newBodyReader(body, info)
-	defer func() { b.result.Bytes += counted.n }()
+	defer func() { read = counted.n }()
 	stored, plain := sha256.New(), sha256.New()
 	src := io.TeeReader(counted, stored)
 	var content io.Reader = io.LimitReader(src, s.Length+1)
 	if key.gzip || key.sealed {
 		want := key.header()
 		want.Length = s.Length
-		if content, _, err = envelope.NewReader(src, info.Size, want, envelope.Ring(b.r.store.Keys)); err != nil {
-			return err
+		if content, _, err = envelope.NewReader(src, info.Size, want, envelope.Ring(store.Keys)); err != nil {
+			return 0, err
 		}
 	}
-	n, err := io.Copy(io.MultiWriter(f, plain), content)
+	n, err := io.Copy(io.MultiWriter(w, plain), content)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if n != s.Length || counted.n != s.StoredSize || hash(plain.Sum(nil)) != s.SHA256 || hash(stored.Sum(nil)) != s.StoredSHA256 {
-		return fmt.Errorf("sizes or sums differ from the manifest's: %w", ErrCorrupt)
+		return 0, fmt.Errorf("sizes or sums differ from the manifest's: %w", ErrCorrupt)
 	}
-	return nil
+	return 0, nil
 }
 
 // checkSnapshot compares what the copy says about itself with the manifest.

@@ -39,12 +39,11 @@ type member struct {
 
 // packJob is a pack under way, in a goroutine of its own.
 type packJob struct {
+	job
 	members []member
 	key     objectKey
-	done    chan struct{}
-	cancel  context.CancelFunc
 
-	entry packEntry // set before done is closed
+	entry packEntry // set when it has ended
 	err   error
 }
 
@@ -66,12 +65,9 @@ func (e *engine) addMember(m member) {
 // each other.
 func (e *engine) compact(ctx context.Context) {
 	if job := e.pack; job != nil {
-		select {
-		case <-job.done:
-		default:
+		if !job.ended() {
 			return
 		}
-		job.cancel()
 		e.pack = nil
 		if job.err != nil {
 			// The batches are there as they were: nothing is lost, and the next
@@ -95,15 +91,11 @@ func (e *engine) compact(ctx context.Context) {
 		return
 	}
 	first, last := run[0], run[len(run)-1]
-	jobCtx, cancel := context.WithCancel(ctx)
-	job := &packJob{members: slices.Clone(run), done: make(chan struct{}), cancel: cancel, key: objectKey{
+	job := &packJob{members: slices.Clone(run), key: objectKey{
 		kind: envelope.Pack, db: e.name, node: e.claim.NodeID, epoch: e.claim.Epoch, from: first.key.from, to: last.key.to, part: 1, parts: 1,
 	}}
 	e.pack = job
-	go func() {
-		defer close(job.done)
-		job.entry, job.err = e.storePack(jobCtx, job)
-	}()
+	job.job = begin(ctx, func(ctx context.Context) { job.entry, job.err = e.storePack(ctx, job) })
 }
 
 // packable returns the newest run of packFan neighbours of one level that are
@@ -245,8 +237,7 @@ func (e *engine) recognisePack(ctx context.Context, key objectKey, want hash) er
 // stopPack ends a pack under way and waits for its goroutine.
 func (e *engine) stopPack() {
 	if e.pack != nil {
-		e.pack.cancel()
-		<-e.pack.done
+		e.pack.stop()
 		e.pack = nil
 	}
 }

@@ -244,10 +244,8 @@ func (m *manifest) spares(k objectKey) bool {
 
 // pruneJob is pruning under way, in a goroutine of its own.
 type pruneJob struct {
-	done   chan struct{}
-	cancel context.CancelFunc
-
-	report PruneReport // set before done is closed
+	job
+	report PruneReport // set when it has ended
 	err    error
 }
 
@@ -265,12 +263,9 @@ func (e *engine) pruneDue() bool {
 // manifest, and what lies below is deleted in a goroutine after that.
 func (e *engine) pruneStore(ctx context.Context) error {
 	if job := e.prune; job != nil {
-		select {
-		case <-job.done:
-		default:
+		if !job.ended() {
 			return nil
 		}
-		job.cancel()
 		e.prune = nil
 		e.pruned(job)
 	}
@@ -290,15 +285,13 @@ func (e *engine) pruneStore(ctx context.Context) error {
 		return err
 	}
 	e.prunedAt, e.pruneSoon = time.Now(), false
-	jobCtx, cancel := context.WithCancel(ctx)
-	job := &pruneJob{done: make(chan struct{}), cancel: cancel}
 	p := pruner{store: e.store, m: &versioned{manifest: e.claim.clone(), etag: e.claim.etag}, retry: e.o.Retry, report: report}
-	e.prune = job
-	go func() {
-		defer close(job.done)
-		job.err = p.run(jobCtx)
+	job := &pruneJob{}
+	job.job = begin(ctx, func(ctx context.Context) {
+		job.err = p.run(ctx)
 		job.report = p.report
-	}()
+	})
+	e.prune = job
 	return nil
 }
 
@@ -316,8 +309,7 @@ func (e *engine) pruned(job *pruneJob) {
 // stopPrune ends pruning under way and waits for its goroutine.
 func (e *engine) stopPrune() {
 	if e.prune != nil {
-		e.prune.cancel()
-		<-e.prune.done
+		e.prune.stop()
 		e.prune = nil
 	}
 }

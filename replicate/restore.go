@@ -210,7 +210,7 @@ func (r *restorer) attempt(ctx context.Context, m *versioned, ours *token) (Rest
 		if first == nil {
 			first = err
 		}
-		if !isAny(err, ErrNotExist, ErrMissing, ErrCorrupt) || ctx.Err() != nil {
+		if !unusable(err) || ctx.Err() != nil {
 			return RestoreResult{}, err
 		}
 		if p.snapshot == nil {
@@ -243,7 +243,7 @@ func (r *restorer) from(ctx context.Context, p *plan, m *versioned, beyond bool)
 		return p.preview(), nil
 	}
 	result, err = r.follow(ctx, p)
-	if len(p.packs) > 0 && isAny(err, ErrCorrupt, ErrNotExist) && ctx.Err() == nil {
+	if len(p.packs) > 0 && unusable(err) && ctx.Err() == nil {
 		// The batches of a damaged pack may be there still, one by one.
 		r.logger.Warn("a pack cannot be used", "database", r.name, "error", err)
 		p.alone = true
@@ -272,7 +272,7 @@ func (r *restorer) follow(ctx context.Context, p *plan) (result RestoreResult, e
 			result, err = r.finish(ctx, b, p)
 			return result, errors.Join(err, b.discard())
 		}
-		if i+1 == len(p.paths) || !isAny(err, ErrCorrupt, ErrNotExist) {
+		if i+1 == len(p.paths) || !unusable(err) {
 			return result, err
 		}
 	}

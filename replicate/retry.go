@@ -22,6 +22,13 @@ func halts(err error) bool {
 	return isAny(err, ErrFenced, ErrForked, ErrBehind, ErrV1Manifest, ErrForeignManifest, ErrVersion, ErrLogDamaged, errInvariant, errStopped)
 }
 
+// unusable says whether err is about one object rather than about the store: it
+// is gone, not what it should be, or (as one flipped bit of a header can make it
+// seem) of another format or key. Another way to the same data may be left.
+func unusable(err error) bool {
+	return isAny(err, ErrNotExist, ErrMissing, ErrCorrupt, errBroken, ErrVersion, ErrNotSupported, ErrNoKey, ErrNotSealed)
+}
+
 func isAny(err error, targets ...error) bool {
 	for _, t := range targets {
 		if errors.Is(err, t) {
