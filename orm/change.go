@@ -2,6 +2,7 @@ package orm
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -33,7 +34,7 @@ func (op Op) String() string {
 // raw SQL, a cascade, another process.
 type Change[M any] struct {
 	Seq  Position  // where it stands in the change log; reading goes on after it
-	Tx   int64     // the same for all changes of one transaction
+	Tx   int64     // the same for all changes of one transaction; other programs' transactions may share one with those that follow
 	At   time.Time // when it was made, in UTC, to the millisecond
 	Node string    // which node made it, where the source knows; "" for a local file
 	Op   Op
@@ -42,6 +43,12 @@ type Change[M any] struct {
 	// delete. They are whole rows; columns that the log leaves out (nolog, and
 	// generated ones) are zero.
 	Old, New *M
+
+	// Unknown are the columns, by their names in the table, that are zero in Old
+	// and New because nothing tells their values any more: a program without our
+	// settings replaced the row, which leaves no entry, and the log was pruned
+	// up to there. Else it is nil.
+	Unknown []string
 
 	columns []string // that an update changed
 }
@@ -82,9 +89,26 @@ func (t Table[M, K]) Changes(ctx context.Context, src ChangeSource, since Positi
 	}
 }
 
+// Follow yields the changes of the table that were committed after since, and
+// goes on with those that are committed from then on, by whatever process. It
+// ends with ctx, whose error is yielded last, or when the loop does. In all else
+// it is like Changes.
+func (t Table[M, K]) Follow(ctx context.Context, src ChangeSource, since Position) iter.Seq2[Change[M], error] {
+	return func(yield func(Change[M], error) bool) {
+		err := t.m.ready(src)
+		if err == nil {
+			err = t.m.follow(ctx, src, since, func(c Change[M]) bool { return yield(c, nil) })
+		}
+		if err != nil && !errors.Is(err, errBreak) {
+			yield(Change[M]{}, t.m.wrap("follow changes", err))
+		}
+	}
+}
+
 // History yields the changes of one row that the log still has, the oldest
 // first: those of the row that has the primary key now, or had it last, also
-// from when its key was another one.
+// from when its key was another one. When a row was deleted and the key used
+// again, those of the deleted row come before.
 func (t Table[M, K]) History(ctx context.Context, src ChangeSource, key K) iter.Seq2[Change[M], error] {
 	return func(yield func(Change[M], error) bool) {
 		err := t.m.ready(src)
@@ -125,9 +149,12 @@ func (t Table[M, K]) OnChange(src ChangeSource, fn func(context.Context, Change[
 		return func() {}
 	}
 	m := t.m
-	return src.feed().listen(m.schema.Name, func(ctx context.Context, at *Position, to int64) error {
+	return src.feed().listen(m.schema.Name, func(ctx context.Context, stopped func() bool, at *Position, to int64) error {
 		var failed error
 		err := m.changes(ctx, src, *at, to, func(c Change[M]) bool {
+			if stopped() {
+				return false
+			}
 			if failed = fn(ctx, c); failed != nil {
 				return false
 			}

@@ -5,10 +5,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/driftdb/driftdb/internal/changelog"
 	"github.com/driftdb/driftdb/schema"
@@ -54,11 +52,7 @@ func (m *model[M]) changes(ctx context.Context, src ChangeSource, since Position
 				return err
 			}
 			more = last
-			rows, err := r.states(ctx, tx.c, entries)
-			if err != nil {
-				return err
-			}
-			found, err = rebuild(m, newest.Generation, entries, rows)
+			found, err = rebuild(ctx, tx.c, m, newest.Generation, entries)
 			since.Sequence = entries[len(entries)-1].seq
 			return err
 		})
@@ -79,6 +73,34 @@ func (m *model[M]) changes(ctx context.Context, src ChangeSource, since Position
 	}
 }
 
+// follow is changes without an end.
+func (m *model[M]) follow(ctx context.Context, src ChangeSource, since Position, fn func(Change[M]) bool) error {
+	for {
+		end, err := src.base().Position(ctx)
+		if err != nil {
+			return err
+		}
+		if end != since {
+			broken := false
+			err = m.changes(ctx, src, since, end.Sequence, func(c Change[M]) bool {
+				broken = !fn(c)
+				return !broken
+			})
+			if err == nil && broken {
+				err = errBreak
+			}
+			if err != nil {
+				return err
+			}
+		}
+		// Not from the last change of this table: others may have come after it.
+		since = end
+		if err := src.feed().wait(ctx, since); err != nil {
+			return err
+		}
+	}
+}
+
 // history returns the changes of the row with the key, whatever its key was
 // before.
 func (m *model[M]) history(ctx context.Context, src ChangeSource, key string) (found []Change[M], err error) {
@@ -89,18 +111,15 @@ func (m *model[M]) history(ctx context.Context, src ChangeSource, key string) (f
 			return err
 		}
 		var entries []logEntry
+		w := walk{key: key}
 		const query = `SELECT sequence, timestamp, operation, key, data, before FROM _driftdb_log
 WHERE "table" = ? ORDER BY sequence DESC`
 		err = tx.c.each(ctx, query, bound(m.schema.Name), func(v []driver.Value) error {
 			e, err := r.entry(v)
-			if err != nil || e.new != key && e.old != key || e.op == OpUpdate && e.new != key {
-				return err
+			if err == nil && w.back(&e) {
+				entries = append(entries, e)
 			}
-			if e.op == OpUpdate {
-				key = e.old // its name before
-			}
-			entries = append(entries, e)
-			return nil
+			return err
 		})
 		if err != nil || len(entries) == 0 {
 			return err
@@ -109,13 +128,46 @@ WHERE "table" = ? ORDER BY sequence DESC`
 		if err := r.transactions(ctx, tx.c, entries); err != nil {
 			return err
 		}
-		rows, err := r.states(ctx, tx.c, entries)
-		if err == nil {
-			found, err = rebuild(m, newest.Generation, entries, rows)
-		}
+		found, err = rebuild(ctx, tx.c, m, newest.Generation, entries)
 		return err
 	})
 	return found, err
+}
+
+// walk follows rows of a key from the newest entry to the oldest.
+type walk struct {
+	key   string // that the row, or an earlier one in its place, has
+	on    bool   // a row has it
+	other string // the key of a row that had key once and went on under another; empty for none
+}
+
+// back says whether an entry is about one of the rows: those that were deleted,
+// or replaced, under the key that the next one was made with. A row that was
+// given another key is not one of them.
+func (w *walk) back(e *logEntry) bool {
+	if w.other != "" {
+		if e.new == w.other {
+			w.other = e.old // empty for an insert: the row begins there
+			return false
+		}
+		if w.other == w.key {
+			return false
+		}
+	}
+	switch {
+	case e.op == OpUpdate && e.old == w.key && e.new != w.key && !w.on:
+		w.other = e.old
+		return false
+	case e.op == OpDelete && e.old == w.key && !w.on:
+		w.on = true
+	case e.op == OpUpdate && e.new == w.key:
+		w.on, w.key = true, e.old
+	case e.op == OpInsert && e.new == w.key:
+		w.on = false
+	default:
+		return false
+	}
+	return true
 }
 
 // replayed reads the log of one table.
@@ -165,29 +217,22 @@ func bound(values ...driver.Value) []driver.NamedValue {
 	return args
 }
 
-// transactions numbers the transactions of entries: by the mark that ends each,
-// or the end of the log.
+// transactions numbers the transactions of entries: by the mark before each, or
+// the begin of the log. So the number is the same whenever it is read.
 func (r *replayed) transactions(ctx context.Context, c *conn, all []logEntry) error {
-	const query = `SELECT sequence FROM _driftdb_log WHERE operation = 'mark' AND sequence > ? ORDER BY sequence`
-	var marks []int64
-	enough := errors.New("enough")
-	err := c.each(ctx, query, bound(all[0].seq), func(v []driver.Value) error {
+	const query = `SELECT * FROM (SELECT sequence FROM _driftdb_log WHERE operation = 'mark' AND sequence < ? ORDER BY sequence DESC LIMIT 1)
+UNION ALL SELECT sequence FROM _driftdb_log WHERE operation = 'mark' AND sequence > ? AND sequence < ? ORDER BY 1`
+	marks := []int64{0}
+	err := c.each(ctx, query, bound(all[0].seq, all[0].seq, all[len(all)-1].seq), func(v []driver.Value) error {
 		n, _ := v[0].(int64)
-		if marks = append(marks, n); n > all[len(all)-1].seq {
-			return enough
-		}
+		marks = append(marks, n)
 		return nil
 	})
-	if err != nil && !errors.Is(err, enough) {
-		return err
-	}
 	for i := range all {
 		at, _ := slices.BinarySearch(marks, all[i].seq)
-		if all[i].tx = all[len(all)-1].seq + 1; at < len(marks) {
-			all[i].tx = marks[at]
-		}
+		all[i].tx = marks[at-1] + 1
 	}
-	return nil
+	return err
 }
 
 // entry decodes a row of the log.
@@ -256,21 +301,6 @@ func overlay(row, over []driver.Value) {
 	}
 }
 
-// fill puts what is known in from where row knows nothing, and says whether row
-// is whole then.
-func (r *replayed) fill(row, from []driver.Value) (whole bool) {
-	whole = true
-	for i := range row {
-		if _, ok := row[i].(absent); !ok || !r.schema.Columns[i].Logged() {
-			continue
-		}
-		if row[i] = from[i]; row[i] == (absent{}) {
-			whole = false
-		}
-	}
-	return whole
-}
-
 // key is the primary key of a row as a text that no other key has.
 func (r *replayed) key(row []driver.Value) string {
 	var b strings.Builder
@@ -291,143 +321,6 @@ func keyText(values []driver.NamedValue) string {
 		fmt.Fprintf(&b, "%T %q,", v.Value, fmt.Sprint(v.Value))
 	}
 	return b.String()
-}
-
-// states returns the rows that entries leave behind, by key: what later entries
-// and the table itself say of them.
-func (r *replayed) states(ctx context.Context, c *conn, entries []logEntry) (map[string][]driver.Value, error) {
-	rows := make(map[string][]driver.Value) // after the entries
-	for _, e := range entries {
-		if e.old != "" {
-			delete(rows, e.old)
-		}
-		if e.op != OpDelete {
-			rows[e.new] = slices.Clone(e.named)
-		}
-	}
-	names := maps.Clone(rows)                    // by the key that the row had then
-	for _, e := range slices.Backward(entries) { // what they themselves tell
-		row, ok := names[e.new]
-		if !ok || e.op == OpDelete {
-			continue
-		}
-		r.fill(row, e.data)
-		delete(names, e.new)
-		if e.op == OpUpdate {
-			names[e.old] = row
-		}
-	}
-	open := make(map[string]*unfinished) // by the key they have meanwhile
-	for k, row := range rows {
-		if !r.fill(row, r.blank()) {
-			open[k] = &unfinished{row: row, key: row}
-		}
-	}
-	if len(open) == 0 {
-		return rows, nil
-	}
-	if err := r.later(ctx, c, entries[len(entries)-1].seq, open); err != nil {
-		return nil, err
-	}
-	return rows, r.current(ctx, c, open)
-}
-
-// unfinished is a row of which something is not known, and its present key.
-type unfinished struct{ row, key []driver.Value }
-
-// later completes rows by what entries after seq say they replaced.
-func (r *replayed) later(ctx context.Context, c *conn, seq int64, open map[string]*unfinished) error {
-	const query = `SELECT sequence, timestamp, operation, key, data, before FROM _driftdb_log
-WHERE sequence > ? AND "table" = ? AND operation <> 'insert' ORDER BY sequence`
-	done := errors.New("done")
-	err := c.each(ctx, query, bound(seq, r.schema.Name), func(v []driver.Value) error {
-		e, err := r.entry(v)
-		if err != nil {
-			return err
-		}
-		u, ok := open[e.old]
-		if !ok {
-			return nil
-		}
-		delete(open, e.old)
-		if !r.fill(u.row, e.before) && e.op == OpUpdate {
-			u.key = e.named
-			open[e.new] = u
-		}
-		if len(open) == 0 {
-			return done
-		}
-		return nil
-	})
-	if errors.Is(err, done) {
-		return nil
-	}
-	return err
-}
-
-// current completes rows by what stands in the table.
-func (r *replayed) current(ctx context.Context, c *conn, open map[string]*unfinished) error {
-	for _, u := range open {
-		t := new(text)
-		t.WriteString(r.selects)
-		var where []*node
-		for _, k := range r.schema.Key {
-			for i, col := range r.schema.Columns {
-				if col.Name == k {
-					where = append(where, &node{op: opCompare, col: ref{r.schema.Name, k}, sql: " = ", args: []driver.Value{u.key[i]}})
-				}
-			}
-		}
-		t.where(where)
-		values, err := c.one(ctx, t.String(), t.args)
-		if err != nil {
-			return err
-		}
-		if values != nil {
-			r.fill(u.row, values)
-		}
-	}
-	return nil
-}
-
-// rebuild makes changes of entries, from the last to the first: each is undone
-// in the row that it left.
-func rebuild[M any](m *model[M], generation string, entries []logEntry, rows map[string][]driver.Value) ([]Change[M], error) {
-	r := &replayed{info: &m.info}
-	var found []Change[M]
-	for _, e := range slices.Backward(entries) {
-		var before, after []driver.Value
-		switch e.op {
-		case OpInsert:
-			if after = rows[e.new]; after == nil {
-				after = e.data
-			}
-			delete(rows, e.new)
-		case OpUpdate:
-			if after = rows[e.new]; after == nil {
-				after = r.blank()
-			}
-			overlay(after, e.data)
-			before = slices.Clone(after)
-			overlay(before, e.before)
-			delete(rows, e.new)
-			rows[e.old] = slices.Clone(before)
-		case OpDelete:
-			before = e.before
-			rows[e.old] = slices.Clone(before)
-		}
-		c := Change[M]{Seq: Position{Generation: generation, Sequence: e.seq}, Tx: e.tx, At: time.UnixMilli(e.at).UTC(), Op: e.op, columns: e.columns}
-		var err error
-		if c.Old, err = m.made(before); err == nil {
-			c.New, err = m.made(after)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("entry %d: %w", e.seq, err)
-		}
-		found = append(found, c)
-	}
-	slices.Reverse(found)
-	return found, nil
 }
 
 // made makes a M of values, nil of none. What the log leaves out stays zero.

@@ -39,16 +39,20 @@ func (db *DB) shut(ctx context.Context, stop func() error) error {
 	if changelog.InTx(ctx, db.generation) {
 		return ErrInTx
 	}
-	db.closeOne.Do(func() {
-		db.mu.Lock()
-		defer db.mu.Unlock()
-		close(db.closing)
-	})
+	refuse := func() {
+		db.closeOne.Do(func() {
+			db.mu.Lock()
+			defer db.mu.Unlock()
+			close(db.closing)
+		})
+	}
+	if err := db.stopPruning(ctx, refuse); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	defer func() { db.pruner.busy <- struct{}{} }()
 	if err := db.changes.close(ctx); err != nil {
 		return fmt.Errorf("shut down: %w", err)
 	}
-	<-db.pruner.busy // it ends by itself: no transaction begins any more
-	defer func() { db.pruner.busy <- struct{}{} }()
 	giveBack, err := db.drain(ctx)
 	defer giveBack() // a second call finds the tokens
 	if err != nil {

@@ -19,8 +19,9 @@ const (
 	feedRetryMax = 30 * time.Second
 )
 
-// feed tells listeners of a DB about commits. Its goroutine runs while there is
-// a listener, and Close waits for it.
+// feed tells listeners of a DB about commits: one goroutine looks for them, and
+// another calls the listeners, which may take long. They run while there is a
+// listener, and Close waits for them.
 type feed struct {
 	db *DB
 
@@ -29,10 +30,13 @@ type feed struct {
 	waiters   int           // calls of wait
 	moved     chan struct{} // closed when newest moves
 	newest    int64
-	running   chan struct{} // closed when the goroutine has ended; nil: it does not run
+	calling   bool          // listeners are being called
+	running   chan struct{} // closed when the goroutines have ended; nil: they do not run, or are about to end
+	last      chan struct{} // running of before
 	end       context.CancelFunc
 	closed    bool
 	wake      chan struct{} // capacity 1: something was committed
+	due       chan Position // capacity 1: up to where listeners are to be called
 }
 
 // listener is a function that is called for the changes of a table.
@@ -40,7 +44,7 @@ type listener struct {
 	table   string
 	at      Position // worked off
 	known   bool     // at is set
-	call    func(ctx context.Context, at *Position, to int64) error
+	call    func(ctx context.Context, stopped func() bool, at *Position, to int64) error
 	stopped bool
 	failed  int
 	after   time.Time // not called before, after a failure
@@ -63,7 +67,7 @@ func (f *feed) committed() {
 
 // listen adds a listener. What is committed from now on counts: the position is
 // read here, so that nothing is missed until the goroutine runs.
-func (f *feed) listen(table string, call func(context.Context, *Position, int64) error) (stop func()) {
+func (f *feed) listen(table string, call func(context.Context, func() bool, *Position, int64) error) (stop func()) {
 	l := &listener{table: table, call: call}
 	if p, err := f.position(context.Background()); err == nil {
 		l.at, l.known = p, true
@@ -90,11 +94,21 @@ func (f *feed) start() {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	f.running, f.end = done, cancel
+	done, due, last := make(chan struct{}), make(chan Position, 1), f.last
+	f.running, f.end, f.due = done, cancel, due
 	go func() {
 		defer close(done)
+		if last != nil {
+			<-last // listeners are called by one goroutine at a time
+		}
+		called := make(chan struct{})
+		go func() {
+			defer close(called)
+			f.call(ctx, due)
+		}()
 		f.run(ctx)
+		cancel()
+		<-called
 	}()
 }
 
@@ -104,6 +118,9 @@ func (f *feed) close(ctx context.Context) error {
 	f.mu.Lock()
 	f.closed = true
 	running := f.running
+	if running == nil {
+		running = f.last
+	}
 	if f.end != nil {
 		f.end()
 	}
@@ -144,48 +161,74 @@ func (f *feed) run(ctx context.Context) {
 func (f *feed) idle() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.listeners) > 0 || f.waiters > 0 {
+	if len(f.listeners) > 0 || f.waiters > 0 || f.calling {
 		return false
 	}
-	f.running, f.end = nil, nil
+	f.running, f.end, f.last = nil, nil, f.running
 	return true
 }
 
 // position returns the newest position, also while the DB is being closed.
 func (f *feed) position(ctx context.Context) (Position, error) { return f.db.Position(ctx) }
 
-// look reads the newest position and calls the listeners that are behind it.
+// look reads the newest position, and lets those know who wait for it.
 func (f *feed) look(ctx context.Context) error {
 	p, err := f.position(ctx)
 	if err != nil {
 		return err
 	}
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if p.Sequence != f.newest {
 		f.newest = p.Sequence
 		close(f.moved)
 		f.moved = make(chan struct{})
 	}
-	all := slices.Clone(f.listeners)
-	f.mu.Unlock()
-	for _, l := range all {
-		f.deliver(ctx, l, p)
+	if len(f.listeners) > 0 {
+		f.calling = true
+		select {
+		case <-f.due: // an older one
+		default:
+		}
+		f.due <- p
 	}
 	return nil
 }
 
+// call calls the listeners that are behind a position, until ctx ends.
+func (f *feed) call(ctx context.Context, due chan Position) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case p := <-due:
+			f.mu.Lock()
+			all := slices.Clone(f.listeners)
+			f.mu.Unlock()
+			for _, l := range all {
+				f.deliver(ctx, l, p)
+			}
+			f.mu.Lock()
+			f.calling = len(due) > 0
+			f.mu.Unlock()
+		}
+	}
+}
+
 // deliver calls a listener for what it has not seen up to p.
 func (f *feed) deliver(ctx context.Context, l *listener, p Position) {
-	f.mu.Lock()
-	stopped := l.stopped
-	f.mu.Unlock()
+	stopped := func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return l.stopped
+	}
 	if !l.known { // the position could not be read when it was added
 		l.at, l.known = p, true
 	}
-	if stopped || l.at == p || ctx.Err() != nil || time.Now().Before(l.after) {
+	if stopped() || l.at == p || ctx.Err() != nil || time.Now().Before(l.after) {
 		return
 	}
-	err := l.call(ctx, &l.at, p.Sequence)
+	err := l.call(ctx, stopped, &l.at, p.Sequence)
 	switch {
 	case err == nil:
 		l.at, l.failed, l.after = p, 0, time.Time{}
@@ -236,8 +279,8 @@ func (f *feed) wait(ctx context.Context, p Position) error {
 }
 
 // WaitChange returns when something is committed beyond p, by whatever process;
-// at once if it has been already. With Changes it makes a reader that follows:
-// read the changes, then wait for the position of the last one to be passed.
+// at once if it has been already. Changes of every table count, and p is best one
+// that DB.Position returned; Follow reads and waits for those of one table.
 func (db *DB) WaitChange(ctx context.Context, p Position) error {
 	if err := db.enter(ctx); err != nil {
 		return fmt.Errorf("wait for a change: %w", err)

@@ -28,7 +28,6 @@ func Open(ctx context.Context, s schema.Schema, o Options) (*DB, error) {
 	}
 	db := &DB{o: o, tables: s.Tables, write: make(chan struct{}, 1), read: make(chan struct{}, o.Readers), looped: make(chan struct{}, 1), closing: make(chan struct{})}
 	db.changes, db.pruner.busy = newFeed(db), make(chan struct{}, 1)
-	db.pruner.busy <- struct{}{}
 	if db.writer, err = connect(ctx, o.Writer); err != nil {
 		return nil, err
 	}
@@ -39,6 +38,8 @@ func Open(ctx context.Context, s schema.Schema, o Options) (*DB, error) {
 	if err := db.ensure(ctx, s); err != nil {
 		return nil, errors.Join(err, db.discard())
 	}
+	db.pruner.commits.Store(0)
+	db.pruner.busy <- struct{}{} // from now on
 	return db, nil
 }
 

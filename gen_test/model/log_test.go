@@ -31,7 +31,7 @@ func feed[M any, K comparable](t *rapid.T, m *machine, k *kind[M, K]) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Seq.Sequence <= last.Sequence || c.Tx < c.Seq.Sequence || (c.Old == nil) != (c.Op == orm.OpInsert) || (c.New == nil) != (c.Op == orm.OpDelete) {
+		if c.Seq.Sequence <= last.Sequence || c.Tx > c.Seq.Sequence || c.Unknown != nil || (c.Old == nil) != (c.Op == orm.OpInsert) || (c.New == nil) != (c.Op == orm.OpDelete) {
 			t.Fatalf("a change after %v: %+v", last, c)
 		}
 		last = c.Seq

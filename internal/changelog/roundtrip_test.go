@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/driftdb/driftdb/internal/changelog"
@@ -68,11 +69,18 @@ func orNil[T any](t *rapid.T, g *rapid.Generator[T], label string) any {
 	return g.Draw(t, label)
 }
 
-// statement draws one write.
-func statement(t *rapid.T) (string, []any) {
+// statement draws one write. Where silent, UPDATE OR REPLACE is none on a table
+// that refers to itself: when nothing but the foreign keys of another program
+// is on, the row that it puts out of the way can take the updated row with it,
+// and then no trigger tells of the former. docs/guarantees.md says so.
+func statement(t *rapid.T, silent bool) (string, []any) {
 	number, word := numbers.Draw, words.Draw
 	or := rapid.SampledFrom([]string{"", "OR REPLACE ", "OR IGNORE ", "OR FAIL ", "OR ABORT "}).Draw(t, "or")
-	switch rapid.IntRange(0, 13).Draw(t, "statement") {
+	kind := rapid.IntRange(0, 13).Draw(t, "statement")
+	if silent && kind >= 5 && kind <= 7 && or == "OR REPLACE " {
+		or = ""
+	}
+	switch kind {
 	case 0:
 		return `INSERT ` + or + `INTO teams VALUES (?, ?)`, []any{number(t, "id"), orNil(t, words, "name")}
 	case 1, 2:
@@ -110,12 +118,13 @@ func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := newFile(t, world()...)
 		defer f.close()
-		f.exec(fmt.Sprintf(`PRAGMA foreign_keys = %t`, rapid.Bool().Draw(rt, "foreign keys")))
-		f.exec(fmt.Sprintf(`PRAGMA recursive_triggers = %t`, rapid.Bool().Draw(rt, "recursive triggers")))
+		keys, recursive := rapid.Bool().Draw(rt, "foreign keys"), rapid.Bool().Draw(rt, "recursive triggers")
+		f.exec(fmt.Sprintf(`PRAGMA foreign_keys = %t`, keys))
+		f.exec(fmt.Sprintf(`PRAGMA recursive_triggers = %t`, recursive))
 		for range rapid.IntRange(1, 12).Draw(rt, "transactions") {
 			f.exec(`BEGIN IMMEDIATE`)
 			for range rapid.IntRange(1, 6).Draw(rt, "statements") {
-				stmt, args := statement(rt)
+				stmt, args := statement(rt, keys && !recursive)
 				_ = f.try(stmt, args...) // a violated constraint undoes what it undoes
 			}
 			if rapid.Bool().Draw(rt, "mark") {
@@ -129,7 +138,9 @@ func TestRoundTrip(t *testing.T) {
 		}
 		batches := f.cut(tip0(), changelog.CutOptions{Entries: rapid.IntRange(1, 20).Draw(rt, "entries")})
 		path := replay(t, batches)
-		diff(t, dump(t, f.path), dump(t, path))
+		if d := cmp.Diff(dump(t, f.path), dump(t, path)); d != "" {
+			rt.Fatalf("restored differs (-source +restored):\n%s", d)
+		}
 		encodeAgain(t, f, batches)
 	})
 }

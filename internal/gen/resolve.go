@@ -99,7 +99,7 @@ func (c *collector) checkKeyIndexes(m *model) {
 func isVerb(name string) bool {
 	switch name {
 	case "All", "Changes", "Clone", "Count", "Create", "CreateMany", "CreateSeq", "Delete", "DeleteRow", "Diff", "Each", "Edit", "Exists",
-		"Find", "FindMany", "First", "History", "Load", "LoadRow", "OnChange", "Purge", "Raw", "Reload", "Restore", "Rows",
+		"Find", "FindMany", "First", "Follow", "History", "Load", "LoadRow", "OnChange", "Purge", "Raw", "Reload", "Restore", "Rows",
 		"Save", "Table", "Update", "UpdateReturning", "Upsert", "UpsertMany", "Where":
 		return true
 	}
