@@ -135,7 +135,7 @@ func (c *cursor) text() string {
 	}
 	token := c.s[c.i:end]
 	s := unquote(token)
-	if strings.IndexByte(token, '\\') >= 0 && string(appendString(nil, s)) != token {
+	if strings.IndexByte(token, '\\') >= 0 && string(AppendString(nil, s)) != token {
 		c.fail("the string is not in its canonical form")
 		return ""
 	}

@@ -23,9 +23,9 @@ type Identity struct {
 func AddIdentity(id Identity, canonical []byte) []byte {
 	b := make([]byte, 0, len(canonical)+len(id.DBName)+len(id.NodeID)+96)
 	b = append(b, `{"dbName":`...)
-	b = appendString(b, id.DBName)
+	b = AppendString(b, id.DBName)
 	b = append(b, `,"nodeId":`...)
-	b = appendString(b, id.NodeID)
+	b = AppendString(b, id.NodeID)
 	b = append(b, `,"epoch":`...)
 	b = strconv.AppendUint(b, uint64(id.Epoch), 10)
 	b = append(b, `,"part":`...)

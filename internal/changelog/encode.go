@@ -176,7 +176,7 @@ func (e *encoder) finish() *Batch {
 
 func appendLayout(b []byte, l *Layout) []byte {
 	b = append(b, `{"name":`...)
-	b = appendString(b, l.Name)
+	b = AppendString(b, l.Name)
 	b = append(b, `,"columns":`...)
 	b = appendNames(b, l.Columns)
 	b = append(b, `,"key":`...)
@@ -190,7 +190,7 @@ func appendNames(b []byte, names []string) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, n)
+		b = AppendString(b, n)
 	}
 	return append(b, ']')
 }

@@ -23,7 +23,7 @@ func drawRows(t *rapid.T) []Row {
 		}
 		b := ""
 		for i := range cols {
-			b += "{,"[min(i, 1):min(i, 1)+1] + string(appendString(nil, cols[i])) + ":" + values[i]
+			b += "{,"[min(i, 1):min(i, 1)+1] + string(AppendString(nil, cols[i])) + ":" + values[i]
 		}
 		return b + "}"
 	}

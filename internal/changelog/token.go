@@ -238,9 +238,9 @@ func unquote(token string) string {
 	return string(append(b, s...))
 }
 
-// appendString appends s, valid UTF-8, as a JSON string in its one canonical
+// AppendString appends s, valid UTF-8, as a JSON string in its one canonical
 // form.
-func appendString(b []byte, s string) []byte {
+func AppendString(b []byte, s string) []byte {
 	const hexDigits = "0123456789abcdef"
 	b = append(b, '"')
 	for i := range len(s) {

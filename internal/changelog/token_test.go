@@ -76,7 +76,7 @@ func FuzzToken(f *testing.F) {
 			if invalid != !utf8.ValidString(text) {
 				t.Fatalf("%q: invalid is %t", token, invalid)
 			}
-			if !invalid && unquote(string(appendString(nil, text))) != text {
+			if !invalid && unquote(string(AppendString(nil, text))) != text {
 				t.Fatalf("%q does not survive", text)
 			}
 		}
@@ -152,7 +152,7 @@ func objectFrom(names, tokens []string) string {
 	var b strings.Builder
 	for i, token := range tokens {
 		b.WriteByte("{,"[min(i, 1)])
-		b.Write(appendString(nil, names[i]))
+		b.Write(AppendString(nil, names[i]))
 		b.WriteByte(':')
 		if strings.HasPrefix(token, `{"t"`) {
 			v, err := value(token)
@@ -160,7 +160,7 @@ func objectFrom(names, tokens []string) string {
 			if err != nil || !ok {
 				return "not text"
 			}
-			token = string(appendString(nil, text))
+			token = string(AppendString(nil, text))
 		}
 		b.WriteString(token)
 	}

@@ -98,7 +98,7 @@ func (c *collector) checkKeyIndexes(m *model) {
 // own name: a column of that name would hide it.
 func isVerb(name string) bool {
 	switch name {
-	case "All", "Changes", "Clone", "Count", "Create", "CreateMany", "CreateSeq", "Delete", "DeleteRow", "Diff", "Each", "Edit", "Exists",
+	case "All", "Changes", "Clone", "Count", "Create", "CreateMany", "CreateSeq", "Decoder", "Delete", "DeleteRow", "Diff", "Each", "Edit", "Exists",
 		"Find", "FindMany", "First", "Follow", "History", "Load", "LoadRow", "OnChange", "Purge", "Raw", "Reload", "Restore", "Rows",
 		"Save", "Table", "Update", "UpdateReturning", "Upsert", "UpsertMany", "Where":
 		return true
