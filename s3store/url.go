@@ -1,0 +1,94 @@
+package s3store
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ParseURL reads where a store is from a text such as
+//
+//	s3://bucket/prefix?endpoint=https://minio.example:9000&region=eu-west-1
+//
+// The prefix may be left out, and means "driftdb" then; a slash alone means none.
+// The query may have endpoint, region, path-style (auto, on, off), checksums
+// (auto, when-supported, when-required), unquoted-if-match (true, false),
+// read-timeout (such as 30s) and ca-file, which stand for the fields of Options.
+// Credentials are refused: they come from the environment, a profile or the
+// machine's role, and never stand in a command line.
+func ParseURL(text string) (bucket string, o Options, err error) {
+	u, err := url.Parse(text)
+	if err != nil { // its text would repeat what was given
+		return "", o, errors.New("s3store: not a URL: write s3://bucket/prefix?endpoint=…&region=…")
+	}
+	if err := o.fromURL(u); err != nil {
+		return "", Options{}, fmt.Errorf("s3store: %w", err)
+	}
+	return u.Host, o, nil
+}
+
+func (o *Options) fromURL(u *url.URL) error {
+	switch {
+	case u.Scheme != "s3" || u.Opaque != "":
+		return errors.New("a store's URL begins with s3://")
+	case u.User != nil:
+		return errors.New("a store's URL has no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a profile")
+	case u.Host == "" || u.Port() != "":
+		return errors.New("the bucket's name stands after s3://; a server other than Amazon's is ?endpoint=https://host:port")
+	case u.Fragment != "":
+		return errors.New("a store's URL has no # part")
+	}
+	if o.Prefix = strings.Trim(u.Path, "/"); u.Path == "/" {
+		o.Prefix = "/"
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return errors.New("the part of the URL behind ? cannot be read")
+	}
+	for name, values := range query {
+		if len(values) != 1 {
+			return fmt.Errorf("the option %s stands twice in the URL", name)
+		}
+		if err := o.set(name, values[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Options) set(name, value string) (err error) {
+	choose := func(names ...string) int {
+		i := slices.Index(names, value)
+		if i < 0 {
+			err = fmt.Errorf("the option %s of the URL is one of %s", name, strings.Join(names, ", "))
+		}
+		return i
+	}
+	switch name {
+	case "endpoint":
+		o.Endpoint = value
+	case "region":
+		o.Region = value
+	case "path-style":
+		o.PathStyle = PathStyle(choose("auto", "on", "off"))
+	case "checksums":
+		o.Checksums = Checksums(choose("auto", "when-supported", "when-required"))
+	case "unquoted-if-match":
+		if o.UnquotedIfMatch, err = strconv.ParseBool(value); err != nil {
+			err = fmt.Errorf("the option %s of the URL is true or false", name)
+		}
+	case "read-timeout":
+		if o.ReadTimeout, err = time.ParseDuration(value); err != nil {
+			err = fmt.Errorf("the option %s of the URL is a duration, such as 30s", name)
+		}
+	case "ca-file":
+		o.CAFile = value
+	default:
+		err = fmt.Errorf("the URL has an unknown option %q: there are endpoint, region, path-style, checksums, unquoted-if-match, read-timeout and ca-file", name)
+	}
+	return err
+}
