@@ -15,51 +15,51 @@ type ReadOptions struct {
 	Encryption Encryption // as in Options
 }
 
-// Backup is what the manifest of a database says.
+// Backup is what the manifest of a database says. It encodes as JSON.
 type Backup struct {
-	Name     string
-	Revision int64     // of the manifest: it counts writes
-	Updated  time.Time // when it was written, by the writer's clock
+	Name     string    `json:"name"`
+	Revision int64     `json:"revision"`         // of the manifest: it counts writes
+	Updated  time.Time `json:"updated,omitzero"` // when it was written, by the writer's clock
 
-	NodeID   string    // the owner
-	Epoch    uint32    // of its claim
-	Claimed  time.Time // when it was claimed
-	Released bool      // by a clean shutdown: any node may go on
-	Fenced   bool      // a take-over was begun and has not ended
+	NodeID   string    `json:"nodeId"`           // the owner
+	Epoch    uint32    `json:"epoch"`            // of its claim
+	Claimed  time.Time `json:"claimed,omitzero"` // when it was claimed
+	Released bool      `json:"released"`         // by a clean shutdown: any node may go on
+	Fenced   bool      `json:"fenced"`           // a take-over was begun and has not ended
 
-	Head  BackupPoint // acknowledged; a restore may come further
-	Floor BackupPoint // the oldest point that can be restored, as soon as there is a snapshot or Sequence is 0
+	Head  BackupPoint `json:"head"`  // acknowledged; a restore may come further
+	Floor BackupPoint `json:"floor"` // the oldest point that can be restored, as soon as there is a snapshot or Sequence is 0
 
-	Snapshots []BackupSnapshot // oldest first
-	Points    []BackupPoint    // that Mark has named, oldest first
-	Epochs    []BackupEpoch    // before the owner's, oldest first
-	Packs     int
+	Snapshots []BackupSnapshot `json:"snapshots"` // oldest first
+	Points    []BackupPoint    `json:"points"`    // that Mark has named, oldest first
+	Epochs    []BackupEpoch    `json:"epochs"`    // before the owner's, oldest first
+	Packs     int              `json:"packs"`
 }
 
 // BackupPoint is a point of the chain.
 type BackupPoint struct {
-	Name     string // of a named point
-	Sequence int64
-	Hash     string    // of the chain, 64 hex digits
-	Time     time.Time // of the newest change up to there; zero before the first
-	Marked   time.Time // of a named point: when Mark was called
+	Name     string    `json:"name,omitzero"` // of a named point
+	Sequence int64     `json:"sequence"`
+	Hash     string    `json:"hash"`            // of the chain, 64 hex digits
+	Time     time.Time `json:"time,omitzero"`   // of the newest change up to there; zero before the first
+	Marked   time.Time `json:"marked,omitzero"` // of a named point: when Mark was called
 }
 
 // BackupSnapshot is a snapshot that the manifest names.
 type BackupSnapshot struct {
-	Key        string
-	Sequence   int64
-	Time       time.Time // of the newest change in it
-	Taken      time.Time
-	Length     int64 // bytes of the database file
-	StoredSize int64 // bytes of the object
+	Key        string    `json:"key"`
+	Sequence   int64     `json:"sequence"`
+	Time       time.Time `json:"time,omitzero"` // of the newest change in it
+	Taken      time.Time `json:"taken,omitzero"`
+	Length     int64     `json:"length"`     // bytes of the database file
+	StoredSize int64     `json:"storedSize"` // bytes of the object
 }
 
 // BackupEpoch is an epoch that has ended.
 type BackupEpoch struct {
-	NodeID string
-	Epoch  uint32
-	End    int64 // the last sequence that counts; -1 while a take-over has not ended it
+	NodeID string `json:"nodeId"`
+	Epoch  uint32 `json:"epoch"`
+	End    int64  `json:"end"` // the last sequence that counts; -1 while a take-over has not ended it
 }
 
 // ReadBackup returns what the manifest of the database called name says.
@@ -99,6 +99,7 @@ func (m *manifest) backup() Backup {
 		NodeID: m.NodeID, Epoch: m.Epoch, Claimed: time.UnixMilli(m.ClaimedAt), Released: m.Released, Fenced: m.open() >= 0,
 		Head: m.Head.point(), Floor: m.Floor.point(), Packs: len(m.Packs),
 	}
+	b.Snapshots, b.Points, b.Epochs = []BackupSnapshot{}, []BackupPoint{}, []BackupEpoch{}
 	for _, s := range m.Snapshots {
 		b.Snapshots = append(b.Snapshots, BackupSnapshot{
 			Key: s.Key, Sequence: s.Sequence, Time: s.link().point().Time, Taken: time.UnixMilli(s.Time), Length: s.Length, StoredSize: s.StoredSize,

@@ -25,13 +25,13 @@ func ParseURL(text string) (bucket string, o Options, err error) {
 	if err != nil { // its text would repeat what was given
 		return "", o, errors.New("s3store: not a URL: write s3://bucket/prefix?endpoint=…&region=…")
 	}
-	if err := o.fromURL(u); err != nil {
+	if err := fromURL(&o, u); err != nil {
 		return "", Options{}, fmt.Errorf("s3store: %w", err)
 	}
 	return u.Host, o, nil
 }
 
-func (o *Options) fromURL(u *url.URL) error {
+func fromURL(o *Options, u *url.URL) error {
 	switch {
 	case u.Scheme != "s3" || u.Opaque != "":
 		return errors.New("a store's URL begins with s3://")
@@ -53,14 +53,14 @@ func (o *Options) fromURL(u *url.URL) error {
 		if len(values) != 1 {
 			return fmt.Errorf("the option %s stands twice in the URL", name)
 		}
-		if err := o.set(name, values[0]); err != nil {
+		if err := setOption(o, name, values[0]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (o *Options) set(name, value string) (err error) {
+func setOption(o *Options, name, value string) (err error) {
 	choose := func(names ...string) int {
 		i := slices.Index(names, value)
 		if i < 0 {

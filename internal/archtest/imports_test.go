@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 	"internal/gen":           {"schema"},
 	"internal/gen/...":       {},
 	"cmd/driftgen":           {"internal/gen"},
+	"cmd/drift":              {"replicate", "replicate/filestore", "s3store"},
 	"replicate":              {"schema", "internal/changelog", "internal/sqlite", "internal/envelope", "internal/durable"},
 	"replicate/...":          {"replicate"},
 	"s3store":                {"replicate"},

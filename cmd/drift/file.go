@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/driftdb/driftdb/replicate"
+)
+
+const fileHelp = "FILE is the database file; the program that uses it must not replicate it at the same time.\n\n" + storeHelp
+
+// replica starts to replicate a file, lets f use it, stores what is left and
+// releases the name.
+func (c *cli) replica(ctx context.Context, url, name, path string, o replicate.Options, f func(*replicate.Replica) error) error {
+	return c.with(ctx, url, func(s replicate.Store, ro replicate.ReadOptions) (err error) {
+		if _, err := os.Stat(path); err != nil && !o.AutoRestore {
+			return fmt.Errorf("the database file: %w", err)
+		}
+		o.Encryption = ro.Encryption
+		if !c.json && !c.quiet {
+			o.Logger = slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		}
+		r, err := replicate.New(name, s, o)
+		if err != nil {
+			return err
+		}
+		if err := r.Start(ctx, path); err != nil {
+			return errors.Join(err, r.Close())
+		}
+		if err := f(r); err != nil {
+			return errors.Join(err, r.Close())
+		}
+		return r.Shutdown(ctx)
+	})
+}
+
+// done shows that a verb has done its work.
+func (c *cli) done(fields map[string]any, text string) error {
+	return c.show(fields, func(w io.Writer) { line(w, text) })
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/driftdb/driftdb/replicate"
+)
+
+func (c *cli) restoreCommand() *cobra.Command {
+	var to string
+	var dry bool
+	cmd := &cobra.Command{
+		Use:   "restore STORE NAME FILE",
+		Short: "Rebuild a database file",
+		Long: "Restore rebuilds the database NAME as FILE, where no file may be. The file appears whole and verified, or not at all.\n" +
+			"It ends at the newest state, or with --to at the last whole transaction up to a moment.\n\n" + storeHelp,
+		Args: exactly(3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := parseMoment(to, time.Now())
+			if err != nil {
+				return err
+			}
+			return c.with(cmd.Context(), args[0], func(s replicate.Store, ro replicate.ReadOptions) error {
+				o := replicate.RestoreOptions{At: m.At, Sequence: m.Sequence, Point: m.Point, DryRun: dry, Encryption: ro.Encryption}
+				return c.restore(cmd.Context(), s, args[1], args[2], o)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", momentHelp+" (default: the newest state)")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be read, and write nothing")
+	return cmd
+}
+
+func (c *cli) restore(ctx context.Context, s replicate.Store, name, path string, o replicate.RestoreOptions) error {
+	if p := c.progress("restore"); p != nil && !o.DryRun {
+		plan := o
+		plan.DryRun = true
+		if r, err := replicate.Restore(ctx, name, s, path, plan); err == nil {
+			p.total = r.Bytes
+		}
+		o.Progress = func(at replicate.RestoreProgress) { p.draw(at.Bytes, at.Sequence, at.Target) }
+		defer p.end()
+	}
+	r, err := replicate.Restore(ctx, name, s, path, o)
+	if err != nil {
+		return err
+	}
+	out := struct {
+		File                 string    `json:"file"`
+		DryRun               bool      `json:"dryRun"`
+		Sequence             int64     `json:"sequence"`
+		Time                 time.Time `json:"time,omitzero"`
+		Node                 string    `json:"nodeId"`
+		Epoch                uint32    `json:"epoch"`
+		Snapshot             int64     `json:"snapshot"`
+		Damaged              []string  `json:"damaged,omitempty"`
+		Batches              int       `json:"batches"`
+		Entries              int64     `json:"entries"`
+		Bytes                int64     `json:"bytes"`
+		ForeignKeyViolations int       `json:"foreignKeyViolations"`
+		Seconds              float64   `json:"seconds"`
+	}{
+		path, o.DryRun, r.Position.Sequence, r.Time.UTC(), r.NodeID, r.Epoch, r.Snapshot, r.Damaged, r.Batches, r.Entries, r.Bytes,
+		r.ForeignKeyViolations, r.Duration.Seconds(),
+	}
+	return c.show(out, func(w io.Writer) {
+		if o.DryRun {
+			line(w, fmt.Sprintf("would restore %s up to %d, the newest change at %s", path, r.Position.Sequence, moment(r.Time)))
+			line(w, fmt.Sprintf("from a snapshot at %d and %d batches with %d entries: %s at most", r.Snapshot, r.Batches, r.Entries, size(r.Bytes)))
+			return
+		}
+		line(w, fmt.Sprintf("restored %s up to %d, the newest change at %s", path, r.Position.Sequence, moment(r.Time)))
+		line(w, fmt.Sprintf("from a snapshot at %d and %d batches with %d entries: %s in %s", r.Snapshot, r.Batches, r.Entries, size(r.Bytes), r.Duration.Round(time.Millisecond)))
+		for _, key := range r.Damaged {
+			line(w, "passed over, it is damaged or missing: "+key)
+		}
+		if r.ForeignKeyViolations > 0 {
+			line(w, fmt.Sprintf("%d rows break a foreign key, as they did in the source: PRAGMA foreign_key_check lists them", r.ForeignKeyViolations))
+		}
+	})
+}
