@@ -17,6 +17,7 @@
 //	drift check-bucket STORE           whether a bucket does what DriftDB needs
 //	drift inspect STORE KEY            what one object is
 //	drift keygen                       make an encryption key
+//	drift import-v1 STORE NAME FILE    rebuild what the original DriftDB (npm) has stored
 //
 // STORE is a URL: s3://bucket/prefix?endpoint=https://host&region=name, or
 // file:///directory. docs/cli.md explains every verb, the exit codes and --json.
@@ -79,7 +80,7 @@ func (c *cli) root() *cobra.Command {
 	root.AddCommand(
 		c.restoreCommand(), c.statusCommand(), c.verifyCommand(), c.lsCommand(), c.logCommand(), c.historyCommand(), c.diffCommand(),
 		c.snapshotCommand(), c.markCommand(), c.unmarkCommand(), c.takeOverCommand(), c.rekeyCommand(), c.pruneCommand(),
-		c.checkBucketCommand(), c.inspectCommand(), c.keygenCommand(),
+		c.checkBucketCommand(), c.inspectCommand(), c.keygenCommand(), c.importV1Command(),
 	)
 	return root
 }

@@ -117,7 +117,7 @@ func TestScripts(t *testing.T) {
 					env.Setenv("KIND", kind)
 					return nil
 				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){"damage": damage, "code": code},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){"damage": damage, "code": code, "v1": original},
 			})
 		})
 	}
@@ -162,33 +162,56 @@ func newBucket(t *testing.T, endpoint string) string {
 	return "s3://" + bucket + "/p?endpoint=" + url.QueryEscape(endpoint)
 }
 
-// damage changes a byte of the stored objects whose keys contain a text.
-func damage(ts *testscript.TestScript, _ bool, args []string) {
-	ctx := context.Background()
+// inStore calls f with the script's store.
+func inStore(ts *testscript.TestScript, f func(ctx context.Context, s replicate.Store)) {
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CA_BUNDLE"} {
 		if v := ts.Getenv(name); v != "" {
 			ts.Check(os.Setenv(name, v))
 		}
 	}
+	ctx := context.Background()
 	s, closer, err := openStore(ctx, ts.Getenv("STORE"))
 	ts.Check(err)
-	found := false
-	for info, err := range s.List(ctx, "", "") {
-		ts.Check(err)
-		if !strings.Contains(info.Key, args[0]) {
-			continue
-		}
-		found = true
-		body, _, err := s.Get(ctx, info.Key)
-		ts.Check(err)
-		b := make([]byte, info.Size)
-		_, err = fullRead(body, b)
-		ts.Check(errors.Join(err, body.Close()))
-		b[len(b)/2] ^= 1
-		_, err = s.Put(ctx, info.Key, bytesBody(b), replicate.Condition{})
-		ts.Check(err)
-	}
+	f(ctx, s)
 	ts.Check(closer.Close())
+}
+
+func put(ts *testscript.TestScript, s replicate.Store, key string, b []byte) {
+	_, err := s.Put(context.Background(), key, bytesBody(b), replicate.Condition{})
+	ts.Check(err)
+}
+
+// original stores what the original DriftDB would.
+func original(ts *testscript.TestScript, _ bool, _ []string) {
+	inStore(ts, func(_ context.Context, s replicate.Store) {
+		const manifest = `{"dbName":"x","nodeId":"9a1c40445b46","latestSnapshotKey":null,"latestSnapshotTimestamp":null,"latestLogSequence":2,"updatedAt":1795400705440}`
+		put(ts, s, "databases/my app/manifest.json", []byte(manifest))
+		put(ts, s, "databases/my-app/manifest.json", []byte(manifest))
+		put(ts, s, "databases/my app/nodes/9a1c40445b46/logs/000000000001-000000000002.json", []byte(`{"version":1,"nodeId":"9a1c40445b46","fromSequence":1,"toSequence":2,"entries":[`+
+			`{"sequence":1,"timestamp":1,"table":"posts","operation":"insert","data":{"id":"a","createdAt":1,"updatedAt":1,"title":"x"}},`+
+			`{"sequence":2,"timestamp":1,"table":"posts","operation":"update","data":{"where":{"id":"a"},"data":{"title":"1970-01-01T00:00:00.000Z","updatedAt":2}}}]}`))
+	})
+}
+
+// damage changes a byte of the stored objects whose keys contain a text.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	found := false
+	inStore(ts, func(ctx context.Context, s replicate.Store) {
+		for info, err := range s.List(ctx, "", "") {
+			ts.Check(err)
+			if !strings.Contains(info.Key, args[0]) {
+				continue
+			}
+			found = true
+			body, _, err := s.Get(ctx, info.Key)
+			ts.Check(err)
+			b := make([]byte, info.Size)
+			_, err = fullRead(body, b)
+			ts.Check(errors.Join(err, body.Close()))
+			b[len(b)/2] ^= 1
+			put(ts, s, info.Key, b)
+		}
+	})
 	if !found {
 		ts.Fatalf("no object with %q in its key", args[0])
 	}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/driftdb/driftdb/replicate"
+)
+
+func (c *cli) importV1Command() *cobra.Command {
+	var schemaFile, as, to string
+	var o replicate.ImportV1Options
+	cmd := &cobra.Command{
+		Use:   "import-v1 STORE NAME FILE",
+		Short: "Rebuild a database that the original DriftDB (npm) has stored",
+		Long: "Import-v1 rebuilds the database NAME as FILE from the snapshot and the logs that the original has stored, which stay as they are.\n" +
+			"NAME is its dbName; its encryption.key is the first key of --key-file, or DRIFT_KEY.\n" +
+			"With --as the file is stored under a name of this version, in the same store or --to another one.\n\n" + storeHelp,
+		Args: exactly(3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if schemaFile != "" {
+				text, err := os.ReadFile(schemaFile) //nolint:gosec // the file that the user names
+				if err != nil {
+					return err
+				}
+				o.Schema = statements(string(text))
+			}
+			if to == "" {
+				to = args[0]
+			}
+			return c.importV1(cmd.Context(), args, o, to, as)
+		},
+	}
+	cmd.Flags().StringVar(&schemaFile, "schema", "", "file with the CREATE statements of the tables, for a backup without a snapshot")
+	cmd.Flags().StringVar(&o.Node, "node", "", "whose rows, where several nodes used the name")
+	cmd.Flags().StringVar(&as, "as", "", "name under which the file is stored by this version")
+	cmd.Flags().StringVar(&to, "to", "", "store for --as (default: STORE)")
+	return cmd
+}
+
+// statements splits SQL at semicolons that end a line.
+func statements(text string) (all []string) {
+	for s := range strings.SplitSeq(text+"\n", ";\n") {
+		if s = strings.TrimSpace(s); s != "" {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func (c *cli) importV1(ctx context.Context, args []string, o replicate.ImportV1Options, to, as string) error {
+	var r replicate.ImportV1Report
+	err := c.with(ctx, args[0], func(s replicate.Store, ro replicate.ReadOptions) (err error) {
+		if len(ro.Encryption.Keys) > 0 {
+			o.Key = ro.Encryption.Keys[0]
+		}
+		r, err = replicate.ImportV1(ctx, args[1], s, args[2], o)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if as != "" {
+		if err := c.replica(ctx, to, as, args[2], replicate.Options{}, func(rep *replicate.Replica) error { return rep.Snapshot(ctx) }); err != nil {
+			return fmt.Errorf("%s is there, and could not be stored as %s: %w", args[2], as, err)
+		}
+	}
+	return c.show(r, func(w io.Writer) {
+		line(w, fmt.Sprintf("imported %s: node %s, a snapshot at %d, %d entries up to %d", args[2], r.Node, r.Snapshot, r.Entries, r.Last))
+		line(w, "tables: "+strings.Join(r.Tables, ", "))
+		if len(r.OtherNodes) > 0 {
+			line(w, "not imported, choose one with --node: what the nodes "+strings.Join(r.OtherNodes, ", ")+" have stored")
+		}
+		for _, note := range []struct {
+			n    int64
+			text string
+		}{
+			{r.Dates, "texts look like a Date, which the original stores with double quotes around it"},
+			{r.Nulls, "numbers are NULL, as the logs have Infinity, too"},
+			{r.Defaults, "columns have their default, and may have been given as undefined, which is NULL"},
+			{r.LoneSurrogates, "texts have half a surrogate pair and are not valid UTF-8"},
+		} {
+			if note.n > 0 {
+				line(w, fmt.Sprintf("%d %s", note.n, note.text))
+			}
+		}
+		if as != "" {
+			line(w, "stored as "+as)
+		}
+	})
+}
