@@ -161,6 +161,8 @@ func usable(r Reader) error {
 		ok = r != nil && r.c != nil
 	case *ReadTx:
 		ok = r != nil && r.c != nil
+	case *ReadDB:
+		ok = r != nil && r.db != nil && r.db.closing != nil
 	}
 	if !ok {
 		return errNoDB
