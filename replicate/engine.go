@@ -46,6 +46,7 @@ type engine struct {
 	prune     *pruneJob   // nil: none under way
 	prunedAt  time.Time   // when pruning was begun last
 	pruneSoon bool        // a snapshot was named since
+	drill     *drillJob   // nil: none under way
 	unnamed   []packEntry // stored, and named by the next write of the manifest
 
 	waiting []*request
@@ -80,8 +81,11 @@ func (e *engine) run(ctx context.Context) {
 	defer e.stopSnapshot()
 	defer e.stopPack()
 	defer e.stopPrune()
+	defer e.stopDrill()
 	look := time.NewTicker(e.o.Sync.Interval)
 	defer look.Stop()
+	drill, stopTicks := e.drillTicks()
+	defer stopTicks()
 	timer := time.NewTimer(0) // at once: what an earlier start left behind
 	defer timer.Stop()
 	var wakeAt time.Time // of the debounce; zero: nothing was notified
@@ -106,6 +110,10 @@ func (e *engine) run(ctx context.Context) {
 			due = !e.manual.Load()
 		case <-snapDone:
 			due = true
+		case <-drill:
+			e.beginDrill(ctx)
+		case <-e.drillDone():
+			e.endDrill()
 		case <-timer.C:
 			due = true
 		}

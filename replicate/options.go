@@ -30,6 +30,8 @@ type Options struct {
 
 	Retention Retention // what is kept in the store
 
+	Drill Drill // how often the backup is restored on trial
+
 	Encryption Encryption // with which keys what is stored is sealed
 
 	// LogTail is how many acknowledged entries stay in the local log. Defaults
@@ -188,6 +190,7 @@ func (o Options) validate() error {
 	positive("Retry.Base", o.Retry.Base > 0)
 	positive("Retry.Max", o.Retry.Max > 0)
 	positive("Retry.MaxAttempts", o.Retry.MaxAttempts > 0)
+	positive("Drill.Every", o.Drill.Every >= 0)
 	positive("BacklogAlarm", o.BacklogAlarm > 0)
 	positive("CloseTimeout", o.CloseTimeout > 0)
 	return errors.Join(errs...)

@@ -50,6 +50,8 @@ type Metrics struct {
 	Lag              time.Duration // age of the oldest change that waits for upload when last looked; 0 for none
 	LastError        error
 	Epoch            uint32
+	LastDrillAt      time.Time // when the last drill ended; zero before the first
+	LastDrillError   error     // of the last drill; nil if the backup was sound
 	LastRestorable   int64     // sequence up to which a restore comes now
 	LastRestorableAt time.Time // time of the newest change up to there
 }
@@ -73,6 +75,7 @@ const (
 	EventBacklog      EventKind = "backlog"      // more than Options.BacklogAlarm bytes wait for upload; Bytes
 	EventPacked       EventKind = "packed"       // batches From–To were put together as one object; Key, Bytes
 	EventPruned       EventKind = "pruned"       // nothing before To is kept any more; Bytes were deleted
+	EventDrilled      EventKind = "drilled"      // a drill has ended: restored up to To, Bytes were read; Err says what is wrong
 	EventReleased     EventKind = "released"     // the name was released; another node may claim it
 )
 
