@@ -240,6 +240,9 @@ func (r *Replica) setManual(manual bool) {
 	}
 }
 
+// Name returns the database's name in the bucket.
+func (r *Replica) Name() string { return r.name }
+
 // Status returns where replication stands. It makes no request.
 func (r *Replica) Status() Status {
 	s, _ := r.board.read()
