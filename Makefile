@@ -7,7 +7,7 @@ S3_SERVER ?= versitygw
 BENCH ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help gen verify lint vulns test race integration fuzz bench demo crash release-check ci
+.PHONY: help gen verify lint vulns test race integration fuzz bench bench-replication demo crash release-check ci
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ fuzz: ## every fuzz target for FUZZ=30 seconds
 
 bench: ## benchmarks of every package; BENCH=pattern
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+bench-replication: ## the replication figures of docs/performance.md
+	DRIFTDB_FIGURES=1 go test -count=1 -timeout 40m -run 'TestFigure' -v ./replicate | grep -v '^=== \|^--- \|^PASS\|^ok'
 
 demo: ## the quick start
 	go run ./examples/quickstart

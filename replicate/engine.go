@@ -44,6 +44,7 @@ type engine struct {
 	kept      int64       // bytes of batches that members keep
 	pack      *packJob    // nil: none under way
 	prune     *pruneJob   // nil: none under way
+	shippedAt time.Time   // when the attempt that has uploaded last was begun
 	prunedAt  time.Time   // when pruning was begun last
 	pruneSoon bool        // a snapshot was named since
 	drill     *drillJob   // nil: none under way
@@ -104,7 +105,7 @@ func (e *engine) run(ctx context.Context) {
 			due = true
 		case <-e.notify:
 			if !e.manual.Load() && wakeAt.IsZero() {
-				wakeAt = time.Now().Add(e.o.Sync.Debounce)
+				wakeAt = latest(time.Now().Add(e.o.Sync.Debounce), e.shippedAt.Add(e.o.Sync.MinInterval))
 			}
 		case <-look.C:
 			due = !e.manual.Load()
@@ -133,6 +134,13 @@ func (e *engine) run(ctx context.Context) {
 			timer.Stop()
 		}
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // next returns how long to sleep when nothing else wakes the engine.
@@ -214,6 +222,7 @@ func (e *engine) attempt(ctx context.Context) {
 // release. It returns early on the first error; whatever was done stays done,
 // and the next attempt goes on from there.
 func (e *engine) sync(ctx context.Context) error {
+	horizon, began := int64(-1), time.Now()
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -221,6 +230,9 @@ func (e *engine) sync(ctx context.Context) error {
 		e.takeRequests()
 		if err := e.look(ctx); err != nil {
 			return err
+		}
+		if horizon < 0 {
+			horizon = e.captured
 		}
 		if e.manual.Load() && len(e.waiting) == 0 && e.snap == nil {
 			return nil
@@ -265,7 +277,12 @@ func (e *engine) sync(ctx context.Context) error {
 			return err
 		}
 		e.answer()
-		if progress || named {
+		if progress {
+			e.shippedAt = began
+		}
+		// What was committed meanwhile and nobody waits for goes with the next
+		// upload: a request each time would never end while somebody writes.
+		if named || progress && (len(e.waiting) > 0 || e.uploaded.Sequence < horizon) {
 			e.board.publish(e)
 			continue
 		}

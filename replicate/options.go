@@ -74,6 +74,12 @@ type Sync struct {
 	// together. Defaults to 50 ms.
 	Debounce time.Duration
 
+	// MinInterval is the shortest time between the beginnings of two uploads
+	// while changes flow: a bucket bills requests. The first change after a rest
+	// waits for Debounce only, and Flush, WaitDurable, Snapshot and Shutdown for
+	// nothing. Defaults to 1 s.
+	MinInterval time.Duration
+
 	// ManifestInterval is how often the manifest is written at most while
 	// changes flow; Flush, Snapshot and Shutdown do not wait for it. Defaults
 	// to 10 s.
@@ -137,6 +143,7 @@ type Retry struct {
 func (o Options) withDefaults() Options {
 	set(&o.Sync.Interval, 5*time.Second)
 	set(&o.Sync.Debounce, 50*time.Millisecond)
+	set(&o.Sync.MinInterval, time.Second)
 	set(&o.Sync.ManifestInterval, 10*time.Second)
 	set(&o.Snapshot.Every, 1000)
 	set(&o.Snapshot.MinLogRatio, 0.5)
@@ -182,6 +189,7 @@ func (o Options) validate() error {
 	errs = append(errs, o.Encryption.validate())
 	positive("Sync.Interval", o.Sync.Interval > 0)
 	positive("Sync.Debounce", o.Sync.Debounce > 0)
+	positive("Sync.MinInterval", o.Sync.MinInterval > 0)
 	positive("Sync.ManifestInterval", o.Sync.ManifestInterval > 0)
 	positive("Snapshot.Every", o.Snapshot.Every > 0)
 	positive("Snapshot.MinLogRatio", o.Snapshot.MinLogRatio > 0)

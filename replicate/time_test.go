@@ -321,3 +321,27 @@ func TestSnapshotEndsInOutage(t *testing.T) {
 		})
 	}
 }
+
+// While somebody writes without a pause, uploads keep their distance: a bucket
+// bills requests. Flush does not wait for it.
+func TestSteadyWritesShareUploads(t *testing.T) {
+	is := is.New(t)
+	store := faultstore.New(memstore.New())
+	o := fast()
+	o.Sync = replicate.Sync{Debounce: time.Millisecond, MinInterval: 300 * time.Millisecond}
+	a := openApp(t, dbPath(t))
+	r := start(t, a, store, o)
+	flush(t, r)
+	before, began := r.Metrics().Batches, time.Now()
+	for i := 1; time.Since(began) < time.Second; i++ {
+		a.insert(i, i)
+		r.Notify()
+	}
+	uploads := r.Metrics().Batches - before
+	took := time.Since(began)
+	is.True(uploads >= 1)
+	is.True(uploads <= int64(took/(300*time.Millisecond))+2)
+	flush(t, r)
+	shutdown(t, r)
+	sameAsRestored(t, a, store)
+}
