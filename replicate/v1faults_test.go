@@ -295,7 +295,7 @@ func TestV1Fault26ASnapshotIsHeldInMemory(t *testing.T) {
 	is := is.New(t)
 	store := &countedPuts{Store: memstore.New()}
 	a := openApp(t, dbPath(t))
-	a.exec(`INSERT INTO items (id, name, data) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40) SELECT i, i, randomblob(1000000) FROM n`)
+	a.exec(`INSERT INTO items (id, name, data) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40) SELECT i, CAST(i AS TEXT), randomblob(1000000) FROM n`)
 	r := start(t, a, store, fast())
 	var before, at runtime.MemStats
 	store.begins = func() { // the store has the log by now
