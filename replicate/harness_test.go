@@ -65,10 +65,18 @@ type app struct {
 // if it is new.
 func openApp(t testing.TB, path string) *app {
 	t.Helper()
+	return openAppWith(t, path, func(*app) {})
+}
+
+// openAppWith lets setUp do something with the connection before anything is
+// written.
+func openAppWith(t testing.TB, path string, setUp func(*app)) *app {
+	t.Helper()
 	db := sql.OpenDB(sqlite.Connector(path, sqlite.Writer))
 	db.SetMaxOpenConns(1)
 	a := &app{t: t, path: path, db: db}
 	t.Cleanup(a.close)
+	setUp(a)
 	a.in(func(x changelog.Execer) error {
 		if err := changelog.Init(t.Context(), x); err != nil {
 			return err
@@ -311,6 +319,36 @@ func (r *recorder) of(kind replicate.EventKind) []replicate.Event {
 		}
 	}
 	return found
+}
+
+func (r *recorder) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = nil
+}
+
+// readRows returns the rows of a file, each by its name.
+func readRows(t testing.TB, path string) map[string]string {
+	t.Helper()
+	db := sql.OpenDB(sqlite.Connector(path, sqlite.Reader))
+	found, err := db.QueryContext(t.Context(), `
+		SELECT printf('item %05d', id), quote(name) || ' ' || quote(n) || ' ' || quote(x) || ' ' || quote(data) FROM items
+		UNION ALL SELECT 'pair ' || a, quote(a) || ' ' || quote(b) || ' ' || quote(v) FROM pairs`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for found.Next() {
+		var name, row string
+		if err := found.Scan(&name, &row); err != nil {
+			t.Fatal(err)
+		}
+		rows[name] = row
+	}
+	if err := errors.Join(found.Err(), found.Close(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return rows
 }
 
 // keys lists every key of the store.

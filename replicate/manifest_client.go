@@ -76,8 +76,14 @@ func swap(ctx context.Context, store *bucket, prev *versioned, next *manifest, n
 	if err != nil {
 		return nil, err
 	}
-	if found != nil && found.Nonce == next.Nonce {
+	switch {
+	case found != nil && found.Nonce == next.Nonce:
 		return found, nil
+	case found == nil && prev == nil, found != nil && prev != nil && found.etag == prev.etag && found.Nonce == prev.Nonce:
+		// Not a conflict, which is judged anew at once: a store that answers so
+		// for ever would be asked for ever, without a pause.
+		return nil, fmt.Errorf("write the manifest of %q: the store says that it has changed and shows it unchanged; "+
+			"if this stays so, its conditional writes do not work (drift check-bucket says more)", next.DBName)
 	}
 	return found, errConflict
 }

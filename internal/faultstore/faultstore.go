@@ -77,6 +77,13 @@ func (s *Store) Calls() []Call {
 	return append([]Call(nil), s.log...)
 }
 
+// Forget empties the list that Calls returns.
+func (s *Store) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log = nil
+}
+
 // Get implements replicate.Store.
 func (s *Store) Get(ctx context.Context, key string) (io.ReadCloser, replicate.Info, error) {
 	rule, err := s.enter(ctx, Get, key)

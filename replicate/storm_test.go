@@ -1,0 +1,37 @@
+package replicate_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/matryer/is"
+
+	"github.com/driftdb/driftdb/internal/faultstore"
+	"github.com/driftdb/driftdb/replicate"
+	"github.com/driftdb/driftdb/replicate/memstore"
+)
+
+// A store whose conditional writes do not work, as with entity tags that it
+// quotes in another way, is asked no more often than one that is away.
+func TestPreconditionStorm(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		is := is.New(t)
+		store := faultstore.New(memstore.New())
+		a := openApp(t, dbPath(t))
+		r := start(t, a, store, fast())
+		if !first {
+			flush(t, r)
+		}
+		before := store.Count(faultstore.Any)
+		store.Set(faultstore.Always(faultstore.Put, "manifest.json", faultstore.Precondition))
+		a.insert(1, 3)
+		err := r.Flush(t.Context())
+		is.True(err != nil && strings.Contains(err.Error(), "check-bucket"))
+		is.True(store.Count(faultstore.Any)-before < 20)
+		is.Equal(r.Status().State, replicate.StateRetry)
+		store.Set()
+		flush(t, r)
+		sameAsRestored(t, a, store)
+		shutdown(t, r)
+	}
+}
