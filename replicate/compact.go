@@ -98,10 +98,11 @@ func (e *engine) compact(ctx context.Context) {
 	job.job = begin(ctx, func(ctx context.Context) { job.entry, job.err = e.storePack(ctx, job) })
 }
 
-// packable returns the newest run of packFan neighbours of one level that are
-// acknowledged.
+// packable returns the oldest run of packFan neighbours of one level that are
+// acknowledged: were it the newest, what is acknowledged beyond a run at the same
+// time would stay alone for ever.
 func (e *engine) packable() []member {
-	for i := len(e.members); i >= packFan; i-- {
+	for i := packFan; i <= len(e.members); i++ {
 		run := e.members[i-packFan : i]
 		var size int64
 		same := true

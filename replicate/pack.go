@@ -164,12 +164,22 @@ func short(err error) error {
 	return err
 }
 
+// packError is an error of reading a pack.
+type packError struct {
+	key objectKey
+	err error
+}
+
+func (e *packError) Error() string { return fmt.Sprintf("pack %s: %v", e.key, e.err) }
+
+func (e *packError) Unwrap() error { return e.err }
+
 // readPack calls each for the batches of a pack that end beyond after. It
 // returns how many bytes were read.
 func readPack(ctx context.Context, store *bucket, key objectKey, e packEntry, after int64, each func(*changelog.Document) error) (n int64, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("pack %s: %w", key, err)
+			err = &packError{key, err}
 		}
 	}()
 	body, info, err := store.Get(ctx, key.String())

@@ -3,6 +3,7 @@ package replicate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,10 +27,11 @@ type plan struct {
 	// that no take-over has fenced.
 	tail map[int64]objectKey
 
-	to    target                  // where it ends
-	packs map[objectKey]packEntry // those on the way
-	alone bool                    // leave packs aside: one of them is damaged
-	sizes map[objectKey]int64     // of the batches, as the store has listed them
+	to      target                  // where it ends
+	packs   map[objectKey]packEntry // those on the way
+	without map[objectKey]bool      // packs that are damaged
+	alone   bool                    // leave all packs aside
+	sizes   map[objectKey]int64     // of the batches, as the store has listed them
 }
 
 // maxPaths bounds the ways that are tried. More than one needs two batches of
@@ -53,39 +55,50 @@ func (m *manifest) startingPoints() []plan {
 func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond bool) error {
 	p.m, p.sizes, p.packs = m, map[objectKey]int64{}, map[objectKey]packEntry{}
 	next := map[int64][]objectKey{}
-	after, err := p.usePacks(next)
+	gaps, err := p.usePacks(next)
 	if err != nil {
 		return err
 	}
+	begins := p.start.Sequence // of the epoch: behind the end of the closed one before
 	for _, l := range m.Lineage {
 		end := m.Head.Sequence // of an open epoch, everything up to head counts
 		if l.End != nil {
 			end = l.End.Sequence
 		}
-		if end <= after {
-			continue
-		}
-		if err := listBatches(ctx, store, m.DBName, l.Node, l.Epoch, after, func(k objectKey, size int64) bool {
-			if k.to <= end {
-				p.sizes[k] = size
-				next[k.from] = append(next[k.from], k)
+		for _, g := range gaps {
+			if g.after >= end || g.to <= begins {
+				continue
 			}
-			return k.from <= end
-		}); err != nil {
-			return err
+			to := min(g.to, end)
+			if err := listBatches(ctx, store, m.DBName, l.Node, l.Epoch, g.after, func(k objectKey, size int64) bool {
+				if k.to <= to {
+					p.sizes[k] = size
+					next[k.from] = append(next[k.from], k)
+				}
+				return k.from <= to
+			}); err != nil {
+				return err
+			}
+		}
+		if l.End != nil {
+			begins = max(begins, end)
 		}
 	}
 	p.tail = map[int64]objectKey{}
 	beyond = beyond && m.open() < 0
-	if beyond || m.Head.Sequence > after {
-		if err := listBatches(ctx, store, m.DBName, m.NodeID, m.Epoch, after, func(k objectKey, size int64) bool {
+	for i, g := range gaps {
+		last := i == len(gaps)-1 // it reaches to head, and goes on behind it
+		if g.to <= begins && !last || last && !beyond && g.after >= g.to {
+			continue
+		}
+		if err := listBatches(ctx, store, m.DBName, m.NodeID, m.Epoch, g.after, func(k objectKey, size int64) bool {
 			p.sizes[k] = size
-			if k.to <= m.Head.Sequence {
+			if k.to <= g.to {
 				next[k.from] = append(next[k.from], k)
-			} else if k.from > m.Head.Sequence && beyond && store.trusts(k) {
+			} else if last && k.from > m.Head.Sequence && beyond && store.trusts(k) {
 				p.tail[k.from] = k
 			}
-			return beyond || k.from <= m.Head.Sequence
+			return last && beyond || k.from <= g.to
 		}); err != nil {
 			return err
 		}
@@ -97,26 +110,47 @@ func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond boo
 	return nil
 }
 
-// usePacks adds the packs that lead on from the start without a gap, and returns
-// how far they lead: nothing before that has to be listed.
-func (p *plan) usePacks(next map[int64][]objectKey) (after int64, err error) {
-	after = p.start.Sequence
-	if p.alone {
-		return after, nil
-	}
+// gap is a range of sequences that no pack holds: its batches have to be listed.
+type gap struct {
+	after, to int64 // from after+1 on
+}
+
+// usePacks adds the packs on the way to head and returns the gaps between them.
+// The last one ends at head, and is empty if a pack does. Batches that a pack
+// holds may be gone.
+func (p *plan) usePacks(next map[int64][]objectKey) (gaps []gap, err error) {
+	after := p.start.Sequence
 	for _, e := range p.m.Packs { // in order
-		if e.From > after+1 || e.To <= after {
-			continue
-		}
 		k, err := parseKey(e.Key)
 		if err != nil {
-			return after, err
+			return nil, err
 		}
-		next[after+1] = append(next[after+1], k)
+		if e.To <= after || p.alone || p.without[k] {
+			continue
+		}
+		if e.From > after+1 {
+			gaps = append(gaps, gap{after, e.From - 1})
+		}
+		from := max(e.From, after+1) // a way may begin inside of a pack
+		next[from] = append(next[from], k)
 		p.packs[k], p.sizes[k] = e, e.StoredSize
 		after = e.To
 	}
-	return after, nil
+	return append(gaps, gap{after, max(p.m.Head.Sequence, after)}), nil
+}
+
+// leaveOut lets the next fill pass over the pack that err is about, or over all
+// of them if it does not say.
+func (p *plan) leaveOut(err error) {
+	bad, ok := errors.AsType[*packError](err)
+	if !ok || p.without[bad.key] {
+		p.alone = true
+		return
+	}
+	if p.without == nil {
+		p.without = map[objectKey]bool{}
+	}
+	p.without[bad.key] = true
 }
 
 // preview says what the first path would read.

@@ -243,10 +243,10 @@ func (r *restorer) from(ctx context.Context, p *plan, m *versioned, beyond bool)
 		return p.preview(), nil
 	}
 	result, err = r.follow(ctx, p)
-	if len(p.packs) > 0 && unusable(err) && ctx.Err() == nil {
+	for len(p.packs) > 0 && unusable(err) && ctx.Err() == nil {
 		// The batches of a damaged pack may be there still, one by one.
 		r.logger.Warn("a pack cannot be used", "database", r.name, "error", err)
-		p.alone = true
+		p.leaveOut(err)
 		again := r.retry.do(ctx, func() error { return p.fill(ctx, r.store, m, beyond) })
 		if errors.Is(again, ErrMissing) {
 			return result, err
@@ -254,7 +254,7 @@ func (r *restorer) from(ctx context.Context, p *plan, m *versioned, beyond bool)
 		if again != nil {
 			return result, again
 		}
-		return r.follow(ctx, p)
+		result, err = r.follow(ctx, p)
 	}
 	return result, err
 }

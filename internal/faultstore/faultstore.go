@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/driftdb/driftdb/replicate"
 )
@@ -182,6 +183,14 @@ func (s *Store) enter(ctx context.Context, op Op, keys ...string) (Rule, error) 
 		case <-ctx.Done():
 			return rule, ctx.Err()
 		case <-rule.Release:
+		}
+	case Slow:
+		delay := time.NewTimer(rule.Delay)
+		defer delay.Stop()
+		select {
+		case <-ctx.Done():
+			return rule, ctx.Err()
+		case <-delay.C:
 		}
 	}
 	return rule, nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/matryer/is"
 	"go.uber.org/goleak"
@@ -156,6 +157,32 @@ func TestHang(t *testing.T) {
 	})
 }
 
+func TestSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		s := faultstore.New(memstore.New())
+		s.Set(faultstore.Rule{Times: -1, Kind: faultstore.Slow, Delay: time.Minute})
+		began := time.Now()
+		is.NoErr(put(t.Context(), s, "k", "x"))
+		is.Equal(time.Since(began), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		is.True(errors.Is(put(ctx, s, "k", "y"), context.DeadlineExceeded))
+		got, err := read(t.Context(), s, "k")
+		is.NoErr(err)
+		is.Equal(got, "x")
+	})
+}
+
+func TestForget(t *testing.T) {
+	is := is.New(t)
+	s := faultstore.New(memstore.New())
+	is.NoErr(put(t.Context(), s, "k", "x"))
+	s.Forget()
+	is.Equal(len(s.Calls()), 0)
+	is.Equal(s.Count(faultstore.Put), 1)
+}
+
 func TestWhichCalls(t *testing.T) {
 	is := is.New(t)
 	s := faultstore.New(memstore.New())
@@ -203,7 +230,7 @@ func TestNames(t *testing.T) {
 	for _, k := range faultstore.Kinds() {
 		seen[k.String()] = true
 	}
-	is.Equal(len(seen), 8)
+	is.Equal(len(seen), 9)
 	is.Equal(faultstore.Hang.String(), "hang")
 	is.Equal(faultstore.Delete.String(), "delete")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Op is an operation of a Store.
@@ -49,16 +50,19 @@ const (
 	// Hang faults so: the operation begins when Rule.Release is closed; the call returns
 	// the context's error if that ends before.
 	Hang
+	// Slow faults so: the operation begins after Rule.Delay; the call returns the
+	// context's error if that ends before.
+	Slow
 )
 
 // Kinds returns every kind, for loops over all faults.
 func Kinds() []Kind {
-	return []Kind{Error, LostReply, Permanent, Precondition, ShortBody, Reset, StaleList, Hang}
+	return []Kind{Error, LostReply, Permanent, Precondition, ShortBody, Reset, StaleList, Hang, Slow}
 }
 
 // String returns the kind's name.
 func (k Kind) String() string {
-	return [...]string{"none", "error", "lost reply", "permanent", "precondition", "short body", "reset", "stale list", "hang"}[k]
+	return [...]string{"none", "error", "lost reply", "permanent", "precondition", "short body", "reset", "stale list", "hang", "slow"}[k]
 }
 
 // Rule says which calls go wrong, and how. Of several rules that match a call
@@ -80,6 +84,8 @@ type Rule struct {
 	Err error
 	// Release lets a call of kind Hang go on when it is closed. nil never does.
 	Release <-chan struct{}
+	// Delay is how long a call of kind Slow takes before it begins.
+	Delay time.Duration
 }
 
 // Always returns a rule that makes every call of op on a key containing key go
