@@ -21,8 +21,8 @@ const (
 	// packBytes bounds a pack. What is larger alone stays as it is.
 	packBytes = 32 << 20
 
-	// packKept bounds the stored bytes of batches that are kept in memory until
-	// they are packed. What is beyond is read from the store again.
+	// packKept bounds the stored bytes of batches and packs that are kept in
+	// memory until they are packed. What is beyond is read from the store again.
 	packKept = 4 << 20
 )
 
@@ -34,7 +34,7 @@ type member struct {
 	prev   hash
 	end    link
 	level  int
-	stored []byte // of a batch, if it is kept
+	stored []byte // if they are kept
 }
 
 // packJob is a pack under way, in a goroutine of its own.
@@ -43,8 +43,9 @@ type packJob struct {
 	members []member
 	key     objectKey
 
-	entry packEntry // set when it has ended
-	err   error
+	entry  packEntry // set when it has ended
+	stored []byte
+	err    error
 }
 
 // addMember notes an uploaded batch.
@@ -95,7 +96,7 @@ func (e *engine) compact(ctx context.Context) {
 		kind: envelope.Pack, db: e.name, node: e.claim.NodeID, epoch: e.claim.Epoch, from: first.key.from, to: last.key.to, part: 1, parts: 1,
 	}}
 	e.pack = job
-	job.job = begin(ctx, func(ctx context.Context) { job.entry, job.err = e.storePack(ctx, job) })
+	job.job = begin(ctx, func(ctx context.Context) { job.entry, job.stored, job.err = e.storePack(ctx, job) })
 }
 
 // packable returns the oldest run of packFan neighbours of one level that are
@@ -133,6 +134,10 @@ func (e *engine) packed(job *packJob) {
 		key: job.key, size: job.entry.StoredSize, prev: job.entry.PrevHash, level: job.members[0].level + 1,
 		end: link{Sequence: job.entry.To, Hash: job.entry.Hash, MaxTime: job.entry.MaxTime},
 	}
+	if e.kept+merged.size <= packKept {
+		e.kept += merged.size
+		merged.stored = job.stored
+	}
 	e.members = slices.Replace(e.members, i, i+len(job.members), merged)
 	e.unnamed = append(e.unnamed, job.entry)
 	e.event(Event{Kind: EventPacked, From: job.entry.From, To: job.entry.To, Key: job.entry.Key, Bytes: job.entry.StoredSize})
@@ -152,14 +157,14 @@ func (e *engine) namePacks(m *manifest) {
 
 // storePack runs in the goroutine of a pack: it collects the members' batches,
 // byte for byte, and stores them as one object.
-func (e *engine) storePack(ctx context.Context, job *packJob) (entry packEntry, err error) {
+func (e *engine) storePack(ctx context.Context, job *packJob) (entry packEntry, stored []byte, err error) {
 	var names []string
 	var batches [][]byte
 	at := job.members[0].prev
 	for _, m := range job.members {
 		all, err := e.storedBytes(ctx, m)
 		if err != nil {
-			return entry, err
+			return entry, nil, err
 		}
 		if err := eachStored(all, m.key, func(k objectKey, stored []byte) error {
 			d, err := parseStored(e.store, k, stored)
@@ -173,16 +178,16 @@ func (e *engine) storePack(ctx context.Context, job *packJob) (entry packEntry, 
 			names, batches = append(names, path.Base(k.String())), append(batches, stored)
 			return nil
 		}); err != nil {
-			return entry, err
+			return entry, nil, err
 		}
 	}
 	last := job.members[len(job.members)-1].end
 	if at != last.Hash {
-		return entry, fmt.Errorf("the batches of pack %s end in another link: %w", job.key, ErrCorrupt)
+		return entry, nil, fmt.Errorf("the batches of pack %s end in another link: %w", job.key, ErrCorrupt)
 	}
-	stored, err := encodePack(job.key, names, batches)
+	stored, err = encodePack(job.key, names, batches)
 	if err != nil {
-		return entry, err
+		return entry, nil, err
 	}
 	sum := hash(sha256.Sum256(stored))
 	err = e.o.Retry.do(ctx, func() error {
@@ -193,12 +198,13 @@ func (e *engine) storePack(ctx context.Context, job *packJob) (entry packEntry, 
 		return err
 	})
 	if err != nil {
-		return entry, fmt.Errorf("store pack %s: %w", job.key, err)
+		return entry, nil, fmt.Errorf("store pack %s: %w", job.key, err)
 	}
-	return packEntry{
+	entry = packEntry{
 		Key: job.key.String(), From: job.key.from, To: job.key.to, PrevHash: job.members[0].prev, Hash: last.Hash, MaxTime: last.MaxTime,
 		StoredSize: int64(len(stored)), StoredSHA256: sum,
-	}, nil
+	}
+	return entry, stored, nil
 }
 
 // storedBytes returns the stored bytes of a member.

@@ -129,3 +129,23 @@ func TestNoBatchStaysAlone(t *testing.T) {
 	}
 	sameAsRestored(t, a, store)
 }
+
+// Packs are put together from memory: nothing is read back while it is small.
+func TestPackingReadsNothing(t *testing.T) {
+	is := is.New(t)
+	store := faultstore.New(memstore.New())
+	a := openApp(t, dbPath(t))
+	r := start(t, a, store, fast())
+	flush(t, r)
+	store.Set(faultstore.Always(faultstore.Get, "", faultstore.Permanent))
+	pack(t, a, r, 16*16+20)
+	large := 0
+	for _, p := range packed(t, store) {
+		if p[1]-p[0] > 256 {
+			large++
+		}
+	}
+	is.True(large >= 1)
+	is.Equal(store.Fired(), 0)
+	shutdown(t, r)
+}
