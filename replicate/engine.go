@@ -38,6 +38,7 @@ type engine struct {
 	snap       *snapshotJob // nil: none under way
 	snapFailed int          // attempts at a snapshot that failed in a row
 	snapAfter  time.Time    // none is begun before
+	snapMillis int64        // in the key of the last one
 	stored     shipped      // batches stored by this start
 
 	members   []member    // batches and packs of our epoch that may be packed

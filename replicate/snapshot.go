@@ -96,11 +96,14 @@ func (e *engine) beginSnapshot(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("a copy would end at %d, before %d which is sealed: %w", sequence, e.chain.last().Sequence, errInvariant), held.release())
 	}
 	e.captured = max(e.captured, sequence)
+	// No two attempts have one key: what the first one may have stored is sealed
+	// with another salt. A clock may stand still.
+	e.snapMillis = max(e.o.Now().UnixMilli(), e.snapMillis+1)
 	jobCtx, cancel := context.WithCancel(ctx)
 	job := &snapshotJob{sequence: sequence, shipped: make(chan link, 1), done: make(chan struct{}), cancel: cancel}
 	key := objectKey{
 		kind: envelope.Snapshot, db: e.name, node: e.claim.NodeID, epoch: e.claim.Epoch,
-		to: sequence, millis: e.o.Now().UnixMilli(), part: 1, parts: 1, gzip: !e.o.DisableCompression, sealed: e.store.sealed(),
+		to: sequence, millis: e.snapMillis, part: 1, parts: 1, gzip: !e.o.DisableCompression, sealed: e.store.sealed(),
 	}
 	e.snap = job
 	go func() {

@@ -3,6 +3,7 @@ package replicate_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/matryer/is"
 
@@ -34,4 +35,20 @@ func TestPreconditionStorm(t *testing.T) {
 		sameAsRestored(t, a, store)
 		shutdown(t, r)
 	}
+}
+
+// A clock that stands still gives two attempts at a snapshot the same time: they
+// are not taken for the same object.
+func TestSnapshotsOfOneMillisecond(t *testing.T) {
+	is := is.New(t)
+	store := faultstore.New(memstore.New(), faultstore.Rule{Op: faultstore.Put, Key: "/snapshots/", Kind: faultstore.LostReply})
+	a := openApp(t, dbPath(t))
+	o := sealedOptions(replicate.NewKey())
+	o.Now = func() time.Time { return time.UnixMilli(1_700_000_000_000) }
+	r := start(t, a, store, o)
+	a.insert(1, 3)
+	is.NoErr(r.Snapshot(t.Context()))
+	is.Equal(store.Fired(), 1)
+	sameWith(t, a, store, o.Encryption.Keys...)
+	shutdown(t, r)
 }

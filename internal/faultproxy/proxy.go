@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Proxy forwards requests to an S3 server, except where a rule applies.
@@ -104,6 +105,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 		return
+	case Slow:
+		select {
+		case <-r.Context().Done():
+			return
+		case <-time.After(rule.Delay):
+		}
 	}
 	resp, err := p.send(r)
 	if err != nil {

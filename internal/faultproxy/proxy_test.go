@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/matryer/is"
 	"go.uber.org/goleak"
@@ -71,6 +72,7 @@ func TestFaults(t *testing.T) {
 		"drop the reply":     {faultproxy.Rule{Fault: faultproxy.DropReply}, 1, 0, true, ""},
 		"cut the body":       {faultproxy.Rule{Fault: faultproxy.CutBody}, 1, 200, true, ""},
 		"edit":               {faultproxy.Rule{Fault: faultproxy.Edit, Edit: func(r *http.Response) { r.StatusCode = 299 }}, 1, 299, false, "xxx"},
+		"slow":               {faultproxy.Rule{Fault: faultproxy.Slow, Delay: time.Millisecond}, 1, 200, false, "xxx"},
 		"another URL":        {faultproxy.Rule{URL: "partNumber=3", Fault: faultproxy.Drop}, 1, 200, false, "xxx"},
 		"this URL":           {faultproxy.Rule{URL: "partNumber=2", Fault: faultproxy.Drop}, 0, 0, true, ""},
 	}

@@ -3,6 +3,7 @@ package faultproxy
 import (
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Fault is what happens to a request.
@@ -24,6 +25,8 @@ const (
 	Hang
 	// Edit calls Rule.Edit on the reply.
 	Edit
+	// Slow lets the server do it after Rule.Delay.
+	Slow
 )
 
 // Rule says which requests go wrong, and how. The first that applies to a
@@ -41,6 +44,7 @@ type Rule struct {
 	Status int    // of Refuse and RefuseAfter; 500 by default
 	Code   string // S3's; empty sends a page that is not S3's
 	Edit   func(*http.Response)
+	Delay  time.Duration // of Slow
 }
 
 func (r Rule) matches(method, url string) bool {
