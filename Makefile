@@ -7,7 +7,7 @@ S3_SERVER ?= versitygw
 BENCH ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help gen verify lint vulns test race integration fuzz bench bench-replication demo crash release-check ci
+.PHONY: help gen verify lint vulns test race integration fuzz bench bench-replication demo faults week crash release-check ci
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,13 @@ bench-replication: ## the replication figures of docs/performance.md
 
 demo: ## the quick start
 	go run ./examples/quickstart
+
+faults: ## every operation of the store × every fault, at each call of a life, over memory and over HTTP
+	DRIFTDB_MATRIX=1 go test -count=1 -timeout 60m -v -run TestFaultMatrix ./replicate
+	DRIFTDB_MATRIX=1 go test -count=1 -timeout 60m -v -run TestLifeUnderWireFaults ./s3store
+
+week: ## a simulated week; DRIFTDB_WEEK_SEED=1 and so on for others
+	DRIFTDB_WEEK_DAYS=7 go test -count=1 -timeout 60m -v -run "TestWeek$$" ./replicate
 
 crash: ## KILLS=300 writers killed with SIGKILL while they ship
 	DRIFTDB_CRASH_KILLS=$(KILLS) go test -count=1 -timeout 60m -v -run Kill ./internal/crashtest

@@ -24,6 +24,9 @@ type fault struct {
 	name string
 	ops  []faultstore.Op
 	rule faultstore.Rule
+	// ends are the errors that a caller may see, as docs/reliability.md has
+	// them; none: the engine gets over it alone. A Delete's are never seen.
+	ends []string
 }
 
 var errStatus = map[int]error{
@@ -36,17 +39,17 @@ func faults() []fault {
 	all := []faultstore.Op{faultstore.Get, faultstore.Put, faultstore.List, faultstore.Delete}
 	get, put, list := all[:1], all[1:2], all[2:3]
 	return []fault{
-		{"500", all, faultstore.Rule{Kind: faultstore.Error, Err: errStatus[500]}},
-		{"503 storm", all, faultstore.Rule{Kind: faultstore.Error, Err: errStatus[503], Times: 7}},
-		{"timeout after success", all, faultstore.Rule{Kind: faultstore.LostReply}},
-		{"reset mid-body", get, faultstore.Rule{Kind: faultstore.Reset}},
-		{"short body", get, faultstore.Rule{Kind: faultstore.ShortBody}},
-		{"403", all, faultstore.Rule{Kind: faultstore.Permanent, Err: errStatus[403]}},
-		{"404 bucket", all, faultstore.Rule{Kind: faultstore.Permanent, Err: errStatus[404]}},
-		{"412", put, faultstore.Rule{Kind: faultstore.Precondition}},
-		{"stale list", list, faultstore.Rule{Kind: faultstore.StaleList}},
-		{"slow", all, faultstore.Rule{Kind: faultstore.Slow, Delay: 20 * time.Second}},
-		{"hang", all, faultstore.Rule{Kind: faultstore.Slow, Delay: 5 * time.Minute}}, // callers wait for one
+		{"500", all, faultstore.Rule{Kind: faultstore.Error, Err: errStatus[500]}, nil},
+		{"503 storm", all, faultstore.Rule{Kind: faultstore.Error, Err: errStatus[503], Times: 7}, []string{"the store's own"}},
+		{"timeout after success", all, faultstore.Rule{Kind: faultstore.LostReply}, nil},
+		{"reset mid-body", get, faultstore.Rule{Kind: faultstore.Reset}, nil},
+		{"short body", get, faultstore.Rule{Kind: faultstore.ShortBody}, nil},
+		{"403", all, faultstore.Rule{Kind: faultstore.Permanent, Err: errStatus[403]}, []string{"PermanentError"}},
+		{"404 bucket", all, faultstore.Rule{Kind: faultstore.Permanent, Err: errStatus[404]}, []string{"PermanentError"}},
+		{"412", put, faultstore.Rule{Kind: faultstore.Precondition}, nil},
+		{"stale list", list, faultstore.Rule{Kind: faultstore.StaleList}, []string{"ErrMissing", "ErrCorrupt"}},
+		{"slow", all, faultstore.Rule{Kind: faultstore.Slow, Delay: 20 * time.Second}, nil},
+		{"hang", all, faultstore.Rule{Kind: faultstore.Slow, Delay: 5 * time.Minute}, []string{"DeadlineExceeded"}}, // callers wait for one
 	}
 }
 
@@ -82,6 +85,11 @@ func TestFaultMatrix(t *testing.T) {
 					}
 					if l.fired == 0 {
 						break
+					}
+				}
+				for name := range seen {
+					if op == faultstore.Delete || !slices.Contains(f.ends, name) {
+						t.Errorf("a caller saw %s", name)
 					}
 				}
 				t.Logf("%d lives; errors seen: %v", lives, slices.Sorted(maps.Keys(seen)))

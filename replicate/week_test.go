@@ -136,9 +136,13 @@ func (w *week) ownClock(a *app) {
 	conn, err := a.db.Conn(w.t.Context())
 	w.check(err)
 	w.check(conn.Raw(func(c any) error {
-		return c.(interface {
+		registers, ok := c.(interface {
 			RegisterFunc(name string, impl any, pure bool) error
-		}).RegisterFunc("unixepoch", func(string) float64 { return float64(time.Now().UnixMilli()) / 1000 }, false)
+		})
+		if !ok {
+			return fmt.Errorf("%T registers no functions", c)
+		}
+		return registers.RegisterFunc("unixepoch", func(string) float64 { return float64(time.Now().UnixMilli()) / 1000 }, false)
 	}))
 	_, err = conn.ExecContext(w.t.Context(), "PRAGMA trusted_schema=ON")
 	w.check(errors.Join(err, conn.Close()))
