@@ -103,3 +103,15 @@ func (r *Replica) WaitForPrune() {
 		<-done
 	}
 }
+
+// LocalExec runs a statement on each of the engine's own connections.
+func (r *Replica) LocalExec(ctx context.Context, query string) error {
+	r.run.RLock()
+	defer r.run.RUnlock()
+	for _, c := range r.run.engine.local.conns {
+		if _, err := c.ExecContext(ctx, query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
