@@ -79,6 +79,7 @@ type checkpoint struct {
 type flat struct {
 	goroutines, files, objects int
 	heap, local, stored        int64
+	oldest                     time.Duration // age of the oldest object
 }
 
 type week struct {
@@ -535,6 +536,7 @@ func (w *week) measure(day int) {
 	for info, err := range w.bucket.List(w.t.Context(), "", "") {
 		w.check(err)
 		f.objects++
+		f.oldest = max(f.oldest, time.Since(info.Modified))
 		f.stored += info.Size
 	}
 	f.heap -= f.stored
@@ -542,8 +544,8 @@ func (w *week) measure(day int) {
 		f.files = len(fds)
 	}
 	w.days = append(w.days, f)
-	w.t.Logf("day %d: %d goroutines, %d open files, heap %d KiB beside the bucket, file %d KiB, %d objects of %d KiB",
-		day+1, f.goroutines, f.files, f.heap>>10, f.local>>10, f.objects, f.stored>>10)
+	w.t.Logf("day %d: %d goroutines, %d open files, heap %d KiB beside the bucket, file %d KiB, %d objects of %d KiB, the oldest of %v",
+		day+1, f.goroutines, f.files, f.heap>>10, f.local>>10, f.objects, f.stored>>10, f.oldest.Round(time.Hour))
 }
 
 func (w *week) end() {
@@ -565,12 +567,11 @@ func (w *week) flat() {
 	if len(w.days) < 4 {
 		return
 	}
-	half := len(w.days) / 2
 	most := w.days[1]
-	for _, d := range w.days[1:half] {
+	for _, d := range w.days[:len(w.days)-1] {
 		most = flat{
-			goroutines: max(most.goroutines, d.goroutines), files: max(most.files, d.files), objects: max(most.objects, d.objects),
-			heap: max(most.heap, d.heap), local: max(most.local, d.local), stored: max(most.stored, d.stored),
+			goroutines: max(most.goroutines, d.goroutines), files: max(most.files, d.files),
+			heap: max(most.heap, d.heap), local: max(most.local, d.local),
 		}
 	}
 	last := w.days[len(w.days)-1]
@@ -581,7 +582,7 @@ func (w *week) flat() {
 		w.fatalf("the heap grew from %d to %d bytes", most.heap, last.heap)
 	case last.local > most.local*3/2:
 		w.fatalf("the local file grew from %d to %d bytes", most.local, last.local)
-	case last.objects > most.objects*3/2, last.stored > most.stored*3/2:
-		w.fatalf("the bucket grew from %d objects of %d bytes to %d of %d", most.objects, most.stored, last.objects, last.stored)
+	case last.oldest > 96*time.Hour || w.sums.pruned == 0: // the window, a day of age, and a slow day without a snapshot
+		w.fatalf("the oldest object is %v old", last.oldest)
 	}
 }
