@@ -256,8 +256,11 @@ func (w *week) budget(calls []faultstore.Call) {
 		return // the first change after a restart: the claim reads and lists
 	}
 	snapshots, prunes := len(w.events.of(replicate.EventSnapshot)), n["list"]
+	// A sixteenth of the batches, a sixteenth of that, and so on, and for each of
+	// four sizes one that an hour before has begun.
+	packs := n["put logs"]/15 + 4
 	switch {
-	case n["put logs"] > 3600, n["put manifest.json"] > 360+snapshots+prunes, n["put packs"] > n["put logs"]/15+1, n["put snapshots"] > snapshots+1:
+	case n["put logs"] > 3600, n["put manifest.json"] > 360+snapshots+prunes, n["put packs"] > packs, n["put snapshots"] > snapshots+1:
 		w.fatalf("too many requests in an hour: %v", n)
 	case prunes > 1, n["get logs"]+n["get packs"]+n["get snapshots"] > 0, n["get manifest.json"] > prunes:
 		w.fatalf("an hour of writes reads from the bucket: %v", n)
