@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/matryer/is"
 
@@ -64,6 +65,46 @@ func TestPacks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A restart leaves batches behind that are too few for a pack, and the packs of
+// the next epoch follow them: a restore comes to those packs from batches, also when
+// what they hold was deleted.
+func TestPacksBehindBatches(t *testing.T) {
+	is := is.New(t)
+	c := newCalendar()
+	store := memstore.NewWithOptions(memstore.Options{Now: c.time})
+	o, po := c.options()
+	a := openApp(t, dbPath(t))
+	row := 0
+	for _, n := range []int{5, 20, 3, 40, 2} {
+		if n == 2 {
+			c.pass(48 * time.Hour)
+		}
+		r := start(t, a, store, o)
+		for range n {
+			row++
+			a.insert(row, row)
+			flush(t, r)
+			r.WaitForPack()
+		}
+		shutdown(t, r)
+	}
+	before := len(keys(t, store))
+	report, err := replicate.Prune(t.Context(), dbName, store, po)
+	is.NoErr(err)
+	is.Equal(report.Floor, int64(0)) // every point is kept
+	is.Equal(report.Objects, 16+2*16)
+	is.Equal(len(keys(t, store)), before-report.Objects)
+	sameAsRestored(t, a, store)
+	for _, at := range []int64{3, 20, 40, 100} {
+		path := dbPath(t)
+		_, err := replicate.Restore(t.Context(), dbName, store, path, replicate.RestoreOptions{Sequence: at})
+		is.NoErr(err)
+	}
+	verified, err := replicate.Verify(t.Context(), dbName, store, replicate.VerifyOptions{})
+	is.NoErr(err)
+	is.Equal(len(verified.Problems), 0)
 }
 
 // A pack that is damaged or missing is no loss while its batches are there, and
