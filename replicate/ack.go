@@ -75,7 +75,11 @@ func (e *engine) swap(ctx context.Context, next *manifest) (*versioned, error) {
 	case errors.Is(err, ErrV1Manifest), errors.Is(err, errConflict) && v == nil:
 		return nil, fmt.Errorf("database %q: %w", e.name, ErrForeignManifest)
 	case errors.Is(err, errConflict) && v.ClaimToken != e.token:
-		return nil, fmt.Errorf("database %q was claimed by node %s, epoch %d: %w", e.name, v.NodeID, v.Epoch, ErrFenced)
+		who := ""
+		if v.NodeID == e.side.id() {
+			who = fmt.Sprintf(", which is this node's own id: if one of two machines is a copy of the other, remove %s there, or give them different Options.NodeID", e.side.dir)
+		}
+		return nil, fmt.Errorf("database %q was claimed by node %s, epoch %d%s: %w", e.name, v.NodeID, v.Epoch, who, ErrFenced)
 	}
 	return v, err
 }

@@ -197,11 +197,17 @@ func (e *engine) lacksHead(ctx context.Context, m *versioned) error {
 		return fmt.Errorf("database %q, file at %d, bucket at %d (node %s, epoch %d): %s: %w",
 			e.name, at.Sequence, m.Head.Sequence, m.NodeID, m.Epoch, why, ErrForked)
 	}
+	if e.side.entry(e.name).Marker.has(m.ClaimToken) {
+		return fmt.Errorf("database %q: a take-over that an earlier start of this node had begun has reached the bucket since; restart to finish it: %w", e.name, ErrFenced)
+	}
 	if e.captured > at.Sequence {
 		return forked("the file has changes of its own")
 	}
 	if at.Sequence >= m.Head.Sequence {
 		return forked("the bucket is not ahead of the file")
+	}
+	if at.Sequence < m.Floor.Sequence {
+		return forked(fmt.Sprintf("the bucket's oldest point is %d, what followed the file's last change was pruned", m.Floor.Sequence))
 	}
 	ok, err := isAncestor(ctx, e.store, m, at)
 	if err != nil {

@@ -110,7 +110,8 @@ type OwnedError struct {
 
 func (e *OwnedError) Error() string {
 	return fmt.Sprintf("%q is owned by node %s since %s and was not released: shut that node down cleanly; "+
-		"or give both the same Options.NodeID if they are one and the same; or set Options.TakeOver if it will never come back",
+		"or give both the same Options.NodeID if they are one and the same; or set Options.TakeOver, or run drift take-over, if it will never come back; "+
+		"or use another name if this file is to go on by itself",
 		e.Name, e.Node, e.Since.UTC().Format(time.RFC3339))
 }
 

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/gofrs/flock"
 
@@ -51,14 +52,32 @@ type nodeEntry struct {
 }
 
 // marker is there while a take-over is under way: tokens of ours that the
-// manifest may carry.
+// manifest carries or may come to carry.
 type marker struct {
-	Confirmed *token `json:"confirmed,omitempty"`
-	Trying    *token `json:"trying,omitempty"`
+	Confirmed *token    `json:"confirmed,omitempty"`
+	Trying    []attempt `json:"trying,omitempty"`
 }
 
+// attempt is a claim that was sent, or was about to be. While the manifest that
+// it replaces stands it can still take effect, long after its sender has died.
+type attempt struct {
+	Token token `json:"token"`
+	Over  token `json:"over"` // the nonce of that manifest
+}
+
+// has says whether t is one of the tokens.
 func (m *marker) has(t token) bool {
-	return m != nil && (m.Confirmed != nil && *m.Confirmed == t || m.Trying != nil && *m.Trying == t)
+	return m != nil && (m.Confirmed != nil && *m.Confirmed == t ||
+		slices.ContainsFunc(m.Trying, func(a attempt) bool { return a.Token == t }))
+}
+
+// standing returns the attempts that can still replace the manifest with this
+// nonce.
+func (m *marker) standing(nonce token) []attempt {
+	if m == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(m.Trying), func(a attempt) bool { return a.Over != nonce })
 }
 
 // openSidecar makes and locks the directory beside the database file at path,

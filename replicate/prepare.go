@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -57,7 +58,7 @@ func (t *taker) prepare(ctx context.Context) (*versioned, error) {
 		return nil, err
 	}
 	if m == nil {
-		return nil, t.side.setEntry(t.name, nodeEntry{}) // the rules apply afresh
+		return nil, nil // the rules apply afresh
 	}
 	if err := t.settle(ctx, m, there); err != nil {
 		return nil, err
@@ -71,18 +72,39 @@ func (t *taker) prepare(ctx context.Context) (*versioned, error) {
 // claim makes the name ours, its history closed at head. It returns nil when
 // the name is not to be taken over.
 func (t *taker) claim(ctx context.Context, there bool) (*versioned, error) {
-	m, err := readManifest(ctx, t.store, t.name)
-	if err != nil {
-		return nil, err
+	for {
+		m, err := readManifest(ctx, t.store, t.name)
+		if err != nil {
+			return nil, err
+		}
+		wanted, err := t.judge(ctx, m, there)
+		if err != nil {
+			return nil, err
+		}
+		if !wanted {
+			return nil, t.forget(m)
+		}
+		m, err = t.fence(ctx, m)
+		if errors.Is(err, errConflict) {
+			continue // somebody was faster: judge again by what is there now
+		}
+		if err != nil {
+			return nil, err
+		}
+		return t.freeze(ctx, m)
 	}
-	wanted, err := t.judge(ctx, m, there)
-	if err != nil || !wanted {
-		return nil, err
+}
+
+// forget drops what an earlier start has noted and what does not matter any
+// more. A take-over whose request may still be on its way to m does.
+func (t *taker) forget(m *versioned) error {
+	e := nodeEntry{}
+	if m != nil {
+		if left := t.side.entry(t.name).Marker.standing(m.Nonce); len(left) > 0 {
+			e.Marker = &marker{Trying: left}
+		}
 	}
-	if m, err = t.fence(ctx, m); err != nil {
-		return nil, err
-	}
-	return t.freeze(ctx, m)
+	return t.side.setEntry(t.name, e)
 }
 
 // judge says whether the name is to be taken over, or why it must not be.
@@ -128,32 +150,35 @@ func (t *taker) stillBehind(ctx context.Context, m *versioned) (_ bool, err erro
 }
 
 // fence claims the name, so that the old owner can acknowledge nothing more.
+// errConflict: somebody else has written the manifest.
 // Its last epoch stays open until freeze has seen how far it came.
 func (t *taker) fence(ctx context.Context, m *versioned) (*versioned, error) {
 	if m.ClaimToken == t.token {
 		return m, t.confirm() // the answer to an earlier attempt was lost
 	}
 	entry := t.side.entry(t.name)
-	if entry.Marker == nil {
-		entry.Marker = &marker{}
+	tried := attempt{Token: t.token, Over: m.Nonce}
+	next := &marker{Trying: entry.Marker.standing(m.Nonce)}
+	if entry.Marker != nil {
+		next.Confirmed = entry.Marker.Confirmed
 	}
-	entry.Marker = &marker{Confirmed: entry.Marker.Confirmed, Trying: &t.token}
+	if !slices.Contains(next.Trying, tried) {
+		next.Trying = append(next.Trying, tried)
+	}
+	entry.Marker = next
 	if err := t.side.setEntry(t.name, entry); err != nil {
 		return nil, err
 	}
 	if err := t.at("marked"); err != nil {
 		return nil, err
 	}
-	next := m.clone()
+	claim := m.clone()
 	if m.open() < 0 {
-		next.Lineage = append(next.Lineage, lineageEntry{Node: m.NodeID, Epoch: m.Epoch})
+		claim.Lineage = append(claim.Lineage, lineageEntry{Node: m.NodeID, Epoch: m.Epoch})
 	} // else the open one stays the open one; the epoch that fenced it has shipped nothing
-	next.Epoch, next.NodeID, next.ClaimToken = m.Epoch+1, t.side.id(), t.token
-	next.ClaimedAt, next.Released = t.o.Now().UnixMilli(), false
-	v, err := swap(ctx, t.store, m, next, t.o.Now())
-	if errors.Is(err, errConflict) {
-		return nil, errors.New("the manifest changed while the name was being claimed") // judged again
-	}
+	claim.Epoch, claim.NodeID, claim.ClaimToken = m.Epoch+1, t.side.id(), t.token
+	claim.ClaimedAt, claim.Released = t.o.Now().UnixMilli(), false
+	v, err := swap(ctx, t.store, m, claim, t.o.Now())
 	if err != nil {
 		return nil, err
 	}
