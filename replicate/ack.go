@@ -121,5 +121,5 @@ func (e *engine) release(ctx context.Context) error {
 		return err
 	}
 	e.event(Event{Kind: EventReleased, To: e.acked.Sequence})
-	return nil
+	return e.look(ctx) // what was committed meanwhile takes the name back
 }

@@ -288,7 +288,12 @@ func (e *engine) sync(ctx context.Context) error {
 			continue
 		}
 		if release && e.idle() {
-			return e.release(ctx)
+			if err := e.release(ctx); err != nil {
+				return err
+			}
+			if e.captured > e.acked.Sequence {
+				continue
+			}
 		}
 		return nil
 	}

@@ -3,6 +3,7 @@ package replicate_test
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -134,6 +135,47 @@ func TestHandOver(t *testing.T) {
 	is.True(errors.Is(r.Flush(t.Context()), replicate.ErrForked))
 	is.Equal(r.Status().State, replicate.StateHalted)
 	sameAsRestored(t, b, store)
+}
+
+// putter lets something happen before a Put.
+type putter struct {
+	replicate.Store
+	before func(key string, body []byte)
+}
+
+func (p *putter) Put(ctx context.Context, key string, b replicate.Body, c replicate.Condition) (string, error) {
+	body, err := b.Open()
+	if err != nil {
+		return "", err
+	}
+	stored, err := io.ReadAll(body)
+	if err = errors.Join(err, body.Close()); err != nil {
+		return "", err
+	}
+	p.before(key, stored)
+	return p.Store.Put(ctx, key, b, c)
+}
+
+// A commit in the very moment in which the name is released is shipped all the
+// same: a released name has everything.
+func TestCommitDuringRelease(t *testing.T) {
+	is := is.New(t)
+	inner := memstore.New()
+	a := openApp(t, dbPath(t))
+	releases := 0
+	store := &putter{Store: inner, before: func(_ string, body []byte) {
+		if strings.Contains(string(body), `"released":true`) {
+			if releases++; releases <= 2 {
+				a.insert(100*releases, 100*releases)
+			}
+		}
+	}}
+	r := start(t, a, store, fast())
+	a.insert(1, 3)
+	shutdown(t, r)
+	is.Equal(releases, 3)
+	is.True(manifest(t, inner).Released)
+	sameAsRestored(t, a, inner)
 }
 
 // Deleting the file and starting again restores it without a question.
