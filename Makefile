@@ -3,11 +3,13 @@
 TOOL  := go tool -modfile=internal/tools/go.mod
 FUZZ  ?= 30
 KILLS ?= 300
+SCHEDULES ?= 100000
+SEED ?= 1
 S3_SERVER ?= versitygw
 BENCH ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help gen verify lint vulns test race integration fuzz bench bench-replication demo faults week crash release-check ci
+.PHONY: help gen verify lint vulns test race integration fuzz bench bench-replication demo faults week crash schedules release-check ci
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +60,10 @@ week: ## a simulated week; DRIFTDB_WEEK_SEED=1 and so on for others
 
 crash: ## KILLS=300 writers killed with SIGKILL while they ship
 	DRIFTDB_CRASH_KILLS=$(KILLS) go test -count=1 -timeout 60m -v -run Kill ./internal/crashtest
+
+schedules: ## SCHEDULES=100000 random interleavings of two writers, a restorer and a pruner, from SEED=1 on
+	TMPDIR=$${TMPDIR:-$$(test -d /dev/shm && echo /dev/shm || echo /tmp)} GOGC=400 DRIFTDB_SCHEDULES=$(SCHEDULES) DRIFTDB_SEED=$(SEED) \
+		go test -count=1 -timeout 24h -v -run 'TestSchedules$$' ./replicate
 
 release-check: ## .goreleaser.yaml is valid, and driftgen builds for every platform of it
 	$(TOOL) goreleaser check

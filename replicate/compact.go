@@ -99,19 +99,19 @@ func (e *engine) compact(ctx context.Context) {
 	job.job = begin(ctx, func(ctx context.Context) { job.entry, job.stored, job.err = e.storePack(ctx, job) })
 }
 
-// packable returns the oldest run of packFan neighbours of one level that are
+// packable returns the oldest run of e.fan neighbours of one level that are
 // acknowledged: were it the newest, what is acknowledged beyond a run at the same
 // time would stay alone for ever.
 func (e *engine) packable() []member {
-	for i := packFan; i <= len(e.members); i++ {
-		run := e.members[i-packFan : i]
+	for i := e.fan; i <= len(e.members); i++ {
+		run := e.members[i-e.fan : i]
 		var size int64
 		same := true
 		for _, m := range run {
 			size += m.size
 			same = same && m.level == run[0].level
 		}
-		if same && size <= packBytes && run[packFan-1].end.Sequence <= e.acked.Sequence {
+		if same && size <= packBytes && run[e.fan-1].end.Sequence <= e.acked.Sequence {
 			return run
 		}
 	}

@@ -41,6 +41,7 @@ type engine struct {
 	snapMillis int64        // in the key of the last one
 	stored     shipped      // batches stored by this start
 
+	fan       int         // neighbours that make a pack: packFan
 	members   []member    // batches and packs of our epoch that may be packed
 	kept      int64       // bytes of batches that members keep
 	pack      *packJob    // nil: none under way

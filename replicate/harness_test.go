@@ -106,6 +106,11 @@ func makeTables(ctx context.Context, x changelog.Execer) error {
 		}
 		entry.Tables = append(entry.Tables, layout)
 	}
+	return makeSchema(ctx, x, entry)
+}
+
+// makeSchema carries out entry and appends it to the log.
+func makeSchema(ctx context.Context, x changelog.Execer, entry changelog.SchemaEntry) error {
 	for _, stmt := range entry.SQL {
 		if err := x.Exec(ctx, stmt); err != nil {
 			return fmt.Errorf("%s: %w", stmt, err)

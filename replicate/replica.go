@@ -19,6 +19,7 @@ type Replica struct {
 	board *board
 	hook  func(point string) error // tests: see at
 	cut   changelog.CutOptions     // tests: smaller batches
+	fan   int                      // packFan; tests: smaller packs
 
 	mu     sync.Mutex // held by Prepare, Start, Shutdown
 	side   *sidecar   // nil before Prepare and after Shutdown
@@ -48,7 +49,7 @@ func New(name string, store Store, o Options) (*Replica, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("replicate: %w", err)
 	}
-	r := &Replica{name: name, store: &bucket{store, o.Encryption}, o: o, board: &board{}}
+	r := &Replica{name: name, store: &bucket{store, o.Encryption}, o: o, board: &board{}, fan: packFan}
 	r.board.status = Status{State: StateStopped, Name: name, NodeID: o.NodeID}
 	r.run.nodeID, r.run.manual = o.NodeID, o.Sync.Manual
 	return r, nil
@@ -134,7 +135,7 @@ func (r *Replica) start(ctx context.Context, path string) error {
 	l.cut = r.cut
 	e := &engine{
 		name: r.name, store: r.store, o: r.o, side: r.side, local: l, board: r.board, token: r.token,
-		hook:   r.at,
+		hook: r.at, fan: r.fan,
 		notify: make(chan struct{}, 1), requests: make(chan *request),
 	}
 	if err := e.begin(ctx, r.claim); err != nil {

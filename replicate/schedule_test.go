@@ -2,77 +2,147 @@ package replicate_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/driftdb/driftdb/internal/changelog"
-	"github.com/driftdb/driftdb/internal/faultstore"
 	"github.com/driftdb/driftdb/internal/sqlite"
 	"github.com/driftdb/driftdb/replicate"
 	"github.com/driftdb/driftdb/replicate/memstore"
+	"github.com/driftdb/driftdb/schema"
 )
 
-// TestSchedules plays random lives of two machines under one name: writes,
-// flushes, snapshots, crashes between any two steps, lost files, copied files,
-// take-overs, requests that fail or whose answer is lost. After every step the
-// bucket must give back a history that has everything any machine was told is
-// safe. DRIFTDB_SCHEDULES sets the number of lives, DRIFTDB_SEED the first.
+// TestSchedules interleaves two machines that write under one name, a restorer
+// and a pruner: the real engine on real files, over a network that delays, drops
+// and duplicates requests. Each request, crash, power loss, copied or lost file,
+// take-over, snapshot, pack and deletion is one step, and a random schedule says
+// which is next. The invariants are those of the protocol's model: see rules.
+//
+// DRIFTDB_SCHEDULES sets the number of schedules, DRIFTDB_SEED the first.
 func TestSchedules(t *testing.T) {
-	n, seed := env("DRIFTDB_SCHEDULES", 15), env("DRIFTDB_SEED", 1)
-	for i := range n {
-		t.Run(strconv.Itoa(seed+i), func(t *testing.T) {
+	n, seed := env("DRIFTDB_SCHEDULES", 60), env("DRIFTDB_SEED", 1)
+	template := newTemplate(t)
+	var next, steps atomic.Int64
+	began := time.Now()
+	for range runtime.GOMAXPROCS(0) {
+		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, uint64(seed+i))
-			for range 14 {
-				w.step()
-				w.check()
+			dir := t.TempDir()
+			for !t.Failed() {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t, uint64(seed+i), filepath.Join(dir, fmt.Sprint(i)), template)
+					defer w.end()
+					w.play()
+					steps.Add(int64(w.steps))
+				})
+				if done := i + 1; done%1000 == 0 && !t.Failed() {
+					t.Logf("%d schedules, %d steps, %s", done, steps.Load(), time.Since(began).Round(time.Second))
+				}
 			}
-			w.finish()
 		})
 	}
 }
 
 func env(name string, otherwise int) int {
-	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+	var n int
+	if _, err := fmt.Sscan(os.Getenv(name), &n); err == nil {
 		return n
 	}
 	return otherwise
 }
 
+// newTemplate returns a new database as an application leaves it that has opened
+// it once: with the log, a table and its triggers.
+func newTemplate(t testing.TB) []byte {
+	path := filepath.Join(t.TempDir(), "template.sqlite")
+	c, err := sqlite.Connector(path, sqlite.Writer).Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := changelog.Driver(c)
+	err = x.Exec(t.Context(), "BEGIN")
+	if err == nil {
+		err = changelog.Init(t.Context(), x)
+	}
+	if err == nil {
+		// One trigger of the three, for rows that are only ever added: every
+		// opening of the file reads the schema, and there are dozens in a schedule.
+		rows := schema.Table{Name: "rows", Key: []string{"id"}, Columns: []schema.Column{{Name: "id", Type: schema.Integer, NotNull: true}}}
+		err = makeSchema(t.Context(), x, changelog.SchemaEntry{
+			Name: "open", SQL: []string{rows.CreateSQL(), rows.TriggerSQL()[0].SQL},
+			Tables: []changelog.Layout{{Name: rows.Name, Key: rows.Key, Columns: []string{"id"}}},
+		})
+	}
+	if err == nil {
+		err = x.Exec(t.Context(), "COMMIT")
+	}
+	if err = errors.Join(err, c.Close()); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// world is one schedule.
 type world struct {
 	t        *testing.T
+	seed     uint64
 	rand     *rand.Rand
-	store    *faultstore.Store
+	dir      string
+	template []byte
+	post     *post
+	rules    *rules
 	machines [2]*machine
+	others   []*task // restores and prunings
+	restores int
+	flying   []*call // of callers that have gone, or that were told they failed
 	row      int64
-	acked    map[int64]bool // rows that somebody was told are safe
+	nodes    int
+	power    bool // power losses happen
+	weights  map[string]int
+	errors   int // of a hundred requests, how many go wrong
+	steps    int
 	log      []string
 }
 
-// machine is a program on a computer of its own.
-type machine struct {
-	path    string
-	app     *app
-	replica *replicate.Replica
-}
-
-func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 0)), store: faultstore.New(memstore.New()), acked: map[int64]bool{}}
-	for i := range w.machines {
-		w.machines[i] = &machine{path: filepath.Join(t.TempDir(), "app.sqlite")}
+func newWorld(t *testing.T, seed uint64, dir string, template []byte) *world {
+	w := &world{
+		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), dir: dir, template: template,
+		post: &post{bucket: memstore.NewWithOptions(memstore.Options{Now: later})},
 	}
-	t.Cleanup(func() {
-		for _, m := range w.machines {
-			w.stop(m)
-		}
-	})
+	w.rules = newRules(w.fail)
+	for i := range w.machines {
+		d := filepath.Join(dir, string(rune('a'+i)))
+		w.must(os.MkdirAll(d, 0o700))
+		m := &machine{w: w, index: i, path: filepath.Join(d, "app.sqlite")}
+		w.machines[i] = m
+		m.identify(string(rune('a' + i)))
+	}
+	w.must(os.WriteFile(w.machines[0].path, template, 0o600))
+	// Not every schedule has everything in it: a rare step must not hide
+	// behind frequent ones.
+	w.weights = map[string]int{}
+	for _, step := range []string{"crash", "power", "lose", "clone", "shutdown", "snapshot", "prune", "restore", "touch", "day"} {
+		w.weights[step] = []int{0, 1, 1, 3}[w.rand.IntN(4)]
+	}
+	w.power = w.weights["power"] > 0
+	w.errors = []int{0, 5, 15, 40}[w.rand.IntN(4)]
 	return w
 }
 
@@ -80,244 +150,367 @@ func (w *world) note(format string, args ...any) {
 	w.log = append(w.log, fmt.Sprintf(format, args...))
 }
 
+func (w *world) must(err error) {
+	if err != nil {
+		w.fail("%v", err)
+	}
+}
+
 func (w *world) fail(format string, args ...any) {
 	w.t.Helper()
-	w.t.Fatalf("%s\nafter:\n  %s", fmt.Sprintf(format, args...), strings.Join(w.log, "\n  "))
+	w.t.Fatalf("schedule %d: %s\nafter:\n  %s", w.seed, fmt.Sprintf(format, args...), strings.Join(w.log, "\n  "))
 }
 
-// step does one thing on one machine, under a fault or none.
-func (w *world) step() {
-	i := w.rand.IntN(2)
-	m := w.machines[i]
-	w.store.Set()
-	if w.rand.IntN(4) == 0 {
-		kinds := []faultstore.Kind{faultstore.Error, faultstore.LostReply, faultstore.Permanent}
-		rule := faultstore.Rule{Nth: 1 + w.rand.IntN(4), Times: 1 + w.rand.IntN(4), Kind: kinds[w.rand.IntN(len(kinds))]}
-		w.note("next requests: from %d, %d times %v", rule.Nth, rule.Times, rule.Kind)
-		w.store.Set(rule)
+// end leaves nothing behind.
+func (w *world) end() {
+	for _, m := range w.machines {
+		m.kill()
 	}
-	if m.replica == nil {
-		switch w.rand.IntN(6) {
-		case 0:
-			w.lose(i, m)
-		case 1:
-			w.clone(i, m)
+	for _, t := range w.others {
+		t.stop()
+		<-t.done
+	}
+	if err := os.RemoveAll(w.dir); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// play carries out a schedule, and then lets somebody go on.
+func (w *world) play() {
+	for range 50 {
+		w.settle()
+		w.step()
+		w.steps++
+	}
+	w.finish()
+}
+
+// settle waits until nothing happens by itself, and takes what has ended.
+func (w *world) settle() {
+	for {
+		synctest.Wait()
+		var ended []*task
+		for _, m := range w.machines {
+			m.tasks = take(m.tasks, &ended)
 		}
-		w.start(i, m)
-		return
-	}
-	switch w.rand.IntN(8) {
-	case 0:
-		w.note("%d: crash", i)
-		w.stop(m)
-	case 1:
-		w.note("%d: shutdown: %v", i, m.replica.Shutdown(w.t.Context()))
-		w.stop(m)
-	case 2:
-		w.write(i, m)
-		w.flush(i, m, true)
-	default:
-		w.write(i, m)
-		w.flush(i, m, w.rand.IntN(5) == 0)
-	}
-}
-
-// start starts a program whose life may end at any step.
-func (w *world) start(i int, m *machine) {
-	o := fast()
-	o.AutoRestore, o.TakeOver = w.rand.IntN(4) > 0, w.rand.IntN(4) == 0
-	o.LogTail = int64(w.rand.IntN(20))
-	if w.rand.IntN(4) == 0 {
-		o.NodeID = "twin" // both machines set up alike
-	}
-	r, err := replicate.New(dbName, w.store, o)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	crash := -1
-	if w.rand.IntN(3) == 0 {
-		crash = w.rand.IntN(25)
-	}
-	r.SetHook(func(string) error {
-		if crash--; crash == -1 {
-			return errCrash
-		}
-		return nil
-	})
-	err = r.Prepare(w.t.Context(), m.path)
-	w.note("%d: prepare (AutoRestore %v, TakeOver %v, node %q): %v", i, o.AutoRestore, o.TakeOver, o.NodeID, err)
-	if err == nil {
-		m.app = openApp(w.t, m.path)
-		err = r.Start(w.t.Context(), m.path)
-		w.note("%d: start: %v", i, err)
-	}
-	m.replica = r
-	if err != nil {
-		w.named(err)
-		w.stop(m)
-	}
-}
-
-// stop ends the program as a crash does.
-func (w *world) stop(m *machine) {
-	if m.replica != nil {
-		if err := m.replica.Kill(); err != nil {
-			w.fail("kill: %v", err)
-		}
-		m.replica = nil
-	}
-	if m.app != nil {
-		m.app.close()
-		m.app = nil
-	}
-}
-
-func (w *world) lose(i int, m *machine) {
-	w.note("%d: the file is lost", i)
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(m.path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			w.t.Fatal(err)
-		}
-	}
-}
-
-// clone copies the other machine's file here, if there is one and nobody has it
-// open.
-func (w *world) clone(i int, m *machine) {
-	from := w.machines[1-i]
-	b, err := os.ReadFile(from.path)
-	if from.replica != nil || err != nil {
-		return
-	}
-	w.note("%d: gets the file of %d", i, 1-i)
-	w.lose(i, m)
-	for _, suffix := range []string{"", "-wal"} {
-		if suffix != "" {
-			if b, err = os.ReadFile(from.path + suffix); err != nil {
-				continue
+		w.others = take(w.others, &ended)
+		for _, c := range w.post.abandoned() {
+			if c.writes() && w.rand.IntN(2) == 0 {
+				w.note("%v is still on its way", c)
+				w.flying = append(w.flying, c)
 			}
 		}
-		if err := os.WriteFile(m.path+suffix, b, 0o600); err != nil {
-			w.t.Fatal(err)
+		if len(ended) == 0 {
+			return
+		}
+		for _, t := range ended {
+			t.then(t.err)
 		}
 	}
 }
 
-func (w *world) write(i int, m *machine) {
-	for range 1 + w.rand.IntN(3) {
-		w.row++
-		m.app.in(func(x changelog.Execer) error {
-			return x.Exec(w.t.Context(), `INSERT INTO items (id, name, n) VALUES (?, ?, ?)`, w.row, fmt.Sprintf("row %d", w.row), int64(i))
-		})
-	}
-	w.note("%d: wrote up to row %d", i, w.row)
-}
-
-// flush asks that everything be safe; the rows of the file count as safe from
-// then on if the answer was yes.
-func (w *world) flush(i int, m *machine, snapshot bool) {
-	rows := w.rows(m.path)
-	var err error
-	if snapshot {
-		err = m.replica.Snapshot(w.t.Context())
-	} else {
-		err = m.replica.Flush(w.t.Context())
-	}
-	w.note("%d: flush (snapshot %v): %v", i, snapshot, err)
-	switch {
-	case err == nil:
-		for r := range rows {
-			w.acked[r] = true
-		}
-	case errors.Is(err, errCrash):
-		w.stop(m)
-	default:
-		w.named(err)
-		if w.rand.IntN(3) == 0 {
-			w.note("%d: is stopped", i)
-			w.stop(m)
+// take moves the tasks that have ended.
+func take(tasks []*task, ended *[]*task) []*task {
+	kept := tasks[:0]
+	for _, t := range tasks {
+		if t.ended() {
+			*ended = append(*ended, t)
+		} else {
+			kept = append(kept, t)
 		}
 	}
+	return kept
 }
 
-// named asserts that err is one that a caller can act on.
-func (w *world) named(err error) {
-	w.t.Helper()
-	for _, known := range []error{
-		errCrash, faultstore.ErrInjected, replicate.ErrFenced, replicate.ErrForked, replicate.ErrBehind, replicate.ErrOwned, replicate.ErrNoRestorePoint,
-	} {
-		if errors.Is(err, known) {
+// step does one thing that can happen now.
+func (w *world) step() {
+	type choice struct {
+		weight int
+		do     func()
+	}
+	var all []choice
+	can := func(weight int, do func()) {
+		if weight > 0 {
+			all = append(all, choice{weight, do})
+		}
+	}
+	for _, c := range w.post.pending() {
+		can(24, func() { w.request(c) })
+	}
+	for i := range w.flying {
+		can(4, func() { w.arrive(i) })
+	}
+	for _, m := range w.machines {
+		w.machineSteps(m, can)
+	}
+	can(w.weights["restore"], w.restore)
+	can(2*w.weights["prune"], w.prune)
+	if w.rules.claim != nil {
+		can(w.weights["touch"], w.touch)
+	}
+	can(2*w.weights["day"], func() { w.pass(25 * time.Hour) })
+	can(4, func() { w.pass(1100 * time.Millisecond) })
+	can(6, func() { w.pass(2 * time.Millisecond) })
+	total := 0
+	for _, c := range all {
+		total += c.weight
+	}
+	n := w.rand.IntN(total)
+	for _, c := range all {
+		if n -= c.weight; n < 0 {
+			c.do()
 			return
 		}
 	}
-	w.fail("an error without a name: %v", err)
 }
 
-func (w *world) rows(path string) map[int64]bool {
-	w.t.Helper()
-	db := sql.OpenDB(sqlite.Connector(path, sqlite.Plain))
-	defer db.Close() //nolint:errcheck // only read
-	rows, err := db.QueryContext(context.Background(), `SELECT id FROM items`)
-	if err != nil {
-		w.fail("%v", err)
-	}
-	defer rows.Close()
-	found := map[int64]bool{}
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			w.fail("%v", err)
-		}
-		found[id] = true
-	}
-	if err := rows.Err(); err != nil {
-		w.fail("%v", err)
-	}
-	return found
-}
-
-// check restores from the healed store.
-func (w *world) check() {
-	w.t.Helper()
-	w.store.Set()
-	path := filepath.Join(w.t.TempDir(), "check.sqlite")
-	_, err := replicate.Restore(w.t.Context(), dbName, w.store, path, replicate.RestoreOptions{Retry: fast().Retry})
-	if err != nil {
-		if len(w.acked) > 0 || !errors.Is(err, replicate.ErrNoBackup) && !errors.Is(err, replicate.ErrNoRestorePoint) {
-			w.fail("the bucket does not restore: %v", err)
-		}
+func (w *world) machineSteps(m *machine, can func(int, func())) {
+	other := w.machines[1-m.index]
+	if m.replica == nil {
+		can(8, func() { w.start(m) })
+		can(w.weights["lose"], func() { m.lose(w.rand.IntN(2) == 0) })
+		can(w.weights["clone"], func() { m.clone(other, w.rand.IntN(2) == 0) })
 		return
 	}
-	rows := w.rows(path)
-	for r := range w.acked {
-		if !rows[r] {
-			w.fail("row %d was acknowledged and is not restored", r)
-		}
+	can(w.weights["crash"], func() {
+		w.note("%s: crash", m.name())
+		m.kill()
+	})
+	if !m.up {
+		return
+	}
+	if len(m.kept) > 0 {
+		can(w.weights["power"], m.powerLoss)
+	}
+	can(12, func() { m.write(1 + w.rand.IntN(3)) })
+	if len(m.tasks) < 2 && !m.shutting() {
+		can(16, func() { m.ask("flush") })
+		can(2*w.weights["snapshot"], func() { m.ask("snapshot") })
+		can(w.weights["shutdown"], func() { m.ask("shutdown") })
 	}
 }
 
-// finish lets one machine take over at the end: somebody can always go on.
+func (w *world) start(m *machine) {
+	o := replicate.Options{
+		AutoRestore: w.rand.IntN(4) > 0, TakeOver: w.rand.IntN(4) == 0,
+		LogTail:            int64(w.rand.IntN(20)) - 1,
+		DisableCompression: w.rand.IntN(64) > 0,
+		Snapshot:           replicate.SnapshotRule{Disabled: true},
+		Retry:              retries(3),
+		Retention:          replicate.Retention{Window: time.Hour, Snapshots: 1, Disabled: w.rand.IntN(2) == 0},
+		Now:                later,
+	}
+	o.Sync.Manual, o.Sync.Interval = w.rand.IntN(2) == 0, 10_000*time.Hour
+	m.start(o)
+	w.note("%s: starts (AutoRestore %v, TakeOver %v, Manual %v)", m.name(), o.AutoRestore, o.TakeOver, o.Sync.Manual)
+}
+
+func retries(n int) replicate.Retry {
+	return replicate.Retry{Base: time.Microsecond, Max: time.Millisecond, MaxAttempts: n}
+}
+
+// request lets a request happen: as it should, or not.
+func (w *world) request(c *call) {
+	if w.rand.IntN(100) >= w.errors {
+		w.note("%v", c)
+		w.carryOut(c)
+		w.post.answer(c, nil)
+		return
+	}
+	fate := "dropped"
+	if c.writes() {
+		fate = []string{"dropped", "answer lost", "delayed", "duplicated"}[w.rand.IntN(4)]
+	}
+	w.note("%v: %s", c, fate)
+	again := &call{from: c.from, op: c.op, key: c.key, do: c.do}
+	switch fate {
+	case "dropped":
+		w.post.answer(c, errNet)
+	case "answer lost":
+		w.carryOut(c)
+		w.post.answer(c, errNet)
+	case "delayed":
+		w.post.answer(c, errNet)
+		w.flying = append(w.flying, again)
+	case "duplicated":
+		w.carryOut(c)
+		w.post.answer(c, nil)
+		w.flying = append(w.flying, again)
+	}
+}
+
+// arrive lets a request arrive that nobody waits for any more.
+func (w *world) arrive(i int) {
+	c := w.flying[i]
+	w.flying = append(w.flying[:i:i], w.flying[i+1:]...)
+	w.note("%v arrives late", c)
+	w.carryOut(c)
+}
+
+// carryOut does what c asks for at the bucket, and looks at the outcome.
+func (w *world) carryOut(c *call) {
+	kind := replicate.KindOf(c.key)
+	var before []byte
+	if c.op == "put" {
+		before = w.post.stored(c.key)
+	}
+	c.do()
+	if c.from.machine >= 0 && kind == "manifest" && w.rules.claim != nil {
+		if m := w.machines[c.from.machine]; m.port == c.from {
+			m.saw = w.rules.claim.Token
+		}
+	}
+	if !c.writes() {
+		return
+	}
+	if after := w.post.stored(c.key); c.op == "put" && string(after) != string(before) {
+		switch kind {
+		case "manifest":
+			w.rules.manifestLanded(after, c.from.by)
+		case "batch":
+			w.rules.batchLanded(c.key, after)
+		}
+	}
+	w.rules.bucket(w.post.bucket)
+}
+
+// restore begins a restore, each of whose requests is a step.
+func (w *world) restore() {
+	if len(w.others) >= 2 {
+		return
+	}
+	w.restores++
+	acked := w.rules.acked
+	p := &port{post: w.post, name: fmt.Sprint("restore", w.restores), machine: -1, by: ownership{machine: -1}}
+	path := filepath.Join(w.dir, p.name+".sqlite")
+	var result replicate.RestoreResult
+	w.note("%s begins", p.name)
+	w.others = append(w.others, run(p.name, func(ctx context.Context) (err error) {
+		result, err = replicate.Restore(ctx, dbName, p, path, replicate.RestoreOptions{Retry: retries(20)})
+		return err
+	}, func(err error) {
+		w.note("%s: at %d: %v", p.name, result.Position.Sequence, err)
+		switch {
+		case err == nil:
+			w.rules.restored(result.Position.Sequence, w.read(path), acked)
+		case len(acked) == 0 && isOne(err, replicate.ErrNoBackup, replicate.ErrNoRestorePoint):
+		case errors.Is(err, errNet):
+		default:
+			w.fail("I6: %v", err)
+		}
+	}))
+}
+
+func isOne(err error, targets ...error) bool {
+	for _, t := range targets {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// read returns the rows of a restored file.
+func (w *world) read(path string) []int64 {
+	c, err := sqlite.Connector(path, sqlite.Plain).Connect(context.Background())
+	w.must(err)
+	rows, err := rowsOf(changelog.Driver(c))
+	w.must(errors.Join(err, c.Close()))
+	return rows
+}
+
+// prune begins to prune with a tool that is none of the two machines.
+func (w *world) prune() {
+	if len(w.others) >= 2 {
+		return
+	}
+	p := &port{post: w.post, name: fmt.Sprint("prune", w.steps), machine: -1, by: ownership{machine: -1}}
+	w.note("%s begins", p.name)
+	w.others = append(w.others, run(p.name, func(ctx context.Context) error {
+		_, err := replicate.Prune(ctx, dbName, p, replicate.PruneOptions{
+			Retention: replicate.Retention{Window: time.Hour, Snapshots: 1}, Retry: retries(10), Now: later,
+		})
+		return err
+	}, func(err error) { w.note("%s: %v", p.name, err) }))
+}
+
+func (w *world) touch() {
+	w.note("a tool writes the manifest again")
+	w.must(replicate.Touch(context.Background(), w.post.bucket, dbName))
+	w.rules.manifestLanded(w.post.stored(replicate.ManifestKey(dbName)), ownership{machine: -1})
+}
+
+func (w *world) pass(d time.Duration) {
+	w.note("%v pass", d)
+	<-time.After(d)
+}
+
+// finish heals everything: the owner goes on, or else somebody takes over, and
+// what is restored then is the file that was written.
 func (w *world) finish() {
-	w.store.Set()
+	w.settle()
+	w.errors = 0
+	for range 1000 {
+		if len(w.others) == 0 {
+			break
+		}
+		for _, c := range w.post.pending() {
+			if c.from.machine < 0 {
+				w.request(c)
+			}
+		}
+		w.pass(time.Second)
+		w.settle()
+	}
+	for _, m := range w.machines {
+		m.kill()
+	}
+	w.settle()
 	m := w.machines[w.rand.IntN(2)]
-	w.stop(m)
-	r := newReplica(w.t, w.store, replicate.Options{AutoRestore: true, TakeOver: true, Sync: replicate.Sync{Manual: true}})
-	if err := r.Prepare(w.t.Context(), m.path); err != nil {
-		if errors.Is(err, replicate.ErrNoRestorePoint) && len(w.acked) == 0 || errors.Is(err, replicate.ErrForked) && len(w.acked) == 0 {
+	o := replicate.Options{AutoRestore: true, TakeOver: true, DisableCompression: true, Retry: retries(3), Now: later, Sync: replicate.Sync{Manual: true, Interval: 10_000 * time.Hour}}
+	if c := w.rules.claim; c != nil {
+		if by := w.rules.owner[c.Token]; by.machine >= 0 && by == w.machines[by.machine].by() && w.machines[by.machine].hasFile() {
+			m, o.TakeOver = w.machines[by.machine], false
+		}
+	}
+	w.note("the end: %s starts (TakeOver %v)", m.name(), o.TakeOver)
+	m.start(o)
+	m.crash = -1
+	w.drive(m)
+	if !m.up {
+		w.fail("I5: nobody can go on")
+	}
+	m.write(1)
+	m.ask("flush")
+	w.drive(m)
+	if !isPrefix([]int64{w.row}, w.rules.acked[max(len(w.rules.acked)-1, 0):]) {
+		w.fail("I5: nobody can go on")
+	}
+	rows := m.rows()
+	w.restore()
+	for len(w.others) > 0 {
+		w.pass(time.Second)
+		for _, c := range w.post.pending() {
+			w.request(c)
+		}
+		w.settle()
+	}
+	if end := w.rules.links[w.rules.claim.Head.Hash].rows; !isPrefix(rows, end) || len(rows) != len(end) {
+		w.fail("the file holds %v, the bucket %v", rows, end)
+	}
+}
+
+// drive lets every request happen until m has nothing more to do.
+func (w *world) drive(m *machine) {
+	for range 1000 {
+		w.settle()
+		if len(m.tasks) == 0 {
 			return
 		}
-		w.fail("the last take-over: %v", err)
+		for _, c := range w.post.pending() {
+			w.request(c)
+		}
+		w.pass(2 * time.Millisecond)
 	}
-	m.app = openApp(w.t, m.path)
-	if err := r.Start(w.t.Context(), m.path); err != nil {
-		w.fail("the last start: %v", err)
-	}
-	m.replica = r
-	w.write(9, m)
-	w.flush(9, m, false)
-	if !w.acked[w.row] {
-		w.fail("nobody can go on")
-	}
-	w.check()
-	w.stop(m)
+	w.fail("%s does not come to an end", m.name())
 }
