@@ -22,6 +22,8 @@ type conn struct {
 	live   []*rows                  // being read
 
 	impatient bool // its busy timeout is busyPoll
+
+	seen map[string]int // if not nil, query adds its texts here, with the number of their arguments
 }
 
 type stmt struct {
@@ -168,6 +170,9 @@ func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue)
 	}
 	if err := s.takes(args); err != nil {
 		return nil, also(err, c.done(s))
+	}
+	if c.seen != nil {
+		c.seen[text] = len(args)
 	}
 	q, ok := s.ds.(driver.StmtQueryContext)
 	if !ok {

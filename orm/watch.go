@@ -6,12 +6,19 @@ import (
 	"errors"
 	"iter"
 	"strings"
+
+	"github.com/driftdb/driftdb/internal/changelog"
 )
 
 // Watch yields the rows of the query now, and again whenever a table that it
 // reads has changed, by whatever process: many changes that come close together
-// are one. It ends with ctx, whose error is yielded last, or when the loop does.
-// The loop may write to the database.
+// are one. The tables are those that SQLite opens for the query and for the
+// relations of With, also inside sub-queries, raw fragments and views; changes
+// of other tables do not run it again. Tables that are not models, and columns
+// that the log leaves out (nolog), are not watched.
+//
+// It ends with ctx, whose error is yielded last, or when the loop does. The loop
+// may write to the database.
 func (q Query[M]) Watch(ctx context.Context, src ChangeSource) iter.Seq2[[]M, error] {
 	return func(yield func([]M, error) bool) {
 		err := q.m.ready(src)
@@ -27,11 +34,7 @@ func (q Query[M]) Watch(ctx context.Context, src ChangeSource) iter.Seq2[[]M, er
 func (q Query[M]) watch(ctx context.Context, src ChangeSource, yield func([]M, error) bool) error {
 	db := src.base()
 	for {
-		at, err := db.Position(ctx) // before the rows are read: what comes between is seen again
-		if err != nil {
-			return err
-		}
-		all, err := q.All(ctx, src)
+		all, read, err := q.watched(ctx, db)
 		if err != nil {
 			return err
 		}
@@ -39,28 +42,92 @@ func (q Query[M]) watch(ctx context.Context, src ChangeSource, yield func([]M, e
 			return errBreak
 		}
 		for changed := false; !changed; {
-			if err := src.feed().wait(ctx, at); err != nil {
+			if err := src.feed().wait(ctx, read.at); err != nil {
 				return err
 			}
-			now, err := db.Position(ctx)
-			if err != nil {
+			if changed, err = read.touched(ctx, db); err != nil {
 				return err
 			}
-			if changed, err = q.touched(ctx, db, at, now); err != nil {
-				return err
-			}
-			at = now
 		}
 	}
 }
 
-// touched says whether a table that the query reads was changed between two
-// positions. What cannot be known counts as a change.
-func (q Query[M]) touched(ctx context.Context, db *DB, from, to Position) (changed bool, err error) {
-	if from.Generation != to.Generation || len(q.with) > 0 {
+// watched returns the rows, and what was read for them, as of one moment.
+func (q Query[M]) watched(ctx context.Context, db *DB) (all []M, read *reading, err error) {
+	read = &reading{}
+	err = db.ReadTx(ctx, func(ctx context.Context, tx *ReadTx) error {
+		if read.at, err = changelog.ReadPosition(ctx, changelog.Driver(tx.c.dc)); err != nil {
+			return err
+		}
+		texts := map[string]int{}
+		if all, err = q.recorded(ctx, tx, texts); err != nil {
+			return err
+		}
+		return read.opened(ctx, tx.c, texts)
+	})
+	return all, read, err
+}
+
+// recorded is All that adds the queries which it runs to texts.
+func (q Query[M]) recorded(ctx context.Context, tx *ReadTx, texts map[string]int) ([]M, error) {
+	tx.c.seen = texts
+	defer func() { tx.c.seen = nil }()
+	return q.All(ctx, tx)
+}
+
+// reading is what queries have read: the tables, and the position at which.
+type reading struct {
+	at     Position
+	tables map[string]bool // in lower case
+	any    bool            // it cannot be known which
+}
+
+// opened asks SQLite which tables the programs of queries open. A name in a
+// text is not enough: a view reads tables that the text does not name.
+func (r *reading) opened(ctx context.Context, c *conn, texts map[string]int) error {
+	roots := map[int64]string{} // tables by the page where they, or their indexes, begin
+	virtual := false
+	const schema = `SELECT rootpage, tbl_name, sql LIKE 'CREATE VIRTUAL TABLE%' FROM sqlite_schema WHERE type IN ('table', 'index')`
+	err := c.each(ctx, schema, nil, func(v []driver.Value) error {
+		page, _ := v[0].(int64)
+		roots[page] = strings.ToLower(textOf(v[1]))
+		is, _ := v[2].(int64)
+		virtual = virtual || is != 0
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	r.tables = map[string]bool{}
+	for text, n := range texts {
+		err := c.each(ctx, "EXPLAIN "+text, bound(make([]driver.Value, n)...), func(v []driver.Value) error {
+			switch page, _ := v[3].(int64); textOf(v[1]) {
+			case "OpenRead":
+				r.tables[roots[page]] = true
+			case "VOpen": // of a table of the file, or of a function such as json_each
+				r.any = r.any || virtual
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// touched says whether one of the tables was changed since r.at, and puts r.at
+// to what it has looked at. What cannot be known counts as a change.
+func (r *reading) touched(ctx context.Context, db *DB) (changed bool, err error) {
+	now, err := db.Position(ctx)
+	if err != nil {
+		return false, err
+	}
+	from := r.at
+	r.at = now
+	if from.Generation != now.Generation {
 		return true, nil
 	}
-	text := strings.ToLower(q.q.rowsText(&q.m.info).String())
 	c, release, err := db.reader(ctx, false)
 	if err != nil {
 		return false, err
@@ -68,9 +135,9 @@ func (q Query[M]) touched(ctx context.Context, db *DB, from, to Position) (chang
 	defer func() { err = also(err, release()) }()
 	const query = `SELECT DISTINCT coalesce("table", '') FROM _driftdb_log WHERE sequence > ? AND sequence <= ? AND operation <> 'mark'
 UNION ALL SELECT '' WHERE ? + 1 < (SELECT min(sequence) FROM _driftdb_log)`
-	err = c.each(ctx, query, bound(from.Sequence, to.Sequence, from.Sequence), func(v []driver.Value) error {
+	err = c.each(ctx, query, bound(from.Sequence, now.Sequence, from.Sequence), func(v []driver.Value) error {
 		name := textOf(v[0]) // none: the tables themselves, or what was pruned
-		changed = changed || name == "" || strings.Contains(text, strings.ToLower(name))
+		changed = changed || r.any || name == "" || r.tables[strings.ToLower(name)]
 		return nil
 	})
 	return changed, err
