@@ -108,7 +108,8 @@ func (t Table[M, K]) Follow(ctx context.Context, src ChangeSource, since Positio
 // History yields the changes of one row that the log still has, the oldest
 // first: those of the row that has the primary key now, or had it last, also
 // from when its key was another one. When a row was deleted and the key used
-// again, those of the deleted row come before.
+// again, those of the deleted row come before. It begins behind the last
+// migration that rebuilt the table or renamed a column of it.
 func (t Table[M, K]) History(ctx context.Context, src ChangeSource, key K) iter.Seq2[Change[M], error] {
 	return func(yield func(Change[M], error) bool) {
 		err := t.m.ready(src)
@@ -138,12 +139,14 @@ func (t Table[M, K]) History(ctx context.Context, src ChangeSource, key K) iter.
 // is closed.
 //
 // When fn returns an error it is logged, and fn is called again with the same
-// change after a while; later changes of this table wait for it. A panic is not
-// recovered. What was not worked off when the DB is closed is not remembered:
-// Changes is for those who must see everything. fn may use the DB, and must not
-// close it.
+// change after a while; later changes of this table wait for it. A listener that
+// fails for so long that the log is pruned goes on with what comes then, and the
+// loss is logged. A panic is not recovered. What was not worked off when the DB is
+// closed is not remembered: Changes is for those who must see everything. fn may
+// use the DB and call stop, and must not close the DB, which would wait for it.
 //
-// After stop has returned no further call begins.
+// After stop has returned no further call begins; one that has begun may still be
+// running.
 func (t Table[M, K]) OnChange(src ChangeSource, fn func(context.Context, Change[M]) error) (stop func()) {
 	if t.m.ready(src) != nil || fn == nil {
 		return func() {}

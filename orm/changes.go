@@ -7,15 +7,18 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/driftdb/driftdb/internal/changelog"
 	"github.com/driftdb/driftdb/schema"
 )
 
 // ErrCursorLost says that changes cannot be read from a position on: the log
-// has been pruned beyond it, or the position is one of another history, because
-// the file was restored or put back to an earlier state. Read the whole table
-// and go on from DB.Position.
+// has been pruned beyond it, or a migration has since rebuilt the table or
+// renamed a column of it, or the position is one of another history, because the
+// file was restored or put back to an earlier state. Read the whole table and go
+// on from DB.Position.
 var ErrCursorLost = errors.New("the change log does not reach back to this position: read the whole table, and go on from the database's position")
 
 // changesRows is how many entries are rebuilt at a time.
@@ -112,9 +115,13 @@ func (m *model[M]) history(ctx context.Context, src ChangeSource, key string) (f
 		}
 		var entries []logEntry
 		w := walk{key: key}
+		oldest, err := r.remade(ctx, tx.c, newest.Sequence+1)
+		if err != nil {
+			return err
+		}
 		const query = `SELECT sequence, timestamp, operation, key, data, before FROM _driftdb_log
-WHERE "table" = ? ORDER BY sequence DESC`
-		err = tx.c.each(ctx, query, bound(m.schema.Name), func(v []driver.Value) error {
+WHERE "table" = ? AND sequence > ? ORDER BY sequence DESC`
+		err = tx.c.each(ctx, query, bound(m.schema.Name, oldest), func(v []driver.Value) error {
 			e, err := r.entry(v)
 			if err == nil && w.back(&e) {
 				entries = append(entries, e)
@@ -176,7 +183,8 @@ type replayed struct{ *info }
 // begin checks where reading begins.
 func (r *replayed) begin(ctx context.Context, c *conn, since, newest Position) (Position, error) {
 	if since == (Position{}) {
-		return Position{Generation: newest.Generation}, nil
+		oldest, err := r.remade(ctx, c, newest.Sequence+1)
+		return Position{Generation: newest.Generation, Sequence: oldest}, err
 	}
 	row, err := c.one(ctx, "SELECT coalesce(min(sequence), 0) FROM _driftdb_log", nil)
 	if err != nil {
@@ -186,7 +194,48 @@ func (r *replayed) begin(ctx context.Context, c *conn, since, newest Position) (
 	if since.Generation != newest.Generation || since.Sequence > newest.Sequence || since.Sequence+1 < oldest {
 		return since, ErrCursorLost
 	}
+	if at, err := r.remade(ctx, c, newest.Sequence+1); err != nil || at > since.Sequence {
+		return since, also(ErrCursorLost, err)
+	}
 	return since, nil
+}
+
+// remade returns the newest entry before seq of a migration that made the table
+// anew or renamed a column of it, 0 for none. What that did to rows is in no
+// entry, and older entries have other columns and types: there is no way across.
+func (r *replayed) remade(ctx context.Context, c *conn, seq int64) (at int64, err error) {
+	const query = `SELECT sequence, data FROM _driftdb_log WHERE operation = 'schema' AND sequence < ? ORDER BY sequence`
+	err = c.each(ctx, query, bound(seq), func(v []driver.Value) error {
+		e, err := changelog.ParseSchemaEntry([]byte(textOf(v[1])))
+		if slices.ContainsFunc(e.SQL, func(sql string) bool { return remakes(sql, r.schema.Name) }) {
+			at, _ = v[0].(int64)
+		}
+		return err
+	})
+	return at, err
+}
+
+// remakes says whether a statement of a migration drops the table, to put
+// another one in its place, or gives it or a column of it another name.
+func remakes(sql, table string) bool {
+	w := words(sql)
+	if len(w) < 2 || w[1] != "TABLE" || w[0] != "DROP" && (w[0] != "ALTER" || !slices.Contains(w, "RENAME")) {
+		return false
+	}
+	sql, table = strings.ToLower(sql), strings.ToLower(table)
+	isWord := func(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
+	for {
+		before, after, found := strings.Cut(sql, table)
+		if !found {
+			return false
+		}
+		last, _ := utf8.DecodeLastRuneInString(before)
+		next, _ := utf8.DecodeRuneInString(after)
+		if !isWord(last) && !isWord(next) {
+			return true
+		}
+		sql = after
+	}
 }
 
 // entries reads the next entries about rows of the table. more says that there

@@ -192,10 +192,14 @@ func (r *replayed) earlier(ctx context.Context, c *conn, entries []logEntry, of 
 	if len(open) == 0 {
 		return nil
 	}
+	oldest, err := r.remade(ctx, c, entries[0].seq)
+	if err != nil {
+		return err
+	}
 	const query = `SELECT sequence, timestamp, operation, key, data, before FROM _driftdb_log
-WHERE sequence < ? AND "table" = ? ORDER BY sequence DESC`
+WHERE sequence < ? AND "table" = ? AND sequence > ? ORDER BY sequence DESC`
 	done := errors.New("done")
-	err := c.each(ctx, query, bound(entries[0].seq, r.schema.Name), func(v []driver.Value) error {
+	err = c.each(ctx, query, bound(entries[0].seq, r.schema.Name, oldest), func(v []driver.Value) error {
 		if len(open) == 0 {
 			return done
 		}
