@@ -36,10 +36,11 @@ func (a *Args) fail(err error) {
 	a.err = err
 }
 
-// BindStr binds a TEXT value.
+// BindStr binds a TEXT value. It is for generated code.
 func BindStr[T ~string](a *Args, v T) { a.add(string(v)) }
 
-// BindNum binds an INTEGER or REAL value; NaN is an error.
+// BindNum binds an INTEGER or REAL value; NaN is an error. It is for generated
+// code.
 func BindNum[T Number](a *Args, v T) {
 	n, err := number(v)
 	if err != nil {
@@ -48,7 +49,7 @@ func BindNum[T Number](a *Args, v T) {
 	a.add(n)
 }
 
-// BindBool binds a boolean as 0 or 1.
+// BindBool binds a boolean as 0 or 1. It is for generated code.
 func BindBool[T ~bool](a *Args, v T) { a.add(boolean(bool(v))) }
 
 func boolean(v bool) int64 {
@@ -60,7 +61,7 @@ func boolean(v bool) int64 {
 
 var errTimeRange = errors.New("the time is out of the range of the column's unit: nanoseconds reach from 1678 to 2261, RFC 3339 from year 0 to 9999")
 
-// BindTime binds a time as an integer of the unit.
+// BindTime binds a time as an integer of the unit. It is for generated code.
 func BindTime(a *Args, v time.Time, u Unit) {
 	if !u.fits(v) {
 		a.fail(errTimeRange)
@@ -68,10 +69,11 @@ func BindTime(a *Args, v time.Time, u Unit) {
 	a.add(u.store(v))
 }
 
-// BindBytes binds a BLOB that is never NULL: nil is stored as empty.
+// BindBytes binds a BLOB that is never NULL: nil is stored as empty. It is for
+// generated code.
 func BindBytes[T ~[]byte](a *Args, v T) { a.add(append([]byte{}, v...)) }
 
-// BindNullBytes binds a BLOB: nil is NULL.
+// BindNullBytes binds a BLOB: nil is NULL. It is for generated code.
 func BindNullBytes[T ~[]byte](a *Args, v T) {
 	if v == nil {
 		a.add(nil)
@@ -80,16 +82,17 @@ func BindNullBytes[T ~[]byte](a *Args, v T) {
 	BindBytes(a, v)
 }
 
-// BindNullStr binds a TEXT value: nil is NULL.
+// BindNullStr binds a TEXT value: nil is NULL. It is for generated code.
 func BindNullStr[T ~string](a *Args, v *T) { bindNull(a, v, BindStr[T]) }
 
-// BindNullNum binds an INTEGER or REAL value: nil is NULL.
+// BindNullNum binds an INTEGER or REAL value: nil is NULL. It is for generated
+// code.
 func BindNullNum[T Number](a *Args, v *T) { bindNull(a, v, BindNum[T]) }
 
-// BindNullBool binds a boolean: nil is NULL.
+// BindNullBool binds a boolean: nil is NULL. It is for generated code.
 func BindNullBool[T ~bool](a *Args, v *T) { bindNull(a, v, BindBool[T]) }
 
-// BindNullTime binds a time: nil is NULL.
+// BindNullTime binds a time: nil is NULL. It is for generated code.
 func BindNullTime(a *Args, v *time.Time, u Unit) {
 	if v == nil {
 		a.add(nil)
@@ -106,17 +109,19 @@ func bindNull[T any](a *Args, v *T, bind func(*Args, T)) {
 	bind(a, *v)
 }
 
-// Fill is what Create chooses from: one time for all rows of a call.
+// Fill is what Create chooses from: one time for all rows of a call. It is for
+// generated code.
 type Fill struct {
 	now  time.Time
 	keep bool // the row is there: nothing is chosen, zero values are values
 	err  error
 }
 
-// FillUUID7 gives a zero id a new UUIDv7: 36 characters that grow with time.
+// FillUUID7 gives a zero id a new UUIDv7: 36 characters that grow with time. It
+// is for generated code.
 func FillUUID7[T ~string](f *Fill, id *T) { fillUUID(f, id, uuid.NewV7) }
 
-// FillUUID4 gives a zero id a new random UUID.
+// FillUUID4 gives a zero id a new random UUID. It is for generated code.
 func FillUUID4[T ~string](f *Fill, id *T) { fillUUID(f, id, uuid.NewRandom) }
 
 func fillUUID[T ~string](f *Fill, id *T, fresh func() (uuid.UUID, error)) {
@@ -132,7 +137,8 @@ func fillUUID[T ~string](f *Fill, id *T, fresh func() (uuid.UUID, error)) {
 }
 
 // FillTime gives a zero time the time of the call, and cuts any time to what
-// the column can hold, so that it equals what a Find returns.
+// the column can hold, so that it equals what a Find returns. It is for
+// generated code.
 func FillTime(f *Fill, t *time.Time, u Unit) {
 	if t.IsZero() && (!f.keep || !u.fits(*t)) {
 		*t = f.now
@@ -140,14 +146,16 @@ func FillTime(f *Fill, t *time.Time, u Unit) {
 	CutTime(t, u)
 }
 
-// CutTime cuts a time to what a column of the unit holds, in UTC.
+// CutTime cuts a time to what a column of the unit holds, in UTC. It is for
+// generated code.
 func CutTime(t *time.Time, u Unit) {
 	if u.fits(*t) {
 		*t = u.cut(*t)
 	}
 }
 
-// Bits sets bit i of its result for every zero[i], of 64 at most.
+// Bits sets bit i of its result for every zero[i], of 64 at most. It is for
+// generated code.
 func Bits(zero ...bool) (bits uint64) {
 	for i, z := range zero {
 		if z {
@@ -158,7 +166,7 @@ func Bits(zero ...bool) (bits uint64) {
 }
 
 // CutNullTime is CutTime for a column that may be NULL. What the caller's
-// pointer leads to is not changed.
+// pointer leads to is not changed. It is for generated code.
 func CutNullTime(t **time.Time, u Unit) {
 	if *t != nil {
 		*t = new(**t)

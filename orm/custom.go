@@ -57,7 +57,8 @@ func NewValue[M, T any](table, name string) Custom[M, T] {
 	return custom[M](table, name, encodeValue[T], ScanValue[T])
 }
 
-// NewNullValue is NewValue for a column that may be NULL.
+// NewNullValue is NewValue for a column that may be NULL. It is for generated
+// code.
 func NewNullValue[M, T any](table, name string) NullCustom[M, T] {
 	return nullCustom(NewValue[M, T](table, name))
 }
@@ -68,7 +69,8 @@ func NewText[M, T any](table, name string) Custom[M, T] {
 	return custom[M](table, name, encodeText[T], ScanText[T])
 }
 
-// NewNullText is NewText for a column that may be NULL.
+// NewNullText is NewText for a column that may be NULL. It is for generated
+// code.
 func NewNullText[M, T any](table, name string) NullCustom[M, T] {
 	return nullCustom(NewText[M, T](table, name))
 }
@@ -78,7 +80,7 @@ func NewID[M any, T ~[16]byte](table, name string) Custom[M, T] {
 	return custom[M](table, name, func(v T) (driver.Value, error) { return bytes16(v), nil }, ScanID[T])
 }
 
-// NewNullID is NewID for a column that may be NULL.
+// NewNullID is NewID for a column that may be NULL. It is for generated code.
 func NewNullID[M any, T ~[16]byte](table, name string) NullCustom[M, T] {
 	return nullCustom(NewID[M, T](table, name))
 }
@@ -89,7 +91,8 @@ func NewUint[M any, T ~uint | ~uint64](table, name string) Custom[M, T] {
 	return custom[M](table, name, func(v T) (driver.Value, error) { return digits(uint64(v)), nil }, ScanUint[T])
 }
 
-// NewNullUint is NewUint for a column that may be NULL.
+// NewNullUint is NewUint for a column that may be NULL. It is for generated
+// code.
 func NewNullUint[M any, T ~uint | ~uint64](table, name string) NullCustom[M, T] {
 	return nullCustom(NewUint[M, T](table, name))
 }
@@ -133,7 +136,7 @@ func encodeText[T any](v T) (driver.Value, error) {
 }
 
 // ScanValue reads a column with the field's own Scan. NULL is an error unless
-// the column may be NULL.
+// the column may be NULL. It is for generated code.
 func ScanValue[T any](r *Row, i int, dst *T) {
 	if r.values[i] == nil {
 		r.wrong(i, "")
@@ -143,6 +146,7 @@ func ScanValue[T any](r *Row, i int, dst *T) {
 }
 
 // ScanNilValue reads a column with the field's own Scan, which takes NULL too.
+// It is for generated code.
 func ScanNilValue[T any](r *Row, i int, dst *T) {
 	if r.skip(i) {
 		return
@@ -161,10 +165,12 @@ func ScanNilValue[T any](r *Row, i int, dst *T) {
 	}
 }
 
-// ScanNullValue reads a column with the field's own Scan; NULL is nil.
+// ScanNullValue reads a column with the field's own Scan; NULL is nil. It is
+// for generated code.
 func ScanNullValue[T any](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanValue[T]) }
 
-// ScanText reads a TEXT column with the field's own UnmarshalText.
+// ScanText reads a TEXT column with the field's own UnmarshalText. It is for
+// generated code.
 func ScanText[T any](r *Row, i int, dst *T) {
 	s, ok := r.values[i].(string)
 	if !ok {
@@ -182,10 +188,10 @@ func ScanText[T any](r *Row, i int, dst *T) {
 }
 
 // ScanNullText reads a TEXT column with the field's own UnmarshalText; NULL is
-// nil.
+// nil. It is for generated code.
 func ScanNullText[T any](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanText[T]) }
 
-// ScanID reads a BLOB of 16 bytes.
+// ScanID reads a BLOB of 16 bytes. It is for generated code.
 func ScanID[T ~[16]byte](r *Row, i int, dst *T) {
 	b, ok := r.values[i].([]byte)
 	if !ok || len(b) != 16 {
@@ -195,10 +201,10 @@ func ScanID[T ~[16]byte](r *Row, i int, dst *T) {
 	*dst = T([16]byte(b))
 }
 
-// ScanNullID reads a BLOB of 16 bytes; NULL is nil.
+// ScanNullID reads a BLOB of 16 bytes; NULL is nil. It is for generated code.
 func ScanNullID[T ~[16]byte](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanID[T]) }
 
-// ScanUint reads a number stored as digits.
+// ScanUint reads a number stored as digits. It is for generated code.
 func ScanUint[T ~uint | ~uint64](r *Row, i int, dst *T) {
 	s, ok := r.values[i].(string)
 	if !ok {
@@ -213,11 +219,12 @@ func ScanUint[T ~uint | ~uint64](r *Row, i int, dst *T) {
 	*dst = T(n)
 }
 
-// ScanNullUint reads a number stored as digits; NULL is nil.
+// ScanNullUint reads a number stored as digits; NULL is nil. It is for
+// generated code.
 func ScanNullUint[T ~uint | ~uint64](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanUint[T]) }
 
 // ScanValid reads a column into the value and the flag of a sql.Null or one of
-// its older kin.
+// its older kin. It is for generated code.
 func ScanValid[T any](r *Row, i int, dst *T, valid *bool, scan func(*Row, int, *T)) {
 	if r.skip(i) {
 		return
@@ -239,7 +246,8 @@ func bindEncoded[T any](a *Args, v T, encode func(T) (driver.Value, error)) {
 
 var errNullFromValue = errors.New("Value returned nil for a column that is NOT NULL: make the field a pointer, or add the item null")
 
-// BindValue binds what the field's own Value returns, which is not nil.
+// BindValue binds what the field's own Value returns, which is not nil. It is
+// for generated code.
 func BindValue[T any](a *Args, v T) {
 	x, err := encodeValue(v)
 	if err == nil && x == nil {
@@ -251,32 +259,36 @@ func BindValue[T any](a *Args, v T) {
 	a.add(x)
 }
 
-// BindNilValue binds what the field's own Value returns; nil is NULL.
+// BindNilValue binds what the field's own Value returns; nil is NULL. It is for
+// generated code.
 func BindNilValue[T any](a *Args, v T) { bindEncoded(a, v, encodeValue[T]) }
 
 // BindNullValue binds what the field's own Value returns: a nil field is NULL.
+// It is for generated code.
 func BindNullValue[T any](a *Args, v *T) { bindNull(a, v, BindValue[T]) }
 
-// BindText binds what the field's own MarshalText returns.
+// BindText binds what the field's own MarshalText returns. It is for generated
+// code.
 func BindText[T any](a *Args, v T) { bindEncoded(a, v, encodeText[T]) }
 
-// BindNullText binds what the field's own MarshalText returns: nil is NULL.
+// BindNullText binds what the field's own MarshalText returns: nil is NULL. It
+// is for generated code.
 func BindNullText[T any](a *Args, v *T) { bindNull(a, v, BindText[T]) }
 
-// BindID binds 16 bytes.
+// BindID binds 16 bytes. It is for generated code.
 func BindID[T ~[16]byte](a *Args, v T) { a.add(bytes16(v)) }
 
-// BindNullID binds 16 bytes: nil is NULL.
+// BindNullID binds 16 bytes: nil is NULL. It is for generated code.
 func BindNullID[T ~[16]byte](a *Args, v *T) { bindNull(a, v, BindID[T]) }
 
-// BindUint binds a number as digits.
+// BindUint binds a number as digits. It is for generated code.
 func BindUint[T ~uint | ~uint64](a *Args, v T) { a.add(digits(uint64(v))) }
 
-// BindNullUint binds a number as digits: nil is NULL.
+// BindNullUint binds a number as digits: nil is NULL. It is for generated code.
 func BindNullUint[T ~uint | ~uint64](a *Args, v *T) { bindNull(a, v, BindUint[T]) }
 
-// BindValid binds the value of a sql.Null or one of its older kin; NULL if it is
-// not valid.
+// BindValid binds the value of a sql.Null or one of its older kin; NULL if it
+// is not valid. It is for generated code.
 func BindValid[T any](a *Args, v T, valid bool, bind func(*Args, T)) {
 	if !valid {
 		a.add(nil)
@@ -285,10 +297,11 @@ func BindValid[T any](a *Args, v T, valid bool, bind func(*Args, T)) {
 	bind(a, v)
 }
 
-// FillID7 gives a zero id of 16 bytes a new UUIDv7.
+// FillID7 gives a zero id of 16 bytes a new UUIDv7. It is for generated code.
 func FillID7[T ~[16]byte](f *Fill, id *T) { fillID(f, id, uuid.NewV7) }
 
-// FillID4 gives a zero id of 16 bytes a new random UUID.
+// FillID4 gives a zero id of 16 bytes a new random UUID. It is for generated
+// code.
 func FillID4[T ~[16]byte](f *Fill, id *T) { fillID(f, id, uuid.NewRandom) }
 
 func fillID[T ~[16]byte](f *Fill, id *T, fresh func() (uuid.UUID, error)) {

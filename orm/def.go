@@ -10,7 +10,7 @@ import (
 	"github.com/driftdb/driftdb/schema"
 )
 
-// Gen1 is the type of GenVersion1.
+// Gen1 is the type of GenVersion1. It is for generated code.
 type Gen1 struct{}
 
 // GenVersion1 is named by generated code: a runtime that is too old for the

@@ -208,7 +208,7 @@ func encodeJSON(v any) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), nil
 }
 
-// ScanJSON reads a JSON column.
+// ScanJSON reads a JSON column. It is for generated code.
 func ScanJSON[T any](r *Row, i int, dst *T) {
 	s, ok := r.values[i].(string)
 	if !ok {
@@ -234,7 +234,8 @@ func jsonError(err error) error {
 	return errors.New("the stored JSON does not fit the field")
 }
 
-// ScanNilJSON reads a JSON column into a type with nil; NULL is nil.
+// ScanNilJSON reads a JSON column into a type with nil; NULL is nil. It is for
+// generated code.
 func ScanNilJSON[T any](r *Row, i int, dst *T) {
 	if r.values[i] == nil {
 		var zero T
@@ -244,10 +245,10 @@ func ScanNilJSON[T any](r *Row, i int, dst *T) {
 	ScanJSON(r, i, dst)
 }
 
-// ScanNullJSON reads a JSON column; NULL is nil.
+// ScanNullJSON reads a JSON column; NULL is nil. It is for generated code.
 func ScanNullJSON[T any](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanJSON[T]) }
 
-// BindJSON binds JSON text.
+// BindJSON binds JSON text. It is for generated code.
 func BindJSON[T any](a *Args, v T) {
 	s, err := encodeJSON(v)
 	if err != nil {
@@ -256,7 +257,8 @@ func BindJSON[T any](a *Args, v T) {
 	a.add(s)
 }
 
-// BindNilJSON binds JSON text; what encodes as null, as nil does, is NULL.
+// BindNilJSON binds JSON text; what encodes as null, as nil does, is NULL. It
+// is for generated code.
 func BindNilJSON[T any](a *Args, v T) {
 	s, err := encodeJSON(v)
 	if err != nil {
@@ -269,7 +271,7 @@ func BindNilJSON[T any](a *Args, v T) {
 	a.add(s)
 }
 
-// BindNullJSON binds JSON text: nil is NULL.
+// BindNullJSON binds JSON text: nil is NULL. It is for generated code.
 func BindNullJSON[T any](a *Args, v *T) { bindNull(a, v, BindJSON[T]) }
 
 // CloneJSON returns a deep copy of v by way of JSON; what cannot be encoded is

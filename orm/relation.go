@@ -16,8 +16,9 @@ type Rel[M any] interface {
 }
 
 // On says which columns tie the rows of a relation together: From of the model
-// and To of the related one, equal one by one, or by way of the columns Near and
-// Far of a table between them, which refer to the two.
+// and To of the related one, equal one by one, or by way of the columns Near
+// and Far of a table between them, which refer to the two. It is for generated
+// code.
 type On struct {
 	From, To  []string
 	Near, Far []string

@@ -144,7 +144,7 @@ func textOf(v driver.Value) string {
 	return fmt.Sprint(v)
 }
 
-// ScanStr reads a TEXT column.
+// ScanStr reads a TEXT column. It is for generated code.
 func ScanStr[T ~string](r *Row, i int, dst *T) {
 	switch v := r.values[i].(type) {
 	case string:
@@ -156,8 +156,8 @@ func ScanStr[T ~string](r *Row, i int, dst *T) {
 	}
 }
 
-// ScanNum reads an INTEGER or REAL column; a number that does not fit the
-// field is an error.
+// ScanNum reads an INTEGER or REAL column; a number that does not fit the field
+// is an error. It is for generated code.
 func ScanNum[T Number](r *Row, i int, dst *T) {
 	switch v := r.values[i].(type) {
 	case int64:
@@ -181,7 +181,7 @@ func isFloat[T Number]() bool {
 	return one/2 != 0
 }
 
-// ScanBool reads a boolean column, 0 or 1.
+// ScanBool reads a boolean column, 0 or 1. It is for generated code.
 func ScanBool[T ~bool](r *Row, i int, dst *T) {
 	switch v := r.values[i].(type) {
 	case int64:
@@ -193,7 +193,7 @@ func ScanBool[T ~bool](r *Row, i int, dst *T) {
 	}
 }
 
-// ScanTime reads a time column; the result is in UTC.
+// ScanTime reads a time column; the result is in UTC. It is for generated code.
 func ScanTime(r *Row, i int, dst *time.Time, u Unit) {
 	switch v := r.values[i].(type) {
 	case int64:
@@ -215,7 +215,8 @@ func ScanTime(r *Row, i int, dst *time.Time, u Unit) {
 	r.wrong(i, "an integer")
 }
 
-// ScanBytes reads a BLOB column that is never NULL; empty is not nil.
+// ScanBytes reads a BLOB column that is never NULL; empty is not nil. It is for
+// generated code.
 func ScanBytes[T ~[]byte](r *Row, i int, dst *T) {
 	switch v := r.values[i].(type) {
 	case []byte:
@@ -227,7 +228,8 @@ func ScanBytes[T ~[]byte](r *Row, i int, dst *T) {
 	}
 }
 
-// ScanNullBytes reads a BLOB column; NULL is nil and empty is not.
+// ScanNullBytes reads a BLOB column; NULL is nil and empty is not. It is for
+// generated code.
 func ScanNullBytes[T ~[]byte](r *Row, i int, dst *T) {
 	if r.values[i] == nil {
 		*dst = nil
@@ -236,16 +238,17 @@ func ScanNullBytes[T ~[]byte](r *Row, i int, dst *T) {
 	ScanBytes(r, i, dst)
 }
 
-// ScanNullStr reads a TEXT column; NULL is nil.
+// ScanNullStr reads a TEXT column; NULL is nil. It is for generated code.
 func ScanNullStr[T ~string](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanStr[T]) }
 
-// ScanNullNum reads an INTEGER or REAL column; NULL is nil.
+// ScanNullNum reads an INTEGER or REAL column; NULL is nil. It is for generated
+// code.
 func ScanNullNum[T Number](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanNum[T]) }
 
-// ScanNullBool reads a boolean column; NULL is nil.
+// ScanNullBool reads a boolean column; NULL is nil. It is for generated code.
 func ScanNullBool[T ~bool](r *Row, i int, dst **T) { scanNull(r, i, dst, ScanBool[T]) }
 
-// ScanNullTime reads a time column; NULL is nil.
+// ScanNullTime reads a time column; NULL is nil. It is for generated code.
 func ScanNullTime(r *Row, i int, dst **time.Time, u Unit) {
 	scanNull(r, i, dst, func(r *Row, i int, t *time.Time) { ScanTime(r, i, t, u) })
 }
