@@ -3,6 +3,7 @@ package gen
 import (
 	"fmt"
 	"go/token"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,7 +143,32 @@ func (col *column) applyBound(it *item) string {
 		bound = n
 	}
 	col.checks = append(col.checks, checkExpr{it.Key + "_check", left + op + bound})
-	return ""
+	return col.empty(it)
+}
+
+// empty says why no value is left between min and max, once the second of them
+// is applied.
+func (col *column) empty(it *item) string {
+	length := strings.TrimLeft(it.Key, "minax")
+	var least, most string
+	for i := range col.tag.items {
+		o := &col.tag.items[i]
+		switch o.Key {
+		case "min" + length:
+			least = o.Value
+		case "max" + length:
+			most = o.Value
+		}
+		if o == it {
+			break
+		}
+	}
+	a, ok := new(big.Rat).SetString(least)
+	b, both := new(big.Rat).SetString(most)
+	if !ok || !both || a.Cmp(b) <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("no value is at least %s and at most %s", least, most)
 }
 
 // number returns the literal as SQL, if the column's Go type can hold it.

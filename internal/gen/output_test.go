@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +181,26 @@ func TestSpeed(t *testing.T) {
 	t.Logf("20 models: %v", best)
 	if best > 5*time.Second {
 		t.Errorf("20 models took %v", best)
+	}
+}
+
+// Twenty models take at most ten seconds when nothing of the standard library or
+// of orm has been compiled on the machine before. It is the first run of a
+// person, or of CI without a cache, and why orm imports no SQLite driver.
+func TestColdSpeed(t *testing.T) {
+	if os.Getenv("DRIFTDB_COLD") == "" {
+		t.Skip("DRIFTDB_COLD=1 runs it: it compiles much of the standard library, with an empty build cache and every processor")
+	}
+	dir, env := module(t, twenty())
+	env = append(slices.Clip(env), "GOCACHE="+t.TempDir())
+	start := time.Now()
+	if p := plan(t, dir, env); p.Models != 20 {
+		t.Fatal(p.Models)
+	}
+	took := time.Since(start)
+	t.Logf("20 models, empty build cache: %v", took)
+	if took > 10*time.Second {
+		t.Errorf("20 models took %v with an empty build cache", took)
 	}
 }
 
