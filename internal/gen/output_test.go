@@ -164,23 +164,30 @@ func twenty() *txtar.Archive {
 	return &txtar.Archive{Files: []txtar.File{{Name: "models.go", Data: []byte(b.String())}}}
 }
 
-// Twenty models take at most half a second once the build cache is warm; the
-// test allows for a busy machine.
+// Twenty models take at most half a second once the build cache is warm. What is
+// held to a limit is the time of the processors, because a busy machine has less
+// of it to give; the time on the clock is reported.
 func TestSpeed(t *testing.T) {
 	dir, env := module(t, twenty())
 	plan(t, dir, env) // warm
-	best := time.Hour
+	best, least := time.Hour, time.Hour
 	for range 3 {
 		start := time.Now()
+		before, known := processorTime()
 		p := plan(t, dir, env)
 		best = min(best, time.Since(start))
+		if after, _ := processorTime(); known {
+			least = min(least, after-before)
+		} else {
+			least = best
+		}
 		if p.Models != 20 {
 			t.Fatal(p.Models)
 		}
 	}
-	t.Logf("20 models: %v", best)
-	if best > 5*time.Second {
-		t.Errorf("20 models took %v", best)
+	t.Logf("20 models: %v, %v of the processors", best, least)
+	if least > 2*time.Second {
+		t.Errorf("20 models took %v of the processors", least)
 	}
 }
 
@@ -194,12 +201,14 @@ func TestColdSpeed(t *testing.T) {
 	dir, env := module(t, twenty())
 	env = append(slices.Clip(env), "GOCACHE="+t.TempDir())
 	start := time.Now()
+	before, known := processorTime()
 	if p := plan(t, dir, env); p.Models != 20 {
 		t.Fatal(p.Models)
 	}
 	took := time.Since(start)
-	t.Logf("20 models, empty build cache: %v", took)
-	if took > 10*time.Second {
+	after, _ := processorTime()
+	t.Logf("20 models, empty build cache: %v, %v of the processors", took, after-before)
+	if known && after-before > 20*time.Second || !known && took > 10*time.Second { // of two processors
 		t.Errorf("20 models took %v with an empty build cache", took)
 	}
 }
