@@ -52,6 +52,12 @@ type Replica interface {
 	Close() error
 }
 
+// admitter is a Replica that write transactions ask before they begin.
+type admitter interface {
+	// Admit waits until a write may begin, or says why it may not.
+	Admit(ctx context.Context) error
+}
+
 // Memory is the path of a private database that lives as long as its handle:
 // a temporary file, so that readers and the writer do not block each other.
 const Memory = ":memory:"
@@ -140,6 +146,9 @@ func ormOptions(path string, o Options, cleanup func() error) orm.Options {
 		opts.OnCommit = o.Replica.Notify
 		opts.OnShutdown = o.Replica.Shutdown
 		opts.OnClose = o.Replica.Close
+		if a, ok := o.Replica.(admitter); ok {
+			opts.Admit = a.Admit
+		}
 	}
 	return opts
 }

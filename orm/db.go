@@ -50,6 +50,10 @@ type Options struct {
 	// the database. Defaults to never.
 	IsBusy func(error) bool
 
+	// Admit is asked before a write transaction waits for its turn; an error
+	// refuses the transaction. Defaults to none.
+	Admit func(context.Context) error
+
 	// OnCommit is called after every commit of the DB. It must not block.
 	OnCommit func()
 
@@ -88,6 +92,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.IsBusy == nil {
 		o.IsBusy = func(error) bool { return false }
+	}
+	if o.Admit == nil {
+		o.Admit = func(context.Context) error { return nil }
 	}
 	if o.OnCommit == nil {
 		o.OnCommit = func() {}

@@ -107,6 +107,9 @@ func (db *DB) takeWriter(ctx context.Context) (err error) {
 	if err := db.enter(ctx); err != nil {
 		return err
 	}
+	if err := db.o.Admit(ctx); err != nil {
+		return err
+	}
 	if err := db.take(ctx, db.write); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ type board struct {
 	status  Status
 	metrics Metrics
 	size    func() int64
+	room    chan struct{} // closed when writers may go on; nil while they may
 }
 
 func (b *board) update(f func(s *Status, m *Metrics)) {
@@ -107,11 +108,35 @@ func (b *board) snapshot(s snapshotEntry) {
 	})
 }
 
-func (b *board) backlog(bytes int64, lag time.Duration) {
+// backlog keeps what waits for upload; full says that writers have to wait.
+func (b *board) backlog(bytes int64, lag time.Duration, full bool) {
 	b.update(func(_ *Status, m *Metrics) { m.BacklogBytes, m.Lag = bytes, lag })
+	b.block(full)
+}
+
+// block makes writers wait, or lets them go on.
+func (b *board) block(full bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case full && b.room == nil:
+		b.room = make(chan struct{})
+	case !full && b.room != nil:
+		close(b.room)
+		b.room = nil
+	}
+}
+
+// full returns a channel that is closed when writers may go on, nil when they
+// need not wait.
+func (b *board) full() chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.room
 }
 
 func (b *board) stopped() {
+	b.block(false)
 	b.update(func(s *Status, m *Metrics) {
 		m.IsRunning = false
 		if s.State != StateHalted {

@@ -40,6 +40,7 @@ type engine struct {
 	snapAfter  time.Time    // none is begun before
 	snapMillis int64        // in the key of the last one
 	stored     shipped      // batches stored by this start
+	watched    watched      // the structure of the file
 
 	fan       int         // neighbours that make a pack: packFan
 	members   []member    // batches and packs of our epoch that may be packed
@@ -71,6 +72,8 @@ type request struct {
 	release  bool         // wants the name released; the engine ends after it
 	edit     manifestEdit // wants the manifest changed, once the target is acknowledged
 	edited   bool
+	accept   bool // wants the structure taken as it is, and a snapshot of it
+	accepted bool
 	tried    bool     // a write of the edit has failed, or its answer was lost
 	refused  error    // by the manifest as it is
 	at       Position // wants what lies before it acknowledged, not everything
@@ -106,11 +109,13 @@ func (e *engine) run(ctx context.Context) {
 			e.accept(r)
 			due = true
 		case <-e.notify:
-			if !e.manual.Load() && wakeAt.IsZero() {
+			if (!e.manual.Load() || e.o.Backlog.Policy == BacklogBlock) && wakeAt.IsZero() {
 				wakeAt = latest(time.Now().Add(e.o.Sync.Debounce), e.shippedAt.Add(e.o.Sync.MinInterval))
 			}
 		case <-look.C:
-			due = !e.manual.Load()
+			if due = !e.manual.Load(); !due {
+				e.observe(ctx)
+			}
 		case <-snapDone:
 			due = true
 		case <-drill:
@@ -123,7 +128,11 @@ func (e *engine) run(ctx context.Context) {
 		now := time.Now()
 		if due || !wakeAt.IsZero() && !now.Before(wakeAt) {
 			wakeAt = time.Time{}
-			e.attempt(ctx)
+			if due || !e.manual.Load() {
+				e.attempt(ctx)
+			} else {
+				e.observe(ctx)
+			}
 		}
 		e.board.publish(e)
 		if e.ended {
@@ -153,13 +162,13 @@ func (e *engine) next(wakeAt time.Time) (time.Duration, bool) {
 			at = t
 		}
 	}
+	earliest(wakeAt)
 	if e.halted != nil || e.manual.Load() && len(e.waiting) == 0 {
-		return 0, false
+		return max(time.Until(at), 0), !at.IsZero()
 	}
 	if !e.retryAt.IsZero() {
 		earliest(e.retryAt)
 	} else {
-		earliest(wakeAt)
 		if e.snap == nil && e.snapshotWanted() {
 			earliest(e.snapAfter)
 		}
@@ -174,9 +183,11 @@ func (e *engine) next(wakeAt time.Time) (time.Duration, bool) {
 func (e *engine) attempt(ctx context.Context) {
 	if e.halted != nil {
 		e.answerAll(e.halted)
+		e.observe(ctx)
 		return
 	}
 	if time.Now().Before(e.retryAt) && len(e.waiting) == 0 {
+		e.observe(ctx)
 		return
 	}
 	err := e.sync(ctx)
@@ -196,6 +207,7 @@ func (e *engine) attempt(ctx context.Context) {
 	e.board.failed(err)
 	if halts(err) {
 		e.halted, e.retryAt = err, time.Time{}
+		e.board.block(false) // local writes go on
 		e.o.Logger.Error("replication has stopped", "database", e.name, "node", e.side.id(), "error", err)
 		e.event(Event{Kind: EventHalted, Err: err})
 		e.answerAll(err)
@@ -233,6 +245,9 @@ func (e *engine) sync(ctx context.Context) error {
 		if err := e.look(ctx); err != nil {
 			return err
 		}
+		if err := e.watch(ctx); err != nil {
+			return err
+		}
 		if horizon < 0 {
 			horizon = e.captured
 		}
@@ -260,6 +275,9 @@ func (e *engine) sync(ctx context.Context) error {
 		}
 		progress, err := e.shipNext(ctx)
 		if err != nil {
+			return err
+		}
+		if err := e.easing(ctx); err != nil {
 			return err
 		}
 		named, err := e.finishSnapshot(ctx)
@@ -298,26 +316,6 @@ func (e *engine) sync(ctx context.Context) error {
 		}
 		return nil
 	}
-}
-
-// measure tells how much waits for upload, and since when.
-func (e *engine) measure(ctx context.Context) error {
-	if e.captured <= e.uploaded.Sequence {
-		e.board.backlog(0, 0)
-		e.alarmed = false
-		return nil
-	}
-	bytes, since, err := e.local.waits(ctx, e.uploaded.Sequence)
-	if err != nil {
-		return err
-	}
-	e.board.backlog(bytes, elapsed(time.UnixMilli(since), e.o.Now()))
-	if bytes >= e.o.BacklogAlarm && !e.alarmed {
-		e.alarmed = true
-		e.o.Logger.Warn("much of the log waits for upload", "database", e.name, "node", e.side.id(), "bytes", bytes)
-		e.event(Event{Kind: EventBacklog, Bytes: bytes})
-	}
-	return nil
 }
 
 // idle says that everything captured is acknowledged and restorable.
@@ -374,6 +372,9 @@ func (e *engine) answer() {
 		if err := r.gone(); err != nil {
 			return err
 		}
+		if e.watched.drift != nil {
+			return nil // what the log does not tell of is not stored
+		}
 		if r.release {
 			if e.releaseDue() || !e.idle() {
 				return nil
@@ -382,6 +383,9 @@ func (e *engine) answer() {
 			return errDone
 		}
 		if r.target < 0 || e.acked.Sequence < r.target || e.needsFirst {
+			return nil
+		}
+		if r.accept && (!r.accepted || e.watched.kept.Owed) {
 			return nil
 		}
 		if r.snapshot && (e.claim == nil || e.claim.snapshotAt() < r.target) {

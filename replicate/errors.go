@@ -83,6 +83,12 @@ var (
 	ErrLogDamaged = errors.New("the local change log was changed by something else; " +
 		"to go on with what the bucket holds, move the file away and restart; to keep the file's rows, replicate it under another name")
 
+	// ErrSchemaDrift: a table of a model, its columns or constraints, or a
+	// trigger that writes the change log was changed by something other than a
+	// migration. Nothing is shipped until that is undone or accepted.
+	ErrSchemaDrift = errors.New("schema drift: what the change log depends on was changed by something other than a migration, and nothing more is shipped; " +
+		"undo the change, or migrate to it, or take it as it is with Replica.AcceptSchema")
+
 	// ErrLocked: another process ships or restores the same file.
 	ErrLocked = errors.New("another process ships or restores this file")
 

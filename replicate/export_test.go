@@ -115,3 +115,25 @@ func (r *Replica) LocalExec(ctx context.Context, query string) error {
 	}
 	return nil
 }
+
+// AwaitSnapshot waits until no snapshot is under way or due.
+func (r *Replica) AwaitSnapshot(ctx context.Context) error {
+	for {
+		var done chan struct{}
+		busy := false
+		r.onEngine(func(e *engine) {
+			if busy = e.snap != nil || e.owes(); e.snap != nil {
+				done = e.snap.done
+			}
+		})
+		if !busy {
+			return ctx.Err()
+		}
+		if done != nil {
+			<-done
+		}
+		if err := r.Flush(ctx); err != nil {
+			return err
+		}
+	}
+}

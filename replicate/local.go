@@ -125,6 +125,25 @@ coalesce((SELECT avg(n) * (SELECT max(sequence) - ?1 FROM _driftdb_log) FROM
 	return int64(size), since, nil
 }
 
+// schemaVersion returns SQLite's number of the schema, which every change of it
+// moves, and some that are none.
+func (l *local) schemaVersion(ctx context.Context) (n int64, err error) {
+	if err := l.reader.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&n); err != nil {
+		return 0, fmt.Errorf("read the version of the schema: %w", err)
+	}
+	return n, nil
+}
+
+// structure returns what the file consists of, and the schema entries behind the
+// sequence after.
+func (l *local) structure(ctx context.Context, after int64) (s changelog.Structure, entries []changelog.SchemaEntry, err error) {
+	err = inRead(ctx, l.reader, func() error {
+		s, entries, err = changelog.ReadStructure(ctx, l.reader, after)
+		return err
+	})
+	return s, entries, err
+}
+
 // chain returns the sealed chain of the file under the name db. It records
 // where the chain begins if it has none yet.
 func (l *local) chain(ctx context.Context, db string) (chain, error) {

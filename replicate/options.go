@@ -38,9 +38,7 @@ type Options struct {
 	// to 10,000; a negative number keeps only the newest entry.
 	LogTail int64
 
-	// BacklogAlarm is the number of bytes of log that wait for upload from
-	// which on an EventBacklog is sent. Defaults to 256 MiB.
-	BacklogAlarm int64
+	Backlog Backlog // what happens when much of the log waits for upload
 
 	// DisableCompression stores batches and snapshots as they are. Defaults to
 	// false: gzip.
@@ -153,7 +151,10 @@ func (o Options) withDefaults() Options {
 	set(&o.Retry.Max, 30*time.Second)
 	set(&o.Retry.MaxAttempts, 5)
 	set(&o.LogTail, 10_000)
-	set(&o.BacklogAlarm, 256<<20)
+	set(&o.Backlog.Alarm, 256<<20)
+	set(&o.Backlog.Policy, BacklogAlarm)
+	set(&o.Backlog.Bound, 1<<30)
+	set(&o.Backlog.Wait, 10*time.Second)
 	set(&o.CloseTimeout, 10*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -186,7 +187,7 @@ func (o Options) validate() error {
 			errs = append(errs, fmt.Errorf("option %s must be positive", name))
 		}
 	}
-	errs = append(errs, o.Encryption.validate())
+	errs = append(errs, o.Encryption.validate(), o.Backlog.validate())
 	positive("Sync.Interval", o.Sync.Interval > 0)
 	positive("Sync.Debounce", o.Sync.Debounce > 0)
 	positive("Sync.MinInterval", o.Sync.MinInterval > 0)
@@ -199,7 +200,8 @@ func (o Options) validate() error {
 	positive("Retry.Max", o.Retry.Max > 0)
 	positive("Retry.MaxAttempts", o.Retry.MaxAttempts > 0)
 	positive("Drill.Every", o.Drill.Every >= 0)
-	positive("BacklogAlarm", o.BacklogAlarm > 0)
+	positive("Backlog.Alarm", o.Backlog.Alarm > 0)
+	positive("Backlog.Bound", o.Backlog.Bound > 0)
 	positive("CloseTimeout", o.CloseTimeout > 0)
 	return errors.Join(errs...)
 }

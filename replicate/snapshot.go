@@ -16,11 +16,13 @@ import (
 // copying, checking and uploading run in a goroutine of their own so that
 // batches go on meanwhile.
 type snapshotJob struct {
-	sequence int64
-	shipped  chan link // capacity 1: the link at sequence, once it is stored
-	told     bool      // shipped was sent
-	done     chan struct{}
-	cancel   context.CancelFunc
+	sequence  int64
+	shipped   chan link // capacity 1: the link at sequence, once it is stored
+	told      bool      // shipped was sent
+	owed      bool      // it carries a change of the structure that the log does not tell of
+	structure int64     // number of the schema that it has at least
+	done      chan struct{}
+	cancel    context.CancelFunc
 
 	entry snapshotEntry // set before done is closed
 	err   error
@@ -47,8 +49,11 @@ func (e *engine) snapshotWanted() bool {
 		if r.snapshot && (e.claim == nil || e.claim.snapshotAt() < r.target) {
 			return true
 		}
+		if r.accepted && e.owes() {
+			return true
+		}
 	}
-	return e.needsFirst
+	return e.needsFirst || e.owes() && !e.o.Snapshot.Disabled
 }
 
 // worthIt is the rule for snapshots that nobody asked for: enough entries, and
@@ -105,6 +110,7 @@ func (e *engine) beginSnapshot(ctx context.Context) error {
 		kind: envelope.Snapshot, db: e.name, node: e.claim.NodeID, epoch: e.claim.Epoch,
 		to: sequence, millis: e.snapMillis, part: 1, parts: 1, gzip: !e.o.DisableCompression, sealed: e.store.sealed(),
 	}
+	job.owed, job.structure = e.watched.kept.Owed, e.watched.version
 	e.snap = job
 	go func() {
 		defer close(job.done)
@@ -197,6 +203,9 @@ func (e *engine) finishSnapshot(ctx context.Context) (bool, error) {
 	}
 	e.snapFailed, e.snapAfter, e.pruneSoon = 0, time.Time{}, true
 	e.board.snapshot(job.entry)
+	if err := e.paid(ctx, job); err != nil {
+		return true, err
+	}
 	e.event(Event{Kind: EventSnapshot, To: job.sequence, Key: job.entry.Key, Bytes: job.entry.StoredSize})
 	if e.needsFirst {
 		e.needsFirst = false

@@ -72,7 +72,8 @@ const (
 	EventRetry        EventKind = "retry"        // an attempt failed and is made again; Err
 	EventHalted       EventKind = "halted"       // shipping has stopped; Err says why and what to do
 	EventRebased      EventKind = "rebased"      // the bucket is new to a file that was replicated before: the chain begins anew at To
-	EventBacklog      EventKind = "backlog"      // more than Options.BacklogAlarm bytes wait for upload; Bytes
+	EventBacklog      EventKind = "backlog"      // more than Backlog.Alarm bytes wait for upload; Bytes
+	EventSchema       EventKind = "schema"       // something else has made, changed or dropped what Key names; the next snapshot carries it
 	EventPacked       EventKind = "packed"       // batches From–To were put together as one object; Key, Bytes
 	EventPruned       EventKind = "pruned"       // nothing before To is kept any more; Bytes were deleted
 	EventDrilled      EventKind = "drilled"      // a drill has ended: restored up to To, Bytes were read; Err says what is wrong

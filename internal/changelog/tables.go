@@ -128,6 +128,8 @@ const (
 	metaSnapshot      = "snapshot"
 	metaSchemaVersion = "schemaVersion"
 	metaMigration     = "migration"
+	metaStructure     = "structure"
+	metaSnapshotDue   = "snapshotDue"
 )
 
 const setMeta = `INSERT INTO _driftdb_meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2`
