@@ -67,7 +67,7 @@ func exitCode(err error) int {
 	case is(replicate.ErrNoBackup, replicate.ErrNoRestorePoint, replicate.ErrNoPoint):
 		return exitNoBackup
 	case is(replicate.ErrOwned, replicate.ErrForked, replicate.ErrBehind, replicate.ErrFenced, replicate.ErrLocked, replicate.ErrExists, replicate.ErrMarked,
-		replicate.ErrNotPrepared, replicate.ErrV1Manifest, replicate.ErrLogDamaged):
+		replicate.ErrNotPrepared, replicate.ErrV1Manifest, replicate.ErrLogDamaged, replicate.ErrAmbiguous, replicate.ErrSchemaDrift):
 		return exitRefused
 	}
 	return exitFailed

@@ -14,6 +14,7 @@
 //	drift take-over STORE NAME FILE    claim a name whose owner will not come back
 //	drift rekey STORE NAME FILE        seal what is stored from now on with the first key
 //	drift prune STORE NAME             delete what is needed for nothing any more
+//	drift rebuild-manifest STORE NAME  make a lost manifest anew from what is stored
 //	drift check-bucket STORE           whether a bucket does what DriftDB needs
 //	drift inspect STORE KEY            what one object is
 //	drift keygen                       make an encryption key
@@ -79,7 +80,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		c.restoreCommand(), c.statusCommand(), c.verifyCommand(), c.lsCommand(), c.logCommand(), c.historyCommand(), c.diffCommand(),
-		c.snapshotCommand(), c.markCommand(), c.unmarkCommand(), c.takeOverCommand(), c.rekeyCommand(), c.pruneCommand(),
+		c.snapshotCommand(), c.markCommand(), c.unmarkCommand(), c.takeOverCommand(), c.rekeyCommand(), c.pruneCommand(), c.rebuildManifestCommand(),
 		c.checkBucketCommand(), c.inspectCommand(), c.keygenCommand(), c.importV1Command(),
 	)
 	return root
