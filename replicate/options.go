@@ -44,9 +44,6 @@ type Options struct {
 	// false: gzip.
 	DisableCompression bool
 
-	// CloseTimeout bounds Close. Defaults to 10 s.
-	CloseTimeout time.Duration
-
 	// Logger receives what a person should know: claims, restores, errors.
 	// Never row values. Defaults to none.
 	Logger *slog.Logger
@@ -82,6 +79,9 @@ type Sync struct {
 	// changes flow; Flush, Snapshot and Shutdown do not wait for it. Defaults
 	// to 10 s.
 	ManifestInterval time.Duration
+
+	// CloseTimeout bounds Close, which ships what is left. Defaults to 10 s.
+	CloseTimeout time.Duration
 
 	// Manual ships only on Flush, Snapshot and Shutdown. Defaults to false.
 	Manual bool
@@ -155,7 +155,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Backlog.Policy, BacklogAlarm)
 	set(&o.Backlog.Bound, 1<<30)
 	set(&o.Backlog.Wait, 10*time.Second)
-	set(&o.CloseTimeout, 10*time.Second)
+	set(&o.Sync.CloseTimeout, 10*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -202,6 +202,6 @@ func (o Options) validate() error {
 	positive("Drill.Every", o.Drill.Every >= 0)
 	positive("Backlog.Alarm", o.Backlog.Alarm > 0)
 	positive("Backlog.Bound", o.Backlog.Bound > 0)
-	positive("CloseTimeout", o.CloseTimeout > 0)
+	positive("Sync.CloseTimeout", o.Sync.CloseTimeout > 0)
 	return errors.Join(errs...)
 }

@@ -50,7 +50,8 @@ func New(name string, store Store, o Options) (*Replica, error) {
 		return nil, fmt.Errorf("replicate: %w", err)
 	}
 	r := &Replica{name: name, store: &bucket{store, o.Encryption}, o: o, board: &board{}, fan: packFan}
-	r.board.status = Status{State: StateStopped, Name: name, NodeID: o.NodeID}
+	_, loose := store.(unfenced)
+	r.board.status = Status{State: StateStopped, Name: name, NodeID: o.NodeID, Unfenced: loose}
 	r.run.nodeID, r.run.manual = o.NodeID, o.Sync.Manual
 	return r, nil
 }
@@ -142,6 +143,9 @@ func (r *Replica) start(ctx context.Context, path string) error {
 		return errors.Join(err, l.close())
 	}
 	r.board.starts(l.size)
+	if r.Status().Unfenced {
+		r.o.Logger.Warn("the store has no conditional writes: nothing but you keeps a second writer away", "database", r.name, "node", r.side.id())
+	}
 	r.board.publish(e)
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r.engine, r.cancel, r.done, r.claim = e, cancel, make(chan struct{}), nil
@@ -314,9 +318,9 @@ func (r *Replica) kill() error {
 	return r.stop()
 }
 
-// Close is Shutdown bounded by Options.CloseTimeout.
+// Close is Shutdown bounded by Sync.CloseTimeout.
 func (r *Replica) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), r.o.CloseTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), r.o.Sync.CloseTimeout)
 	defer cancel()
 	return r.Shutdown(ctx)
 }

@@ -28,6 +28,7 @@ type Status struct {
 	Acknowledged int64 // covered by a manifest that we wrote
 
 	Snapshot  int64 // sequence of the newest snapshot that the manifest names; 0 for none
+	Unfenced  bool  // the store is one of Unfenced: nothing tells two writers at one moment apart
 	LastError error // of the last attempt; nil once an attempt succeeded
 	RetryAt   time.Time
 }

@@ -254,7 +254,7 @@ func TestHungStore(t *testing.T) {
 		inner := memstore.New()
 		store := faultstore.New(inner)
 		a := openApp(t, dbPath(t))
-		r := start(t, a, store, replicate.Options{CloseTimeout: 3 * time.Second})
+		r := start(t, a, store, replicate.Options{Sync: replicate.Sync{CloseTimeout: 3 * time.Second}})
 		a.insert(1, 3)
 		flush(t, r)
 		store.Set(faultstore.Rule{Times: -1, Kind: faultstore.Hang})
