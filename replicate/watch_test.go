@@ -74,13 +74,13 @@ func TestSchemaDrift(t *testing.T) {
 			is.NoErr(r.Snapshot(t.Context()))
 			is.Equal(len(manifest(t, store).Snapshots), 1)
 			path, _ := restore(t, store)
-			is.Equal(rowsOf(t, path), rowsOf(t, a.path)) // what was changed without its trigger, too
+			is.Equal(itemsOf(t, path), itemsOf(t, a.path)) // what was changed without its trigger, too
 		})
 	}
 }
 
-// rowsOf returns the rows alone: ALTER TABLE leaves other spaces behind.
-func rowsOf(t testing.TB, path string) string {
+// itemsOf returns the rows alone: ALTER TABLE leaves other spaces behind.
+func itemsOf(t testing.TB, path string) string {
 	t.Helper()
 	all := dump(t, path)
 	return all[strings.Index(all, "item "):]
