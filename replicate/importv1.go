@@ -2,11 +2,11 @@ package replicate
 
 import (
 	"context"
-	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"maps"
 	"os"
@@ -14,9 +14,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/driftdb/driftdb/internal/changelog"
-	"github.com/driftdb/driftdb/internal/durable"
-	"github.com/driftdb/driftdb/internal/sqlite"
 	"github.com/driftdb/driftdb/internal/v1"
 	"github.com/driftdb/driftdb/schema"
 )
@@ -27,14 +24,30 @@ type ImportV1Options struct {
 	// are compressed or encrypted shows in their bytes.
 	Key Key
 
-	// Schema are CREATE statements of the tables. A backup without a snapshot
-	// needs them: the original's logs have none. Their names are the original's:
-	// id TEXT PRIMARY KEY, createdAt INTEGER NOT NULL, updatedAt INTEGER NOT NULL.
+	// Schema are CREATE statements of the tables and indexes as they shall be.
+	// Defaults to those of the snapshot; a backup without one needs them, because
+	// the original's logs have none. Names are the original's: id TEXT PRIMARY
+	// KEY, createdAt INTEGER NOT NULL, updatedAt INTEGER NOT NULL. Where the
+	// snapshot has another table of the name, its rows are moved into this one.
 	Schema []string
+
+	// Models is the generated Schema, instead of statements: driftdb.Open takes
+	// the file then. The models' columns have the original's names, such as
+	// `drift:"created,column=createdAt"`.
+	Models schema.Schema
 
 	// Node says whose rows, where several nodes used one name. Defaults to the
 	// node of the snapshot that the manifest names, else the manifest's.
 	Node string
+
+	// Prefix is the original's s3Config.prefix, for a store that is the bucket
+	// itself (s3store.Options.Prefix "/"): needed for prefixes that this version
+	// does not have, such as "p//". Defaults to none: the store has it.
+	Prefix string
+
+	// Through is the last sequence to apply, for a log that cannot be applied
+	// to its end. Defaults to all; -1 takes the snapshot alone.
+	Through int64
 
 	Retry  Retry        // as in Options
 	Logger *slog.Logger // defaults to none
@@ -44,12 +57,29 @@ type ImportV1Options struct {
 type ImportV1Report struct {
 	Node       string   `json:"node"`
 	OtherNodes []string `json:"otherNodes,omitempty"` // that have stored something under the name; see ImportV1Options.Node
+	Manifest   string   `json:"manifest,omitempty"`   // "missing" or "damaged"; then what is stored was listed
 	Snapshot   int64    `json:"snapshot"`             // sequence that the snapshot covers; 0 for none
-	Tables     []string `json:"tables"`
+
+	SnapshotKey      string   `json:"snapshotKey,omitempty"`
+	SkippedSnapshots []string `json:"skippedSnapshots,omitempty"` // that could not be used, so that an older one was
+
+	Tables []string `json:"tables"`
+	NoKey  []string `json:"noKey,omitempty"` // tables without a primary key, which are not replicated from here on
 
 	// ManifestSequence is the largest that any node has uploaded, by the
 	// manifest. Last is less where another node has come further.
 	ManifestSequence int64 `json:"manifestSequence"`
+
+	// Forked are batches, or ends of them, that were left out: the original has
+	// used their sequences twice, after a restore or on two machines, and another
+	// history is the one that went on.
+	Forked []string `json:"forked,omitempty"`
+
+	// NullKeys are rows whose primary key is NULL, which the original allows.
+	// Changes of several such rows cannot be told apart from here on.
+	NullKeys int64 `json:"nullKeys"`
+	// Orphans are rows that refer to rows that do not exist.
+	Orphans int64 `json:"orphans"`
 
 	v1.Report
 }
@@ -73,8 +103,20 @@ func importV1(ctx context.Context, name string, store Store, path string, o Impo
 	if err := filled.validate(); err != nil {
 		return report, err
 	}
-	if name = strings.TrimSpace(name); name == "" {
+	if name = v1.Name(name); name == "" {
 		return report, errors.New("the name of the database is empty")
+	}
+	if len(o.Models.Tables) > 0 && len(o.Schema) > 0 {
+		return report, errors.New("ImportV1Options has both Schema and Models: give one")
+	}
+	for _, t := range o.Models.Tables {
+		o.Schema = append(o.Schema, t.Create)
+		for _, ix := range t.Indexes {
+			o.Schema = append(o.Schema, ix.SQL(t.Name))
+		}
+	}
+	if o.Prefix != "" {
+		store = prefixed{store, v1.Prefix(o.Prefix)}
 	}
 	side, err := openSidecar(path)
 	if err != nil {
@@ -101,8 +143,34 @@ func importV1(ctx context.Context, name string, store Store, path string, o Impo
 		return report, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	err = i.build(ctx, filepath.Join(dir, "new.sqlite"))
+	err = i.build(ctx, dir)
 	return i.report, err
+}
+
+// prefixed is a store in a part of another one, read only.
+type prefixed struct {
+	Store
+	prefix string
+}
+
+func (p prefixed) Get(ctx context.Context, key string) (io.ReadCloser, Info, error) {
+	body, info, err := p.Store.Get(ctx, p.prefix+key)
+	info.Key = key
+	return body, info, err
+}
+
+func (p prefixed) List(ctx context.Context, prefix, after string) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		if after != "" {
+			after = p.prefix + after
+		}
+		for info, err := range p.Store.List(ctx, p.prefix+prefix, after) {
+			info.Key = strings.TrimPrefix(info.Key, p.prefix)
+			if !yield(info, err) {
+				return
+			}
+		}
+	}
 }
 
 type importer struct {
@@ -110,8 +178,9 @@ type importer struct {
 	o        ImportV1Options
 	r        *restorer
 	manifest v1.Manifest
-	snapshot string   // key; empty for none
-	logs     []string // keys of the node's batches
+	places   map[string][]v1.Place // of all nodes
+	tries    []v1.Place            // snapshots in order of preference; no key: the logs alone
+	logs     []v1.Place            // the node's batches, in order
 	report   ImportV1Report
 }
 
@@ -128,68 +197,118 @@ func (i *importer) get(ctx context.Context, key string) (b []byte, err error) {
 	return b, err
 }
 
-// plan reads the manifest and lists what is stored.
+// plan reads the manifest, lists what is stored, and chooses.
 func (i *importer) plan(ctx context.Context) error {
 	stored, err := i.get(ctx, v1.ManifestKey(i.name))
-	if errors.Is(err, ErrNotExist) {
-		return ErrNoBackup
-	}
-	if err != nil {
+	missing := errors.Is(err, ErrNotExist)
+	if err != nil && !missing {
 		return err
 	}
-	if i.manifest, err = v1.ParseManifest(stored); err != nil {
-		return fmt.Errorf("%w: %w", err, ErrCorrupt)
-	}
-	i.snapshot = i.manifest.SnapshotKey
-	node := i.manifest.NodeID
-	if i.snapshot != "" {
-		if node, err = v1.SnapshotNode(i.name, i.snapshot); err != nil {
-			return fmt.Errorf("%w: %w", err, ErrCorrupt)
+	var parseErr error
+	if missing {
+		i.report.Manifest = "missing"
+	} else if i.manifest, parseErr = v1.ParseManifest(stored); parseErr != nil {
+		if errors.Is(parseErr, v1.ErrVersion) {
+			return fmt.Errorf("%w: %w", parseErr, ErrCorrupt)
 		}
+		i.report.Manifest = "damaged"
 	}
-	if i.o.Node != "" && i.o.Node != node {
-		node, i.snapshot = i.o.Node, ""
+	if err := i.r.retry.do(ctx, func() error { return i.list(ctx) }); err != nil {
+		return err
 	}
-	i.report.Node, i.report.ManifestSequence = node, i.manifest.Sequence
-	return i.r.retry.do(ctx, func() error { return i.list(ctx, node) })
+	switch {
+	case len(i.places) > 0:
+		return i.choose()
+	case parseErr != nil:
+		return fmt.Errorf("%w: %w", parseErr, ErrCorrupt)
+	case missing:
+		return ErrNoBackup
+	case i.manifest.SnapshotKey != "":
+		return fmt.Errorf("the snapshot %s: %w", i.manifest.SnapshotKey, ErrMissing)
+	}
+	return fmt.Errorf("there is a manifest and neither a snapshot nor a log: %w", ErrMissing)
 }
 
-// list finds the batches of the node, its newest snapshot if another one than the
-// manifest's is wanted, and other nodes.
-func (i *importer) list(ctx context.Context, node string) error {
-	i.logs = nil
-	others := map[string]bool{}
-	nodes := "databases/" + i.name + "/nodes/"
-	snapshots := nodes + node + "/snapshots/"
-	for info, err := range i.r.store.List(ctx, nodes, "") {
+// list finds the batches and snapshots of every node.
+func (i *importer) list(ctx context.Context) error {
+	i.places = map[string][]v1.Place{}
+	for info, err := range i.r.store.List(ctx, v1.NodesPrefix(i.name), "") {
 		if err != nil {
 			return err
 		}
-		switch {
-		case strings.HasPrefix(info.Key, v1.LogsPrefix(i.name, node)):
-			if _, _, ok := v1.Range(info.Key); ok {
-				i.logs = append(i.logs, info.Key)
-			}
-		case strings.HasPrefix(info.Key, snapshots):
-			if i.o.Node != "" && i.manifest.SnapshotKey != i.snapshot && info.Key > i.snapshot {
-				i.snapshot = info.Key // their names are times
-			}
-		default:
-			if id, _, ok := strings.Cut(strings.TrimPrefix(info.Key, nodes), "/"); ok && id != node {
-				others[id] = true
+		if p, ok := v1.Locate(i.name, info.Key); ok {
+			i.places[p.Node] = append(i.places[p.Node], p)
+		}
+	}
+	return nil
+}
+
+// choose decides for a node and the order in which its snapshots are tried.
+func (i *importer) choose() error {
+	all := slices.Sorted(maps.Keys(i.places))
+	node, named := i.o.Node, v1.Place{}
+	if i.manifest.SnapshotKey != "" {
+		var ok bool
+		if named, ok = v1.Locate(i.name, i.manifest.SnapshotKey); !ok {
+			return fmt.Errorf("manifest: the snapshot's key %q: %w: %w", i.manifest.SnapshotKey, v1.ErrFormat, ErrCorrupt)
+		}
+	}
+	newest := i.newest(all)
+	switch {
+	case node != "":
+	case named.Key != "":
+		node = named.Node
+	case i.manifest.NodeID != "":
+		node = i.manifest.NodeID
+	case newest != nil:
+		node = newest[0].Node
+	case len(all) == 1:
+		node = all[0]
+	default:
+		return fmt.Errorf("the manifest is %s, and several nodes have stored something: choose one (Node) of %q", i.report.Manifest, all)
+	}
+	if i.places[node] == nil && named.Node != node {
+		return fmt.Errorf("the node %q has stored nothing: choose one (Node) of %q: %w", node, all, ErrNoBackup)
+	}
+	i.report.Node, i.report.ManifestSequence = node, i.manifest.Sequence
+	i.report.OtherNodes = slices.DeleteFunc(all, func(s string) bool { return s == node })
+
+	i.logs = slices.DeleteFunc(slices.Clone(i.places[node]), func(p v1.Place) bool { return p.From == 0 })
+	slices.SortFunc(i.logs, func(a, b v1.Place) int {
+		if a.From != b.From {
+			return int(a.From - b.From)
+		}
+		return int(a.To - b.To)
+	})
+	if named.Node == node {
+		i.tries = append(i.tries, named)
+	}
+	for _, p := range i.newest([]string{node}) {
+		if p.Key != named.Key {
+			i.tries = append(i.tries, p)
+		}
+	}
+	// A node that was started on another one's snapshot goes on from there.
+	if len(i.tries) == 0 && len(i.logs) > 0 && i.logs[0].From > 1 {
+		i.tries = newest
+	}
+	if len(i.tries) == 0 || len(i.o.Schema) > 0 && len(i.logs) > 0 && i.logs[0].From == 1 {
+		i.tries = append(i.tries, v1.Place{})
+	}
+	return nil
+}
+
+// newest returns the snapshots of nodes, the last one first.
+func (i *importer) newest(nodes []string) (all []v1.Place) {
+	for _, node := range nodes {
+		for _, p := range i.places[node] {
+			if p.From == 0 {
+				all = append(all, p)
 			}
 		}
 	}
-	slices.SortFunc(i.logs, func(a, b string) int {
-		fromA, toA, _ := v1.Range(a)
-		fromB, toB, _ := v1.Range(b)
-		if fromA != fromB {
-			return int(fromA - fromB)
-		}
-		return int(toA - toB)
-	})
-	i.report.OtherNodes = slices.Sorted(maps.Keys(others))
-	return nil
+	slices.SortStableFunc(all, func(a, b v1.Place) int { return int(b.Time - a.Time) })
+	return all
 }
 
 // open undoes encryption and compression.
@@ -211,189 +330,28 @@ func (i *importer) open(key string, stored []byte) ([]byte, error) {
 	return plain, nil
 }
 
-func (i *importer) build(ctx context.Context, path string) (err error) {
-	if i.snapshot != "" {
-		stored, err := i.get(ctx, i.snapshot)
-		if errors.Is(err, ErrNotExist) {
-			return fmt.Errorf("the snapshot: %w: %w", ErrMissing, err)
+// build tries the snapshots, one after the other, until one leads to a file.
+func (i *importer) build(ctx context.Context, dir string) error {
+	var first error
+	whole := i.report
+	for n, snapshot := range i.tries {
+		skipped := i.report.SkippedSnapshots
+		i.report = whole
+		i.report.SkippedSnapshots = skipped
+		path := filepath.Join(dir, fmt.Sprintf("%d.sqlite", n))
+		err := i.attempt(ctx, path, snapshot)
+		if err == nil {
+			return i.r.place(ctx, path)
 		}
-		if err != nil {
+		if first == nil {
+			first = err
+		}
+		if ctx.Err() != nil || !isAny(err, ErrCorrupt, ErrMissing, ErrNoKey) {
 			return err
 		}
-		plain, err := i.open(i.snapshot, stored)
-		if err != nil {
-			return err
-		}
-		if err := durable.WriteFile(path, plain, 0o600); err != nil {
-			return err
+		if snapshot.Key != "" {
+			i.report.SkippedSnapshots = append(i.report.SkippedSnapshots, snapshot.Key)
 		}
 	}
-	db := sql.OpenDB(sqlite.Connector(path, sqlite.Replay))
-	db.SetMaxOpenConns(1)
-	defer func() {
-		if db != nil {
-			err = errors.Join(err, db.Close())
-		}
-	}()
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return damaged(err)
-	}
-	if err := i.replay(ctx, conn); err != nil {
-		return errors.Join(err, conn.Close())
-	}
-	if err := i.convert(ctx, conn); err != nil {
-		return errors.Join(fmt.Errorf("convert: %w", err), conn.Close())
-	}
-	if err := errors.Join(conn.Close(), db.Close()); err != nil {
-		return err
-	}
-	db = nil
-	if err := toWAL(ctx, path); err != nil {
-		return err
-	}
-	if err := durable.SyncFile(path); err != nil {
-		return err
-	}
-	return i.r.place(ctx, path)
-}
-
-func (i *importer) replay(ctx context.Context, conn *sql.Conn) error {
-	if i.snapshot != "" {
-		if err := sqlite.IntegrityCheck(ctx, conn); err != nil {
-			return fmt.Errorf("%s: %w", i.snapshot, damaged(err))
-		}
-		err := conn.QueryRowContext(ctx, `SELECT seq FROM sqlite_sequence WHERE name = '_driftdb_log'`).Scan(&i.report.Snapshot)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("%s: the sequence that it covers: %w: %w", i.snapshot, err, ErrCorrupt)
-		}
-	} else if len(i.o.Schema) == 0 {
-		return errors.New("the backup has no snapshot, and the original's logs have no tables: give their CREATE statements (ImportV1Options.Schema)")
-	}
-	for _, stmt := range i.o.Schema {
-		if i.snapshot != "" {
-			break // it has the tables
-		}
-		if err := ddl(ctx, conn, stmt); err != nil {
-			return fmt.Errorf("%s: %w", stmt, err)
-		}
-	}
-	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
-		return err
-	}
-	replayer, err := v1.NewReplayer(ctx, conn, i.report.Snapshot)
-	if err != nil {
-		return err
-	}
-	for _, key := range i.logs {
-		if _, to, _ := v1.Range(key); to <= replayer.Report().Last {
-			continue
-		}
-		stored, err := i.get(ctx, key)
-		if err != nil {
-			return err
-		}
-		plain, err := i.open(key, stored)
-		if err != nil {
-			return err
-		}
-		err = replayer.Apply(ctx, plain)
-		switch {
-		case errors.Is(err, v1.ErrGap):
-			return fmt.Errorf("%s: %w: %w", key, err, ErrMissing)
-		case err != nil:
-			return fmt.Errorf("%s: %w: %w", key, err, ErrCorrupt)
-		}
-	}
-	i.report.Report = replayer.Report()
-	_, err = conn.ExecContext(ctx, "COMMIT")
-	return err
-}
-
-// ddl runs a statement that may only make tables and indexes.
-func ddl(ctx context.Context, conn *sql.Conn, stmt string) (err error) {
-	if err := sqlite.SetDDLOnly(conn, true); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, sqlite.SetDDLOnly(conn, false)) }()
-	_, err = conn.ExecContext(ctx, stmt)
-	return err
-}
-
-// convert takes the original's tables out and the change log in.
-func (i *importer) convert(ctx context.Context, conn *sql.Conn) error {
-	for _, stmt := range []string{
-		`DROP TABLE IF EXISTS _driftdb_meta`, `DROP TABLE IF EXISTS _driftdb_log`, `DROP TABLE IF EXISTS _driftdb_queue`, `VACUUM`,
-	} {
-		if _, err := conn.ExecContext(ctx, stmt); err != nil {
-			return err
-		}
-	}
-	tables, err := userTables(ctx, conn)
-	if err != nil {
-		return err
-	}
-	x := changelog.SQL(conn)
-	if err := x.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	if err := changelog.Init(ctx, x); err != nil {
-		return err
-	}
-	entry := changelog.SchemaEntry{Name: "import-v1"}
-	i.report.Tables = []string{}
-	for n := range tables {
-		t := &tables[n]
-		layout := changelog.Layout{Name: t.Name, Key: t.Key}
-		for _, c := range t.Columns {
-			layout.Columns = append(layout.Columns, c.Name)
-		}
-		entry.Tables = append(entry.Tables, layout)
-		for _, tr := range t.TriggerSQL() {
-			if err := x.Exec(ctx, tr.SQL); err != nil {
-				return fmt.Errorf("table %q: %w", t.Name, err)
-			}
-		}
-		i.report.Tables = append(i.report.Tables, t.Name)
-	}
-	text, err := entry.JSON()
-	if err != nil {
-		return err
-	}
-	if err := x.Exec(ctx, changelog.SchemaSQL, text); err != nil {
-		return err
-	}
-	if err := x.Exec(ctx, changelog.MarkSQL); err != nil {
-		return err
-	}
-	if err := x.Exec(ctx, "COMMIT"); err != nil {
-		return err
-	}
-	return sqlite.IntegrityCheck(ctx, conn)
-}
-
-// userTables describes the tables as far as the change log wants to know.
-func userTables(ctx context.Context, conn *sql.Conn) (all []schema.Table, err error) {
-	rows, err := conn.QueryContext(ctx, `SELECT m.name, c.name, c.pk FROM sqlite_schema m, pragma_table_info(m.name) c
-WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY m.name, c.cid`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var table, name string
-		var pk int
-		if err := rows.Scan(&table, &name, &pk); err != nil {
-			return nil, err
-		}
-		if len(all) == 0 || all[len(all)-1].Name != table {
-			all = append(all, schema.Table{Name: table})
-		}
-		t := &all[len(all)-1]
-		t.Columns = append(t.Columns, schema.Column{Name: name, Type: schema.Any})
-		if pk > 0 {
-			t.Key = append(t.Key, name)
-		}
-	}
-	return slices.DeleteFunc(all, func(t schema.Table) bool { return len(t.Key) == 0 }), rows.Err()
+	return first
 }

@@ -39,6 +39,9 @@ type v1App struct {
 	gzip  bool
 	key   []byte
 
+	prefix string // before every key
+	now    int    // Unix milliseconds
+
 	entries  []json.RawMessage
 	uploaded int
 	snapshot string // key
@@ -78,8 +81,8 @@ func (a *v1App) exec(query string, args ...any) {
 // log notes what a statement was for.
 func (a *v1App) log(table, operation, data string) {
 	a.t.Helper()
-	a.exec("INSERT INTO _driftdb_log (timestamp, nodeId, `table`, operation, data) VALUES (1, ?, ?, ?, ?)", a.node, table, operation, data)
-	a.entries = append(a.entries, json.RawMessage(fmt.Sprintf(`{"sequence":%d,"timestamp":1,"table":%q,"operation":%q,"data":%s}`, len(a.entries)+1, table, operation, data)))
+	a.exec("INSERT INTO _driftdb_log (timestamp, nodeId, `table`, operation, data) VALUES (?, ?, ?, ?, ?)", a.now, a.node, table, operation, data)
+	a.entries = append(a.entries, json.RawMessage(fmt.Sprintf(`{"sequence":%d,"timestamp":%d,"table":%q,"operation":%q,"data":%s}`, len(a.entries)+1, a.now, table, operation, data)))
 }
 
 // do runs a statement and logs it.
@@ -121,7 +124,7 @@ func (a *v1App) put(key string, b []byte) {
 		n := len(sealed) - 16
 		b = slices.Concat(iv, sealed[n:], sealed[:n])
 	}
-	put(a.t, a.store, key, b)
+	put(a.t, a.store, a.prefix+key, b)
 }
 
 // sync uploads batches of size entries, up to the entry to.
@@ -163,7 +166,7 @@ func (a *v1App) manifest() {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	put(a.t, a.store, "databases/"+a.name+"/manifest.json", b)
+	put(a.t, a.store, a.prefix+"databases/"+a.name+"/manifest.json", b)
 }
 
 // v1Rows are the rows and the schema without anybody's own tables.
@@ -348,11 +351,12 @@ func TestImportV1Errors(t *testing.T) {
 		a.sync(10, len(a.entries))
 		is.True(strings.Contains(try().Error(), key))
 	}
-	put(t, store, "databases/app/manifest.json", []byte(`{"dbName":"app","nod`)) // fault 28
+	put(t, store, "databases/app/manifest.json", []byte(`{"version":2,"dbName":"app","nodeId":"x"}`)) // Restore's
 	is.True(errors.Is(try(), replicate.ErrCorrupt))
-	r := newReplica(t, store, fast())
-	_ = r
-	_, err := replicate.ImportV1(t.Context(), " ", store, path, o)
+	put(t, store, "databases/other/manifest.json", []byte(`{"dbName":"app","nod`))
+	_, err := replicate.ImportV1(t.Context(), "other", store, path, o)
+	is.True(errors.Is(err, replicate.ErrCorrupt)) // and there is nothing else
+	_, err = replicate.ImportV1(t.Context(), " ", store, path, o)
 	is.True(err != nil)
 }
 

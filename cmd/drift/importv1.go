@@ -36,7 +36,9 @@ func (c *cli) importV1Command() *cobra.Command {
 			return c.importV1(cmd.Context(), args, o, to, as)
 		},
 	}
-	cmd.Flags().StringVar(&schemaFile, "schema", "", "file with the CREATE statements of the tables, for a backup without a snapshot")
+	cmd.Flags().StringVar(&schemaFile, "schema", "", "file with the CREATE statements of the tables as they shall be; a backup without a snapshot needs it")
+	cmd.Flags().StringVar(&o.Prefix, "prefix", "", "the original's prefix, for a STORE that is the bucket itself (s3://bucket/): when this version has no such prefix")
+	cmd.Flags().Int64Var(&o.Through, "through", 0, "last sequence to apply (default: all; -1: the snapshot alone)")
 	cmd.Flags().StringVar(&o.Node, "node", "", "whose rows, where several nodes used the name")
 	cmd.Flags().StringVar(&as, "as", "", "name under which the file is stored by this version")
 	cmd.Flags().StringVar(&to, "to", "", "store for --as (default: STORE)")
@@ -45,6 +47,7 @@ func (c *cli) importV1Command() *cobra.Command {
 
 // statements splits SQL at semicolons that end a line.
 func statements(text string) (all []string) {
+	text = strings.ReplaceAll(text, "\r\n", "\n")
 	for s := range strings.SplitSeq(text+"\n", ";\n") {
 		if s = strings.TrimSpace(s); s != "" {
 			all = append(all, s)
@@ -73,24 +76,48 @@ func (c *cli) importV1(ctx context.Context, args []string, o replicate.ImportV1O
 	return c.show(r, func(w io.Writer) {
 		line(w, fmt.Sprintf("imported %s: node %s, a snapshot at %d, %d entries up to %d", args[2], r.Node, r.Snapshot, r.Entries, r.Last))
 		line(w, "tables: "+strings.Join(r.Tables, ", "))
-		if len(r.OtherNodes) > 0 {
-			line(w, "not imported, choose one with --node: what the nodes "+strings.Join(r.OtherNodes, ", ")+" have stored")
-		}
-		for _, note := range []struct {
-			n    int64
-			text string
-		}{
-			{r.Dates, "texts look like a Date, which the original stores with double quotes around it"},
-			{r.Nulls, "numbers are NULL, as the logs have Infinity, too"},
-			{r.Defaults, "columns have their default, and may have been given as undefined, which is NULL"},
-			{r.LoneSurrogates, "texts have half a surrogate pair and are not valid UTF-8"},
-		} {
-			if note.n > 0 {
-				line(w, fmt.Sprintf("%d %s", note.n, note.text))
-			}
+		for _, text := range importNotes(r) {
+			line(w, text)
 		}
 		if as != "" {
 			line(w, "stored as "+as)
 		}
 	})
+}
+
+// importNotes says what a person should look at.
+func importNotes(r replicate.ImportV1Report) (notes []string) {
+	for _, note := range []struct {
+		about bool
+		text  string
+	}{
+		{r.Manifest != "", "the manifest is " + r.Manifest + ": what is stored was listed instead"},
+		{len(r.SkippedSnapshots) > 0, "damaged or missing, an older snapshot and the logs were used: " + strings.Join(r.SkippedSnapshots, ", ")},
+		{len(r.OtherNodes) > 0, "not imported, choose one with --node: what the nodes " + strings.Join(r.OtherNodes, ", ") + " have stored"},
+		{len(r.Forked) > 0, "left out, of another history whose sequences were used again after a restore: " + strings.Join(r.Forked, ", ")},
+		{len(r.NoKey) > 0, "not replicated from here on, having no primary key: " + strings.Join(r.NoKey, ", ")},
+	} {
+		if note.about {
+			notes = append(notes, note.text)
+		}
+	}
+	for _, note := range []struct {
+		n    int64
+		text string
+	}{
+		{r.Dates, "texts look like a Date, which the original stores with double quotes around it"},
+		{r.Nulls, "numbers are NULL, as the logs have Infinity, too (in a NOT NULL column it is Infinity again)"},
+		{r.Defaults, "columns have their default, and may have been given as undefined, which is NULL"},
+		{r.LoneSurrogates, "texts have half a surrogate pair and are not valid UTF-8"},
+		{r.DateConditions, "changes had a Date as condition, which the original ignores; so did this"},
+		{r.Unmatched, "changes found no row, and did when they were made: SQL of the application's own is not in the logs"},
+		{r.Backwards, "entries are older than the one before: of another clock, or from before a restore"},
+		{r.NullKeys, "rows have NULL for a key; changes of several such rows cannot be told apart"},
+		{r.Orphans, "rows refer to rows that do not exist"},
+	} {
+		if note.n > 0 {
+			notes = append(notes, fmt.Sprintf("%d %s", note.n, note.text))
+		}
+	}
+	return notes
 }

@@ -13,12 +13,15 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Errors of this package.
 var (
 	// ErrFormat is an object that the original does not write.
 	ErrFormat = errors.New("not what the original DriftDB writes")
+	// ErrVersion is a manifest of this version.
+	ErrVersion = errors.New("a manifest of this version, which Restore reads")
 	// ErrKey is an encrypted object for which no key, or another one, was given.
 	ErrKey = errors.New("the object is encrypted with another key, or damaged")
 )
@@ -37,8 +40,22 @@ type Manifest struct {
 	UpdatedAt   int64  `json:"updatedAt"` // Unix milliseconds
 }
 
+// Name is the name that the original makes of a dbName: JavaScript's trim.
+func Name(db string) string {
+	return strings.TrimFunc(db, func(r rune) bool { return r == '\uFEFF' || r != '\u0085' && unicode.IsSpace(r) })
+}
+
 // ManifestKey is where the manifest of a database lies.
-func ManifestKey(db string) string { return "databases/" + strings.TrimSpace(db) + "/manifest.json" }
+func ManifestKey(db string) string { return "databases/" + Name(db) + "/manifest.json" }
+
+// Prefix is what the original puts before every key for a configured prefix: it
+// takes one slash off its end, and knows no empty one.
+func Prefix(configured string) string {
+	if configured == "" {
+		configured = "driftdb"
+	}
+	return strings.TrimSuffix(configured, "/") + "/"
+}
 
 // ParseManifest reads a manifest: plain JSON in any case.
 func ParseManifest(b []byte) (Manifest, error) {
@@ -47,32 +64,58 @@ func ParseManifest(b []byte) (Manifest, error) {
 		Version *int `json:"version"`
 	}
 	if err := errors.Join(json.Unmarshal(b, &m), json.Unmarshal(b, &version)); err != nil {
-		return m, fmt.Errorf("manifest: %w: %w", ErrFormat, err)
+		return Manifest{}, fmt.Errorf("manifest: %w: %w", ErrFormat, err)
 	}
-	if version.Version != nil || m.NodeID == "" {
-		return m, fmt.Errorf("manifest: %w", ErrFormat)
+	if version.Version != nil {
+		return m, fmt.Errorf("manifest: %w: %w", ErrVersion, ErrFormat)
+	}
+	if m.NodeID == "" {
+		return Manifest{}, fmt.Errorf("manifest: %w", ErrFormat)
 	}
 	return m, nil
 }
 
-// SnapshotNode returns whose snapshot lies at key.
-func SnapshotNode(db, key string) (string, error) {
-	rest, ok := strings.CutPrefix(key, "databases/"+strings.TrimSpace(db)+"/nodes/")
-	i := strings.LastIndex(rest, "/snapshots/")
-	if !ok || i < 0 {
-		return "", fmt.Errorf("the snapshot's key %q: %w", key, ErrFormat)
+// Place is where an object of a node lies.
+type Place struct {
+	Key      string
+	Node     string
+	From, To int64 // of a batch: sequences
+	Time     int64 // of a snapshot: Unix milliseconds
+}
+
+// NodesPrefix is what the keys of all batches and snapshots of a database begin
+// with.
+func NodesPrefix(db string) string { return "databases/" + Name(db) + "/nodes/" }
+
+// Locate reads a key. ok is false if it is neither a batch's nor a snapshot's. A
+// node's id is whatever was configured, slashes and all.
+func Locate(db, key string) (p Place, ok bool) {
+	rest, ok := strings.CutPrefix(key, NodesPrefix(db))
+	if !ok {
+		return p, false
 	}
-	return rest[:i], nil
+	i := strings.LastIndexByte(rest, '/')
+	if i < 0 {
+		return p, false
+	}
+	p.Key = key
+	dir, name := rest[:i], rest[i+1:]
+	if node, found := strings.CutSuffix(dir, "/logs"); found {
+		p.Node = node
+		p.From, p.To, ok = sequences(name)
+		return p, ok && node != ""
+	}
+	node, found := strings.CutSuffix(dir, "/snapshots")
+	stem, named := strings.CutSuffix(name, ".sqlite")
+	p.Node = node
+	var err error
+	p.Time, err = strconv.ParseInt(stem, 10, 64)
+	return p, found && named && err == nil && node != ""
 }
 
-// LogsPrefix is what the keys of a node's batches begin with.
-func LogsPrefix(db, node string) string {
-	return "databases/" + strings.TrimSpace(db) + "/nodes/" + node + "/logs/"
-}
-
-// Range returns the sequences in a batch's key.
-func Range(key string) (from, to int64, ok bool) {
-	name, ok := strings.CutSuffix(key[strings.LastIndexByte(key, '/')+1:], ".json")
+// sequences reads the name of a batch.
+func sequences(name string) (from, to int64, ok bool) {
+	name, ok = strings.CutSuffix(name, ".json")
 	a, b, found := strings.Cut(name, "-")
 	if !ok || !found || len(a) < 12 || len(b) < 12 {
 		return 0, 0, false
@@ -84,14 +127,25 @@ func Range(key string) (from, to int64, ok bool) {
 
 // Open undoes encryption and compression of a batch or snapshot. What was done
 // shows in the bytes; the metadata of the original's objects is only a hint. The
-// key is 32 bytes, or nil.
+// key is 32 bytes, or nil. It is tried first: what it opens is authentic, while
+// the random bytes of an encrypted object may look like anything.
 func Open(stored, key []byte) ([]byte, error) {
-	if plain, ok := expand(stored); ok {
-		return plain, nil
-	}
 	if key == nil {
+		if plain, ok := expand(stored); ok {
+			return plain, nil
+		}
 		return nil, fmt.Errorf("neither plain nor gzip: %w", ErrKey)
 	}
+	plain, err := decrypt(stored, key)
+	if errors.Is(err, ErrKey) {
+		if open, ok := expand(stored); ok {
+			return open, nil
+		}
+	}
+	return plain, err
+}
+
+func decrypt(stored, key []byte) ([]byte, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("the key: %w", err)
@@ -134,5 +188,5 @@ func expand(b []byte) ([]byte, bool) {
 }
 
 func known(b []byte) bool {
-	return bytes.HasPrefix(b, []byte("SQLite format 3\x00")) || bytes.HasPrefix(b, []byte(`{"`))
+	return bytes.HasPrefix(b, []byte("SQLite format 3\x00")) || bytes.HasPrefix(b, []byte(`{"`)) && json.Valid(b)
 }

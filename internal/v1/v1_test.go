@@ -1,8 +1,12 @@
 package v1
 
 import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,22 +27,51 @@ func TestOpen(t *testing.T) {
 	}
 	_, err = Open([]byte("x"), make([]byte, 5))
 	is.True(err != nil)
+
+	// The random bytes of an encrypted object look like JSON or gzip now and then.
+	key := bytes.Repeat([]byte{7}, 32)
+	block, err := aes.NewCipher(key)
+	is.NoErr(err)
+	gcm, err := cipher.NewGCM(block)
+	is.NoErr(err)
+	for _, iv := range []string{`{"abcdefghij`, "\x1f\x8b\x08\x00abcdefgh", "SQLite form."} {
+		sealed := gcm.Seal(nil, []byte(iv), plain, nil)
+		n := len(sealed) - 16
+		stored := slices.Concat([]byte(iv), sealed[n:], sealed[:n])
+		got, err := Open(stored, key)
+		is.NoErr(err)
+		is.Equal(got, plain)
+		_, err = Open(stored, nil)
+		is.True(errors.Is(err, ErrKey))
+	}
 }
 
 func TestKeys(t *testing.T) {
 	is := is.New(t)
 	is.Equal(ManifestKey(" a b "), "databases/a b/manifest.json")
-	node, err := SnapshotNode("a/b", "databases/a/b/nodes/n/x/snapshots/17.sqlite")
-	is.NoErr(err)
-	is.Equal(node, "n/x")
-	for _, bad := range []string{"", "databases/c/nodes/n/snapshots/17.sqlite", "databases/a/b/nodes/n/17.sqlite"} {
-		_, err := SnapshotNode("a/b", bad)
-		is.True(errors.Is(err, ErrFormat))
+	is.Equal(ManifestKey("\ufeff\u00a0 a\u0085\n"), "databases/a\u0085/manifest.json") // JavaScript's white space, not Go's
+	for configured, want := range map[string]string{"": "driftdb/", "p": "p/", "p/": "p/", "p//": "p//", "/": "/", "a b/ü": "a b/ü/"} {
+		is.Equal(Prefix(configured), want)
 	}
-	from, to, ok := Range(LogsPrefix("x", "n") + "000000000001-1000000000000.json")
-	is.True(ok && from == 1 && to == 1_000_000_000_000)
-	for _, bad := range []string{"", "1-2.json", "000000000001-000000000002.json.gz", "000000000003-000000000002.json", "000000000000-000000000002.json", "00000000000x-000000000002.json"} {
-		_, _, ok := Range(bad)
+	for key, want := range map[string]Place{
+		"databases/a/b/nodes/n/x/snapshots/17.sqlite":                                 {Node: "n/x", Time: 17},
+		"databases/a/b/nodes/x/snapshots/y/snapshots/17.sqlite":                       {Node: "x/snapshots/y", Time: 17},
+		"databases/a/b/nodes/n/logs/000000000001-1000000000000.json":                  {Node: "n", From: 1, To: 1_000_000_000_000},
+		"databases/a/b/nodes/n/logs/m/logs/000000000001-000000000002.json":            {Node: "n/logs/m", From: 1, To: 2},
+		"databases/a/b/nodes/../ ü%20/nodes/logs/logs/000000000009-000000000009.json": {Node: "../ ü%20/nodes/logs", From: 9, To: 9},
+	} {
+		want.Key = key
+		got, ok := Locate(" a/b ", key)
+		is.True(ok)
+		is.Equal(got, want)
+	}
+	const dir = "databases/a/b/nodes/n/logs/"
+	for _, bad := range []string{
+		"", "databases/c/nodes/n/snapshots/17.sqlite", "databases/a/b/nodes/n/17.sqlite", "databases/a/b/nodes/n/snapshots/x.sqlite", "databases/a/b/nodes/17.sqlite",
+		dir + "1-2.json", dir + "000000000001-000000000002.json.gz", dir + "000000000003-000000000002.json", dir + "000000000000-000000000002.json", dir + "00000000000x-000000000002.json",
+		"databases/a/b/nodes/logs/000000000001-000000000002.json",
+	} {
+		_, ok := Locate("a/b", bad)
 		is.True(!ok)
 	}
 	for _, bad := range []string{``, `[]`, `{"version":2,"nodeId":"x"}`, `{"dbName":"x"}`, `{"nodeId":`} {
@@ -91,6 +124,8 @@ func TestWhere(t *testing.T) {
 		`{"a":{"$lt":1,"$gt":2,"$foo":3}}`: ` WHERE "a" > ? AND "a" < ?`, `{"a":{}}`: ``, `{"none":{"x":1}}`: ``,
 		`{"a":{"$in":[]}}`: ` WHERE 0 = 1`, `{"a":{"$in":[1,2]},"b":true}`: ` WHERE "a" IN (?, ?) AND "b" = ?`, `{"a":{"$in":"abc"}}`: ``,
 		`{"a":{"type":"Buffer","data":[1]}}`: ``,
+		`{"a":{"$like":"x%"}}`:               ` WHERE (typeof("a") <> 'blob' AND "a" LIKE ?)`, `{"a":[],"b":["x","y"]}`: ` WHERE "a" = ? AND "b" = ?`,
+		`{"rowid":1}`: ` WHERE "rowid" = ?`, `{"a":{"$gt":[1]}}`: ` WHERE "a" > ?`, `{"a":{"$like":null,"$ne":null}}`: ` WHERE "a" != ? AND (typeof("a") <> 'blob' AND "a" LIKE ?)`,
 	} {
 		s := &statement{r: r, columns: map[string]column{"a": {}, "b": {}}}
 		m, err := members(json.RawMessage(text))
@@ -99,7 +134,7 @@ func TestWhere(t *testing.T) {
 		is.Equal(s.String(), want)
 		is.Equal(len(s.args), strings.Count(want, "?"))
 	}
-	for _, bad := range []string{`{"c":1}`, `{"a":["x","y"]}`, `{"c":{"$gt":1}}`, `{"a\" = 1 OR \"a":1}`} {
+	for _, bad := range []string{`{"c":1}`, `{"a":["x","y"]}`, `{"a":[]}`, `{"c":{"$gt":1}}`, `{"a\" = 1 OR \"a":1}`} {
 		s := &statement{r: r, columns: map[string]column{"a": {}}}
 		m, err := members(json.RawMessage(bad))
 		is.NoErr(err)
