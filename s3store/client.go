@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -90,6 +91,12 @@ func own(client *s3.Client, o Options, whenRequired bool, counters *counters, se
 		if len(o.Headers) > 0 {
 			so.APIOptions = append(so.APIOptions, addHeaders(o.Headers))
 		}
+		if o.UnsignedAcceptEncoding {
+			so.APIOptions = append(so.APIOptions, unsignedAcceptEncoding)
+		}
+		if o.UserAgent != "" {
+			so.APIOptions = append(so.APIOptions, addUserAgent(o.UserAgent))
+		}
 	})
 }
 
@@ -101,6 +108,47 @@ func addHeaders(headers map[string]string) func(*smithymiddleware.Stack) error {
 			}
 		}
 		return nil
+	}
+}
+
+// unsignedAcceptEncoding takes Accept-Encoding away before a request is signed and
+// puts it back afterwards: without it the transport would decompress objects.
+func unsignedAcceptEncoding(stack *smithymiddleware.Stack) error {
+	const header, signing = "Accept-Encoding", "Signing"
+	var kept acceptEncodingKey
+	err := stack.Finalize.Insert(smithymiddleware.FinalizeMiddlewareFunc("DriftTakeAcceptEncoding",
+		func(ctx context.Context, in smithymiddleware.FinalizeInput, next smithymiddleware.FinalizeHandler) (smithymiddleware.FinalizeOutput, smithymiddleware.Metadata, error) {
+			if r, ok := in.Request.(*smithyhttp.Request); ok {
+				ctx = context.WithValue(ctx, kept, r.Header.Get(header))
+				r.Header.Del(header)
+			}
+			return next.HandleFinalize(ctx, in)
+		}), signing, smithymiddleware.Before)
+	if err != nil {
+		return err
+	}
+	return stack.Finalize.Insert(smithymiddleware.FinalizeMiddlewareFunc("DriftPutAcceptEncoding",
+		func(ctx context.Context, in smithymiddleware.FinalizeInput, next smithymiddleware.FinalizeHandler) (smithymiddleware.FinalizeOutput, smithymiddleware.Metadata, error) {
+			if value, _ := ctx.Value(kept).(string); value != "" {
+				if r, ok := in.Request.(*smithyhttp.Request); ok {
+					r.Header.Set(header, value)
+				}
+			}
+			return next.HandleFinalize(ctx, in)
+		}), signing, smithymiddleware.After)
+}
+
+type acceptEncodingKey struct{}
+
+func addUserAgent(text string) func(*smithymiddleware.Stack) error {
+	return func(stack *smithymiddleware.Stack) error {
+		return stack.Build.Add(smithymiddleware.BuildMiddlewareFunc("DriftUserAgent",
+			func(ctx context.Context, in smithymiddleware.BuildInput, next smithymiddleware.BuildHandler) (smithymiddleware.BuildOutput, smithymiddleware.Metadata, error) {
+				if r, ok := in.Request.(*smithyhttp.Request); ok {
+					r.Header.Set("User-Agent", strings.TrimSpace(r.Header.Get("User-Agent")+" "+text))
+				}
+				return next.HandleBuild(ctx, in)
+			}), smithymiddleware.After)
 	}
 }
 

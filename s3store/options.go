@@ -70,6 +70,33 @@ type Options struct {
 	// Headers are sent with every request and are signed, for servers that ask
 	// for them (Tigris: X-Tigris-Consistent). No credentials: use the fields above.
 	Headers map[string]string
+
+	// UnsignedAcceptEncoding leaves Accept-Encoding out of the signature. Google
+	// Cloud Storage changes that header on the way, and refuses its signature.
+	UnsignedAcceptEncoding bool
+
+	// Encryption asks the server to encrypt what it stores. Defaults to what the
+	// bucket says.
+	Encryption ServerEncryption
+
+	// StorageClass of the objects that are put, such as "STANDARD_IA" or
+	// "INTELLIGENT_TIERING". Defaults to the bucket's. Classes that must be
+	// restored before a read are refused.
+	StorageClass string
+
+	// UserAgent is added to the User-Agent of every request, such as "my-app/1.2".
+	UserAgent string
+}
+
+// ServerEncryption is encryption at rest, by the server. The zero value leaves it
+// to the bucket.
+type ServerEncryption struct {
+	// Algorithm is "AES256" (keys of S3), "aws:kms" or "aws:kms:dsse".
+	Algorithm string
+
+	// KMSKeyID is the key's ARN or id, for the algorithms of KMS. Defaults to the
+	// account's own key for S3.
+	KMSKeyID string
 }
 
 // Multipart sets how bodies of unknown size, or larger than PartSize, are sent.
@@ -166,6 +193,17 @@ func (o Options) validate(bucket string) error {
 	check(o.Checksums >= ChecksumsAuto && o.Checksums <= ChecksumsWhenRequired, "unknown Checksums %d", o.Checksums)
 	check(o.Multipart.PartSize == 0 || o.Multipart.PartSize >= minPartSize, "Multipart.PartSize is %d bytes; S3 wants at least %d", o.Multipart.PartSize, minPartSize)
 	check(o.Multipart.Concurrency >= 0, "Multipart.Concurrency is %d", o.Multipart.Concurrency)
+	switch o.Encryption.Algorithm {
+	case "", "AES256":
+		check(o.Encryption.KMSKeyID == "", "Encryption.KMSKeyID needs Algorithm aws:kms or aws:kms:dsse")
+	case "aws:kms", "aws:kms:dsse":
+	default:
+		check(false, "unknown Encryption.Algorithm %q: there are AES256, aws:kms and aws:kms:dsse", o.Encryption.Algorithm)
+	}
+	check(o.StorageClass != "GLACIER" && o.StorageClass != "DEEP_ARCHIVE", "StorageClass %s cannot be read without restoring each object first", o.StorageClass)
+	for what, text := range map[string]string{"StorageClass": o.StorageClass, "Encryption.KMSKeyID": o.Encryption.KMSKeyID, "UserAgent": o.UserAgent} {
+		check(!strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r >= 0x7f }), "%s holds a character that is none of a header", what)
+	}
 	for name := range o.Headers {
 		check(validHeader(name), "%q is not the name of a header that may be set", name)
 	}
@@ -222,7 +260,7 @@ func validEndpoint(endpoint string) error {
 func validHeader(name string) bool {
 	lower := strings.ToLower(name)
 	switch lower {
-	case "", "host", "authorization", "content-length", "content-md5", "content-type", "accept-encoding", "if-match", "if-none-match", "expect", "range":
+	case "", "user-agent", "x-amz-server-side-encryption", "x-amz-storage-class", "host", "authorization", "content-length", "content-md5", "content-type", "accept-encoding", "if-match", "if-none-match", "expect", "range":
 		return false
 	}
 	return !strings.HasPrefix(lower, "x-amz-content-sha256") && !strings.HasPrefix(lower, "x-amz-date") &&

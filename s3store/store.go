@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/driftdb/driftdb/replicate"
 )
@@ -29,6 +30,8 @@ type Store struct {
 	large        uploader
 	counters     *counters
 	secrets      *secrets
+	encryption   ServerEncryption
+	class        string
 	staticKeys   bool // credentials are fixed: an expired one stays so
 	closeIdle    func()
 }
@@ -51,7 +54,7 @@ func New(ctx context.Context, bucket string, o Options) (*Store, error) {
 		bucket: bucket, prefix: o.Prefix, unquoted: o.UnquotedIfMatch, partSize: o.Multipart.PartSize,
 		whenRequired: o.whenRequired(aws.ToString(client.Options().BaseEndpoint)),
 		counters:     &counters{}, secrets: &secrets{}, staticKeys: o.AccessKeyID != "",
-		closeIdle: closeIdle,
+		closeIdle: closeIdle, encryption: o.Encryption, class: o.StorageClass,
 	}
 	s.client = own(client, o, s.whenRequired, s.counters, s.secrets)
 	s.large = newUploader(s, o.Multipart)
@@ -111,6 +114,11 @@ func (s *Store) Put(ctx context.Context, key string, body replicate.Body, cond r
 func (s *Store) put(ctx context.Context, key string, src *source, cond replicate.Condition) (string, error) {
 	in := &s3.PutObjectInput{Bucket: &s.bucket, Key: s.key(key)}
 	s.condition(in, cond)
+	in.StorageClass = types.StorageClass(s.class)
+	in.ServerSideEncryption = types.ServerSideEncryption(s.encryption.Algorithm)
+	if s.encryption.KMSKeyID != "" {
+		in.SSEKMSKeyId = &s.encryption.KMSKeyID
+	}
 	if src.size < 0 || src.size > s.partSize {
 		return s.large.upload(ctx, in, src)
 	}

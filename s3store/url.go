@@ -17,7 +17,8 @@ import (
 // The prefix may be left out, and means "driftdb" then; a slash alone means none.
 // The query may have endpoint, region, path-style (auto, on, off), checksums
 // (auto, when-supported, when-required), unquoted-if-match (true, false),
-// read-timeout (such as 30s) and ca-file, which stand for the fields of Options.
+// read-timeout (such as 30s), ca-file, unsigned-accept-encoding (true, false),
+// encryption, kms-key-id and storage-class, which stand for the fields of Options.
 // Credentials are refused: they come from the environment, a profile or the
 // machine's role, and never stand in a command line.
 func ParseURL(text string) (bucket string, o Options, err error) {
@@ -87,8 +88,18 @@ func setOption(o *Options, name, value string) (err error) {
 		}
 	case "ca-file":
 		o.CAFile = value
+	case "unsigned-accept-encoding":
+		if o.UnsignedAcceptEncoding, err = strconv.ParseBool(value); err != nil {
+			err = fmt.Errorf("the option %s of the URL is true or false", name)
+		}
+	case "encryption":
+		o.Encryption.Algorithm = value
+	case "kms-key-id":
+		o.Encryption.KMSKeyID = value
+	case "storage-class":
+		o.StorageClass = value
 	default:
-		err = fmt.Errorf("the URL has an unknown option %q: there are endpoint, region, path-style, checksums, unquoted-if-match, read-timeout and ca-file", name)
+		err = fmt.Errorf("the URL has an unknown option %q: there are endpoint, region, path-style, checksums, unquoted-if-match, read-timeout, ca-file, unsigned-accept-encoding, encryption, kms-key-id and storage-class", name)
 	}
 	return err
 }
