@@ -164,8 +164,9 @@ func (t *info) insertText(n int, bind func(*Args, int), at []int, mask uint64) *
 	}
 	s := new(text)
 	s.WriteString("INSERT INTO " + schema.QuoteIdent(t.schema.Name))
-	if len(names) == 0 { // every column takes its default
-		s.WriteString(" DEFAULT VALUES")
+	if len(names) == 0 { // every column takes its default: one of them is named, for DEFAULT VALUES is one row and has no ON CONFLICT
+		column, value := t.anyDefault()
+		s.WriteString(" (" + schema.QuoteIdent(column) + ") VALUES " + value + strings.Repeat(", "+value, n-1))
 		return s
 	}
 	one := "(?" + strings.Repeat(", ?", len(names)-1) + ")"
@@ -189,6 +190,17 @@ func (t *info) insertText(n int, bind func(*Args, int), at []int, mask uint64) *
 		}
 	}
 	return s
+}
+
+// anyDefault returns a column that an INSERT may name, and its default as a row
+// of VALUES. NULL in a primary key without a default is SQLite's own choice.
+func (t *info) anyDefault() (column, value string) {
+	i := slices.IndexFunc(t.schema.Columns, func(c schema.Column) bool { return c.Generated == "" })
+	c := t.schema.Columns[max(i, 0)]
+	if c.Default == "" {
+		return c.Name, "(NULL)"
+	}
+	return c.Name, "(" + c.Default + ")"
 }
 
 const (

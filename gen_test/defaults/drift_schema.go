@@ -7,4 +7,5 @@ import "github.com/driftdb/driftdb/schema"
 // Schema is every table of this package, for driftdb.Open.
 var Schema = schema.Schema{Tables: []schema.Table{
 	settingsSchema,
+	ticksSchema,
 }}

@@ -26,3 +26,9 @@ type Setting struct {
 	Icon    []byte     `drift:"default=(x'00ff'),omitzero"`
 	Until   *time.Time `drift:"default=(1800000000000)"`
 }
+
+// Tick has nothing but defaults.
+type Tick struct {
+	ID   int64  `drift:"pk,auto"`
+	Kind string `drift:"default=tick,omitzero"`
+}

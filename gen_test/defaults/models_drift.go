@@ -279,3 +279,127 @@ func (t SettingsTable) Upsert(ctx context.Context, w orm.Writer, m *Setting, opt
 func (t SettingsTable) Delete(ctx context.Context, w orm.Writer, key string) (bool, error) {
 	return t.Table.Delete(ctx, w, key)
 }
+
+// TicksTable has the columns, keys and verbs of the table ticks; more verbs are those of [orm.Table]: Where, All, …
+type TicksTable struct {
+	orm.Table[Tick, int64]
+
+	ID   orm.Num[Tick, int64]  // ticks.id INTEGER PRIMARY KEY NOT NULL. Create fills a zero ID with the next number; numbers of two restored copies collide.
+	Kind orm.Str[Tick, string] // ticks.kind TEXT NOT NULL DEFAULT 'tick'. Create stores the default for an empty Kind.
+}
+
+const (
+	ticksSelect = `SELECT "id", "kind" FROM "ticks"`
+	ticksInsert = `INSERT INTO "ticks" ("id", "kind") VALUES (?, ?)`
+	ticksCreate = `CREATE TABLE "ticks" (
+	"id" INTEGER NOT NULL PRIMARY KEY,
+	"kind" TEXT NOT NULL DEFAULT 'tick'
+) STRICT`
+	ticksOnInsert = `CREATE TRIGGER "_driftdb_ticks_insert" AFTER INSERT ON "ticks" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, data)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'ticks', 'insert', '{"id":'||coalesce(NEW."id", 'null')||',"kind":'||json_quote(NEW."kind"||'')||'}');
+END`
+	ticksOnUpdate = `CREATE TRIGGER "_driftdb_ticks_update" AFTER UPDATE ON "ticks" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, data, before)
+	SELECT CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'ticks', 'update', '{"id":'||coalesce(OLD."id", 'null')||'}', '{'||after||'}', '{'||before||'}'
+	FROM (SELECT group_concat(column1||CASE typeof(column2) WHEN 'text' THEN json_quote(column2||'') ELSE coalesce(column2, 'null') END) AS after,
+		group_concat(column1||CASE typeof(column3) WHEN 'text' THEN json_quote(column3||'') ELSE coalesce(column3, 'null') END) AS before
+		FROM (VALUES ('"id":', +NEW."id", +OLD."id"), ('"kind":', +NEW."kind", +OLD."kind")) WHERE column2 IS NOT column3 COLLATE BINARY) WHERE after IS NOT NULL;
+END`
+	ticksOnDelete = `CREATE TRIGGER "_driftdb_ticks_delete" AFTER DELETE ON "ticks" BEGIN
+	INSERT INTO _driftdb_log (timestamp, "table", operation, key, before)
+	VALUES (CAST(1000*coalesce(unixepoch('subsec'), RAISE(ABORT, 'driftdb: writing to this table needs SQLite 3.42 or newer'))+0.5 AS INTEGER),
+		'ticks', 'delete', '{"id":'||coalesce(OLD."id", 'null')||'}',
+		'{"id":'||coalesce(OLD."id", 'null')||',"kind":'||json_quote(OLD."kind"||'')||'}');
+END`
+)
+
+var ticksSchema = schema.Table{
+	Name: "ticks", Model: "Tick", Key: []string{"id"},
+	Columns: []schema.Column{
+		{Name: "id", Type: schema.Integer, NotNull: true, Auto: true},
+		{Name: "kind", Type: schema.Text, NotNull: true, Default: "'tick'"},
+	},
+	Create: ticksCreate, Triggers: []schema.Trigger{{Name: "_driftdb_ticks_insert", SQL: ticksOnInsert}, {Name: "_driftdb_ticks_update", SQL: ticksOnUpdate}, {Name: "_driftdb_ticks_delete", SQL: ticksOnDelete}},
+}
+
+var ticksDef = orm.Def[Tick, int64]{
+	Version: orm.GenVersion1, Schema: &ticksSchema, Select: ticksSelect, Insert: ticksInsert,
+	Scan: scanTick, Bind: bindTick,
+	Key:     func(m *Tick) int64 { return m.ID },
+	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+	Omit:    omitTick, OmitCols: []int{0, 1},
+}
+
+// Ticks is the table ticks, one row per Tick.
+var Ticks = TicksTable{
+	Table: orm.NewTable(&ticksDef),
+	ID:    orm.NewNum[Tick, int64]("ticks", "id"),
+	Kind:  orm.NewStr[Tick, string]("ticks", "kind"),
+}
+
+func scanTick(r *orm.Row, m *Tick) {
+	orm.ScanNum(r, 0, &m.ID)
+	orm.ScanStr(r, 1, &m.Kind)
+}
+
+func bindTick(a *orm.Args, m *Tick) {
+	orm.BindNum(a, m.ID)
+	orm.BindStr(a, m.Kind)
+}
+
+func omitTick(m *Tick) uint64 {
+	return orm.Bits(m.ID == 0, m.Kind == "")
+}
+
+var _ struct {
+	ID   int64  `drift:"pk,auto"`
+	Kind string `drift:"default=tick,omitzero"`
+} = Tick{} // a field or a tag that has changed does not compile: run go generate
+
+// TickPatch changes the columns of a Tick whose values are present; in JSON, null is NULL and what is absent stays.
+type TickPatch struct {
+	Kind orm.Opt[string] `json:"kind,omitzero"`
+}
+
+// Sets returns the setters of the values that are present.
+func (p TickPatch) Sets() []orm.Set[Tick] {
+	return orm.PatchSets(orm.PatchSet(p.Kind, Ticks.Kind.Set))
+}
+
+// TickChanges returns the setters that make the columns of before those of after.
+func TickChanges(before, after *Tick) []orm.Set[Tick] { return Ticks.Diff(before, after) }
+
+// Create inserts m. A zero ID becomes the next number. An empty Kind takes the column's default, 'tick'. What was
+// chosen stands in m afterwards.
+func (t TicksTable) Create(ctx context.Context, w orm.Writer, m *Tick, opts ...orm.CreateOption[Tick]) error {
+	return t.Table.Create(ctx, w, m, opts...)
+}
+
+// Find returns the Tick with this ID, or orm.ErrNotFound.
+func (t TicksTable) Find(ctx context.Context, r orm.Reader, key int64) (*Tick, error) {
+	return t.Table.Find(ctx, r, key)
+}
+
+// Save writes every column of m to the row with its ID; orm.ErrNotFound if there is none.
+func (t TicksTable) Save(ctx context.Context, w orm.Writer, m *Tick) error {
+	return t.Table.Save(ctx, w, m)
+}
+
+// Update changes columns of the row with the key; orm.ErrNotFound if there is none.
+func (t TicksTable) Update(ctx context.Context, w orm.Writer, key int64, sets ...orm.Set[Tick]) error {
+	return t.Table.Update(ctx, w, key, sets...)
+}
+
+// Upsert inserts m as Create does. A row with the same ID gets m's columns instead: m is the row as it stands
+// afterwards.
+func (t TicksTable) Upsert(ctx context.Context, w orm.Writer, m *Tick, opts ...orm.UpsertOption[Tick]) error {
+	return t.Table.Upsert(ctx, w, m, opts...)
+}
+
+// Delete removes the row with the key and says whether there was one.
+func (t TicksTable) Delete(ctx context.Context, w orm.Writer, key int64) (bool, error) {
+	return t.Table.Delete(ctx, w, key)
+}
