@@ -2,6 +2,8 @@ package orm
 
 import (
 	"database/sql/driver"
+	"reflect"
+	"strconv"
 	"time"
 )
 
@@ -154,11 +156,31 @@ func NewNum[M any, T Number](table, name string) Num[M, T] {
 // Fixed is the column without setters. Generated code calls it.
 func (c Num[M, T]) Fixed() NumCol[M, T] { return c.NumCol }
 
-// Add adds v to the column's value in the statement itself.
+// Add adds v to the column's value in the statement itself. A sum that the
+// field could not hold is an error, and nothing is written.
 func (c Num[M, T]) Add(v T) Set[M] {
 	s := c.Set(v)
 	s.sql, s.self = "? + ", true
+	if least, most, ok := narrow[T](); ok { // the table is STRICT: text in an INTEGER column is refused
+		s.sql = "(SELECT CASE WHEN _driftdb_sum NOT BETWEEN " + strconv.FormatInt(least, 10) + " AND " + strconv.FormatInt(most, 10) +
+			" THEN 'out of range' ELSE _driftdb_sum END FROM (SELECT ? + "
+		s.tail = " AS _driftdb_sum))"
+	}
 	return s
+}
+
+// narrow returns the range of an integer type that holds less than the 64 bits
+// of an INTEGER column.
+func narrow[T Number]() (least, most int64, ok bool) {
+	var zero T
+	bits := 8 * reflect.TypeFor[T]().Size()
+	switch {
+	case isFloat[T]() || bits == 64:
+		return 0, 0, false
+	case zero-1 > zero:
+		return 0, 1<<bits - 1, true
+	}
+	return -1 << (bits - 1), 1<<(bits-1) - 1, true
 }
 
 // StrCol is a column of text without setters.

@@ -161,9 +161,25 @@ func ScanNilValue[T any](r *Row, i int, dst *T) {
 		v = append([]byte{}, b...) // Scan may keep it
 	}
 	if err := s.Scan(v); err != nil {
-		r.fail(i, err)
+		r.fail(i, refused("Scan", dst, err))
 	}
 }
+
+// refusal is what a type of the application says of a stored value. Its text may
+// quote the value, as that of netip.Addr does, so it is left out of ours:
+// errors.Is and errors.As find it.
+type refusal struct {
+	what string
+	err  error
+}
+
+func refused[T any](method string, dst *T, err error) error {
+	return refusal{fmt.Sprintf("%s of %T refuses what is stored", method, *dst), err}
+}
+
+func (r refusal) Error() string { return r.what }
+
+func (r refusal) Unwrap() error { return r.err }
 
 // ScanNullValue reads a column with the field's own Scan; NULL is nil. It is
 // for generated code.
@@ -183,7 +199,7 @@ func ScanText[T any](r *Row, i int, dst *T) {
 		return
 	}
 	if err := u.UnmarshalText([]byte(s)); err != nil {
-		r.fail(i, err)
+		r.fail(i, refused("UnmarshalText", dst, err))
 	}
 }
 

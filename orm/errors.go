@@ -3,6 +3,7 @@ package orm
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -196,6 +197,8 @@ func (db *DB) explain(t *info, err error) error {
 		return &NotNullError{Table: s.Name, Column: strings.Join(v.Columns, ", "), Err: err}
 	case ViolationForeignKey:
 		return &ForeignKeyError{Table: s.Name, Keys: references(s), Err: err}
+	case ViolationDatatype:
+		return fmt.Errorf("%s.%s: the value is of another type than the column's, or is a number that its field cannot hold: %w", s.Name, strings.Join(v.Columns, ", "), err)
 	}
 	return err
 }

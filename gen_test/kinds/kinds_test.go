@@ -81,7 +81,8 @@ func TestNumbers(t *testing.T) {
 	is.True(err != nil && strings.Contains(err.Error(), "f32"))
 	is.True(n.Update(ctx, db, all[0].ID, n.PF.Set(math.NaN())) != nil)
 	// A number that outgrew its field is an error that names it when it is read.
-	is.NoErr(n.Update(ctx, db, all[0].ID, n.I8.Add(1)))
+	_, err = orm.Exec(ctx, db, `UPDATE numberses SET i8 = i8 + 1 WHERE id = ?`, all[0].ID.String())
+	is.NoErr(err)
 	_, err = n.Find(ctx, db, all[0].ID)
 	is.True(err != nil && strings.Contains(err.Error(), "i8") && strings.Contains(err.Error(), "int8"))
 }
