@@ -27,7 +27,7 @@ func TestGuaranteesNameTests(t *testing.T) {
 		}
 	}
 	dirs["gen_test"] = "gen_test"
-	named := regexp.MustCompile("`(\\w+)\\.(Test\\w+)`").FindAllStringSubmatch(string(text), -1)
+	named := regexp.MustCompile("`(\\w+)\\.((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(text), -1)
 	is.True(len(named) > 40)
 	for _, m := range named {
 		files, err := filepath.Glob(filepath.Join(dirs[m[1]], "*_test.go"))
@@ -50,7 +50,7 @@ func TestFeaturesNameTests(t *testing.T) {
 	is := is.New(t)
 	text, err := os.ReadFile("docs/features.md")
 	is.NoErr(err)
-	named := regexp.MustCompile("`([a-z_/]+)\\.(Test\\w+)`").FindAllStringSubmatch(string(text), -1)
+	named := regexp.MustCompile("`([a-z_/]+)\\.((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(text), -1)
 	is.True(len(named) > 50)
 	for _, m := range named {
 		dir := m[1]
