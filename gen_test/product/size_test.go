@@ -10,9 +10,10 @@ import (
 )
 
 // maxGrowth is what the models, their verbs and all that they need may add to a
-// stripped program that uses SQLite already. The aim is 0.5 MB, and it is not
-// reached; log/slog and encoding/json alone are 0.3 MB.
-const maxGrowth = 1_800_000
+// stripped program that does the same by hand with database/sql, encoding/json
+// and google/uuid. It is what was reached, 1,328,160 bytes, and a little: the aim
+// of 0.5 MB is not met. docs/performance.md says where the bytes come from.
+const maxGrowth = 1_350_000
 
 func TestBinaryGrowth(t *testing.T) {
 	is := is.New(t)
@@ -31,9 +32,11 @@ func TestBinaryGrowth(t *testing.T) {
 	growth := size["full"] - size["bare"]
 	t.Logf("bare %d bytes, with models %d: %d more", size["bare"], size["full"], growth)
 	is.True(growth > 0 && growth <= maxGrowth)
-	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "full")) // it does what it says, too
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	is.NoErr(err)
-	is.Equal(string(out), "0\nAlice alice@example.com 1 Core 1\n")
+	for _, name := range []string{"bare", "full"} { // both do what they say, and the same
+		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, name))
+		cmd.Dir = t.TempDir()
+		out, err := cmd.CombinedOutput()
+		is.NoErr(err)
+		is.Equal(string(out), "0\nAlice alice@example.com 1 Core 1\n")
+	}
 }

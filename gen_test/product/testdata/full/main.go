@@ -1,4 +1,4 @@
-// Full is the bare program with the models of gen_test/product, and the verbs
+// Full is what bare does, with the models of gen_test/product and the verbs
 // that a program uses.
 package main
 
