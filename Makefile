@@ -9,7 +9,7 @@ S3_SERVER ?= versitygw
 BENCH ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help gen verify lint vulns test race integration fuzz bench bench-replication demo faults week crash schedules release-check ci
+.PHONY: help gen verify lint vulns test race integration fuzz bench bench-replication cold demo faults week crash schedules release-check ci
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ race: ## the concurrent packages under the race detector
 
 integration: ## the stores and the engine against a real S3 server process; S3_SERVER=minio for the other
 	S3_SERVER=$(S3_SERVER) .ci/integration
+
+cold: ## how long driftgen takes for 20 models with an empty build cache, and with a full one
+	DRIFTDB_COLD=1 go test -count=1 -v -run 'TestSpeed|TestColdSpeed' ./internal/gen
 
 fuzz: ## every fuzz target for FUZZ=30 seconds
 	.ci/fuzz $(FUZZ)
