@@ -50,10 +50,13 @@ func TestFeaturesNameTests(t *testing.T) {
 	is := is.New(t)
 	text, err := os.ReadFile("docs/features.md")
 	is.NoErr(err)
-	named := regexp.MustCompile("`([a-z_/]+)\\.((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(text), -1)
+	named := regexp.MustCompile("`([a-z_/0-9]+)\.((?:Test|Example|Fuzz)\w+)`").FindAllStringSubmatch(string(text), -1)
 	is.True(len(named) > 50)
 	for _, m := range named {
 		dir := m[1]
+		if dir == "driftdb" {
+			dir = "."
+		}
 		if _, err := os.Stat(dir); err != nil {
 			dir = filepath.Join("gen_test", m[1])
 		}
