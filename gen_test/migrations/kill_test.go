@@ -144,7 +144,11 @@ func TestKilledMigration(t *testing.T) {
 		child.Env = append(os.Environ(), killEnv+"="+strconv.FormatInt(n, 10), fileEnv+"="+path)
 		out, err := child.CombinedOutput()
 		exit, failed := errors.AsType[*exec.ExitError](err)
-		if failed && exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL { //nolint:forcetypeassert // on unix it is
+		var status syscall.WaitStatus
+		if failed {
+			status, _ = exit.Sys().(syscall.WaitStatus)
+		}
+		if err != nil && status.Signal() != syscall.SIGKILL {
 			t.Fatalf("killed at %d: %v\n%s", n, err, out)
 		}
 
