@@ -50,7 +50,7 @@ func TestFeaturesNameTests(t *testing.T) {
 	is := is.New(t)
 	text, err := os.ReadFile("docs/features.md")
 	is.NoErr(err)
-	named := regexp.MustCompile("`([a-z_/0-9]+)\.((?:Test|Example|Fuzz)\w+)`").FindAllStringSubmatch(string(text), -1)
+	named := regexp.MustCompile("`([a-z_/0-9]+)\\.((?:Test|Example|Fuzz)\\w+)`").FindAllStringSubmatch(string(text), -1)
 	is.True(len(named) > 50)
 	for _, m := range named {
 		dir := m[1]
