@@ -22,6 +22,7 @@ func (r *restorer) read(ctx context.Context, k objectKey) (d *changelog.Document
 		var err error
 		d, once, err = readBatch(ctx, r.store, k)
 		n += once
+		r.kept.distrust(k.String(), err)
 		return err
 	})
 	return d, n, err
@@ -46,6 +47,7 @@ func (b *build) documents(ctx context.Context, path []objectKey, after int64) it
 			f := <-a.got[i]
 			a.bytes -= a.size(i)
 			b.result.Bytes += f.n
+			b.done += a.size(i)
 			if !yield(f.d, f.err) || f.err != nil {
 				return
 			}
@@ -70,8 +72,10 @@ func (b *build) pack(ctx context.Context, k objectKey, after *int64, yield func(
 		if errors.Is(err, errDone) {
 			return nil
 		}
+		b.r.kept.distrust(k.String(), err)
 		return err
 	})
+	b.done += b.plan.sizes[k]
 	if err != nil {
 		yield(nil, err)
 		return false

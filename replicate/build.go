@@ -29,6 +29,8 @@ type build struct {
 	plan   *plan
 	ended  bool  // there are more changes, which are not wanted
 	whole  int64 // the newest end of a transaction that was applied
+	done   int64 // stored bytes of the objects that were read
+	total  int64 // of those that are to be read
 	result RestoreResult
 }
 
@@ -44,7 +46,7 @@ func (r *restorer) build(ctx context.Context, p *plan, path []objectKey) (_ *bui
 			err = errors.Join(err, b.discard())
 		}
 	}()
-	b.path = filepath.Join(b.dir, "new.sqlite")
+	b.path, b.total = filepath.Join(b.dir, "new.sqlite"), p.preview().Bytes
 	if p.snapshot != nil {
 		if err := b.fetch(ctx, p.snapshot); err != nil {
 			return nil, err
@@ -204,6 +206,7 @@ func (b *build) complete(ctx context.Context, k objectKey) bool {
 func (b *build) read(ctx context.Context, k objectKey) (*changelog.Document, error) {
 	d, n, err := b.r.read(ctx, k)
 	b.result.Bytes += n
+	b.done += b.plan.sizes[k]
 	return d, err
 }
 
@@ -224,7 +227,7 @@ func (b *build) add(ctx context.Context, d *changelog.Document, target int64) er
 	}
 	b.result.Batches++
 	b.result.Entries += to - d.From + 1
-	b.report(to, min(target, b.plan.to.sequence))
+	b.report(to, min(target, b.plan.to.sequence), 0)
 	return nil
 }
 
@@ -252,10 +255,17 @@ func (e *insideError) Error() string {
 	return fmt.Sprintf("the point lies inside of the transaction behind %d", e.whole)
 }
 
-func (b *build) report(sequence, target int64) {
-	if b.r.o.Progress != nil {
-		b.r.o.Progress(RestoreProgress{Sequence: sequence, Target: max(sequence, target), Bytes: b.result.Bytes})
+// report tells how far the restore has come; inside are the bytes that were read
+// of the present object.
+func (b *build) report(sequence, target, inside int64) {
+	if b.r.o.Progress == nil {
+		return
 	}
+	p := RestoreProgress{Sequence: sequence, Target: max(sequence, target), Bytes: b.done + inside, TotalBytes: max(b.total, b.done+inside)}
+	if since := elapsed(b.r.began, time.Now()).Seconds(); since > 0 {
+		p.Rate = float64(p.Bytes) / since
+	}
+	b.r.o.Progress(p)
 }
 
 // fetch writes the snapshot to the file, checking every sum on the way.
@@ -264,11 +274,16 @@ func (b *build) fetch(ctx context.Context, s *snapshotEntry) error {
 	if err != nil {
 		return err
 	}
-	if err := b.r.retry.object(ctx, func() error { return b.fetchOnce(ctx, key, s) }); err != nil {
+	if err := b.r.retry.object(ctx, func() error {
+		err := b.fetchOnce(ctx, key, s)
+		b.r.kept.distrust(s.Key, err)
+		return err
+	}); err != nil {
 		return fmt.Errorf("snapshot %s: %w", s.Key, err)
 	}
 	b.result.Snapshot = s.Sequence
-	b.report(s.Sequence, s.Sequence)
+	b.done = s.StoredSize
+	b.report(s.Sequence, s.Sequence, 0)
 	return nil
 }
 
@@ -278,14 +293,14 @@ func (b *build) fetchOnce(ctx context.Context, key objectKey, s *snapshotEntry) 
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	n, err := readSnapshot(ctx, b.r.store, key, s, f)
+	n, err := readSnapshot(ctx, b.r.store, key, s, f, func(read int64) { b.report(0, s.Sequence, read) })
 	b.result.Bytes += n
 	return err
 }
 
 // readSnapshot writes the file that a snapshot holds to w, checking every sum on
-// the way. read is the number of stored bytes.
-func readSnapshot(ctx context.Context, store *bucket, key objectKey, s *snapshotEntry, w io.Writer) (read int64, err error) {
+// the way. read is the number of stored bytes; progress is told it after every MiB.
+func readSnapshot(ctx context.Context, store *bucket, key objectKey, s *snapshotEntry, w io.Writer, progress func(read int64)) (read int64, err error) {
 	body, info, err := store.Get(ctx, s.Key)
 	if err != nil {
 		return 0, err
@@ -294,7 +309,7 @@ func readSnapshot(ctx context.Context, store *bucket, key objectKey, s *snapshot
 	counted := newBodyReader(body, info)
 	defer func() { read = counted.n }()
 	stored, plain := sha256.New(), sha256.New()
-	src := io.TeeReader(counted, stored)
+	src := io.TeeReader(&tick{counted, progress, 1 << 20}, stored)
 	var content io.Reader = io.LimitReader(src, s.Length+1)
 	if key.gzip || key.sealed {
 		want := key.header()
@@ -311,6 +326,22 @@ func readSnapshot(ctx context.Context, store *bucket, key objectKey, s *snapshot
 		return 0, fmt.Errorf("sizes or sums differ from the manifest's: %w", ErrCorrupt)
 	}
 	return 0, nil
+}
+
+// tick tells of every MiB that is read.
+type tick struct {
+	src  *bodyReader
+	tell func(read int64)
+	next int64
+}
+
+func (t *tick) Read(p []byte) (int, error) {
+	n, err := t.src.Read(p)
+	if t.src.n >= t.next {
+		t.next = t.src.n + 1<<20
+		t.tell(t.src.n)
+	}
+	return n, err
 }
 
 // checkSnapshot compares what the copy says about itself with the manifest.

@@ -28,7 +28,7 @@ func (w Moment) target(m *manifest) (target, error) {
 	return RestoreOptions{At: w.At, Sequence: w.Sequence, Point: w.Point}.target(m)
 }
 
-// LogOptions of ReadLog, RowHistory and Diff.
+// LogOptions of ReadLog, History and Diff.
 type LogOptions struct {
 	// From is where reading begins: what follows it is yielded. Defaults to the
 	// oldest state that the backup still has.
@@ -272,10 +272,10 @@ func object(tokens []string, name func(i int) string) json.RawMessage {
 	return append(b, '}')
 }
 
-// RowHistory yields the entries about the row of a table that has, or had, the
+// History yields the entries about the row of a table that has, or had, the
 // key: a JSON object from the columns of the primary key to their values, such as
 // {"id":"u1"}. Of a change of the key the entry is yielded under both.
-func RowHistory(ctx context.Context, name string, store Store, table, key string, o LogOptions) iter.Seq2[*LogEntry, error] {
+func History(ctx context.Context, name string, store Store, table, key string, o LogOptions) iter.Seq2[*LogEntry, error] {
 	return func(yield func(*LogEntry, error) bool) {
 		want, err := tokens(json.RawMessage(key))
 		if err != nil {

@@ -248,7 +248,7 @@ func TestRowHistory(t *testing.T) {
 	a.exec(`DELETE FROM pairs`)
 	shutdown(t, r)
 	history := func(key string) (ops []string) {
-		for e, err := range replicate.RowHistory(t.Context(), dbName, store, "pairs", key, logOptions()) {
+		for e, err := range replicate.History(t.Context(), dbName, store, "pairs", key, logOptions()) {
 			is.NoErr(err)
 			ops = append(ops, e.Operation+" "+string(e.Before))
 		}
@@ -257,7 +257,7 @@ func TestRowHistory(t *testing.T) {
 	is.Equal(history(`{"b": "b", "a": "\u00e9 \"x\""}`), []string{`insert `, `update {"v":1.5}`, `update {"b":"b"}`})
 	is.Equal(history(`{"a":"é \"x\"","b":"c"}`), []string{`update {"b":"b"}`, `delete {"a":"é \"x\"","b":"c","v":{"x":"00FF"}}`})
 	is.Equal(len(history(`{"a":"nobody","b":"c"}`)), 0)
-	for _, err := range replicate.RowHistory(t.Context(), dbName, store, "pairs", "a=1", logOptions()) {
+	for _, err := range replicate.History(t.Context(), dbName, store, "pairs", "a=1", logOptions()) {
 		is.True(err != nil)
 	}
 }

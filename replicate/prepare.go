@@ -48,6 +48,9 @@ func (t *taker) prepare(ctx context.Context) (*versioned, error) {
 	case there && entry.Behind != nil && t.o.AutoRestore:
 	case !there && t.o.AutoRestore:
 	default:
+		if there { // what an interrupted restore has left is of no use any more
+			return nil, newPartial(t.store, t.side).remove()
+		}
 		return nil, nil
 	}
 	var m *versioned
@@ -295,7 +298,7 @@ func (t *taker) settle(ctx context.Context, m *versioned, there bool) error {
 		return nil // claimed once, nothing acknowledged: the file is made anew
 	}
 	r := &restorer{name: t.name, store: t.store, side: t.side, retry: t.o.Retry, logger: t.o.Logger, now: t.o.Now, aside: aside, hook: t.hook}
-	result, err := r.run(ctx, m, &t.token)
+	result, err := r.resume(ctx, m, &t.token)
 	if err != nil {
 		return err
 	}

@@ -36,17 +36,24 @@ type RestoreOptions struct {
 	// false.
 	DryRun bool
 
+	// DisableResume keeps nothing of a restore that is interrupted, and begins
+	// anew. It saves disk space, as much as is read from the store. Defaults to
+	// false: the next Restore to the same path goes on.
+	DisableResume bool
+
 	Retry      Retry                 // as in Options
 	Encryption Encryption            // as in Options
 	Logger     *slog.Logger          // defaults to none
-	Progress   func(RestoreProgress) // called after every object; defaults to none
+	Progress   func(RestoreProgress) // called in the restore's goroutine, after every MiB or batch; defaults to none
 }
 
 // RestoreProgress is how far a restore has come.
 type RestoreProgress struct {
-	Sequence int64 // reached
-	Target   int64 // at the end, as far as it is known
-	Bytes    int64 // read from the store
+	Sequence   int64   // reached
+	Target     int64   // at the end, as far as it is known
+	Bytes      int64   // stored bytes that were read, those that an interrupted restore has left included
+	TotalBytes int64   // stored bytes to read, as far as it is known
+	Rate       float64 // bytes per second, since the reading began
 }
 
 // RestoreResult is what a restore did.
@@ -60,6 +67,7 @@ type RestoreResult struct {
 	Entries              int64         // applied
 	Tail                 int64         // entries beyond the manifest's head
 	Bytes                int64         // read from the store; of a dry run: to be read at most
+	Resumed              int64         // bytes that an interrupted restore had read already
 	Time                 time.Time     // of the newest change in the file; zero for an empty one
 	ForeignKeyViolations int           // rows that broke a foreign key in the source already; -1: it cannot be looked up
 	Duration             time.Duration // from first request to the file in place
@@ -81,6 +89,9 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 	if err := errors.Join(checkName("database name", name), filled.validate()); err != nil {
 		return RestoreResult{}, err
 	}
+	if path == ":memory:" || path == "" {
+		return RestoreResult{}, errors.New("a restore needs the path of a file; driftdb.OpenAt has a private one to look at, and driftdb.Open with Options.From one to write to")
+	}
 	from := &bucket{store, o.Encryption}
 	if err := from.unlock(ctx); err != nil {
 		return RestoreResult{}, err
@@ -88,20 +99,17 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 	if err := ctx.Err(); err != nil {
 		return RestoreResult{}, err
 	}
-	side, err := openSidecar(path)
+	file, err := resolve(path)
 	if err != nil {
 		return RestoreResult{}, err
 	}
-	defer func() { err = errors.Join(err, side.close()) }()
-	if there, err := exists(side.file); err != nil {
+	if there, err := exists(file); err != nil {
 		return RestoreResult{}, err
 	} else if there {
 		return RestoreResult{}, ErrExists
 	}
-	if err := side.clean(); err != nil {
-		return RestoreResult{}, err
-	}
-	r := &restorer{name: name, store: from, side: side, retry: filled.Retry, logger: filled.Logger, now: filled.Now, o: o}
+	// Before anything is made at the path: a name with a slip in it leaves nothing.
+	r := &restorer{name: name, store: from, retry: filled.Retry, logger: filled.Logger, now: filled.Now, o: o}
 	var m *versioned
 	if err := r.retry.do(ctx, func() error {
 		m, err = readManifest(ctx, from, name)
@@ -112,7 +120,50 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 	if m == nil {
 		return RestoreResult{}, ErrNoBackup
 	}
-	return r.run(ctx, m, nil)
+	if _, err := o.target(m.manifest); err != nil {
+		return RestoreResult{}, err
+	}
+	if o.DryRun {
+		return r.run(ctx, m, nil)
+	}
+	if r.side, err = openSidecar(path); err != nil {
+		return RestoreResult{}, err
+	}
+	defer func() { err = errors.Join(err, r.side.close()) }()
+	if there, err := exists(r.side.file); err != nil {
+		return RestoreResult{}, err
+	} else if there {
+		return RestoreResult{}, ErrExists
+	}
+	if err := r.side.clean(); err != nil {
+		return RestoreResult{}, err
+	}
+	return r.resume(ctx, m, nil)
+}
+
+// resume is run with what an interrupted restore has left, and leaves what the
+// next one can use.
+func (r *restorer) resume(ctx context.Context, m *versioned, ours *token) (RestoreResult, error) {
+	kept := newPartial(r.store.Store, r.side)
+	if r.o.DisableResume {
+		if err := kept.remove(); err != nil {
+			return RestoreResult{}, err
+		}
+		return r.run(ctx, m, ours)
+	}
+	r.kept, r.store = kept, &bucket{kept, r.store.Encryption}
+	result, err := r.run(ctx, m, ours)
+	if unusable(err) && kept.doubtful() && ctx.Err() == nil {
+		// What was left may be what is damaged: read all of it from the store.
+		if err := kept.remove(); err != nil {
+			return RestoreResult{}, err
+		}
+		result, err = r.run(ctx, m, ours)
+	}
+	if err != nil && !unusable(err) && !errors.Is(err, ErrExists) {
+		return RestoreResult{}, err
+	}
+	return result, errors.Join(err, kept.remove())
 }
 
 // restorer rebuilds one file: plan, execute, place.
@@ -125,6 +176,8 @@ type restorer struct {
 	now    func() time.Time
 	o      RestoreOptions // of Restore; the zero value for a take-over
 	aside  string         // where a file that stands in the way is moved; "" refuses
+	kept   *partial       // what is kept of an interrupted restore; nil for nothing
+	began  time.Time      // when the reading began
 	hook   func(point string) error
 }
 
@@ -136,6 +189,7 @@ var errMoved = errors.New("the manifest has moved on")
 // a manifest with another token is ErrFenced.
 func (r *restorer) run(ctx context.Context, m *versioned, ours *token) (RestoreResult, error) {
 	began := time.Now()
+	r.began = began
 	for round := 0; ; round++ {
 		result, err := r.attempt(ctx, m, ours)
 		if err == nil {
@@ -242,6 +296,9 @@ func (r *restorer) from(ctx context.Context, p *plan, m *versioned, beyond bool)
 	if r.o.DryRun {
 		return p.preview(), nil
 	}
+	if err := r.kept.begin(r.name, p); err != nil {
+		return result, err
+	}
 	result, err = r.follow(ctx, p)
 	for len(p.packs) > 0 && unusable(err) && ctx.Err() == nil {
 		// The batches of a damaged pack may be there still, one by one.
@@ -250,6 +307,9 @@ func (r *restorer) from(ctx context.Context, p *plan, m *versioned, beyond bool)
 		again := r.retry.do(ctx, func() error { return p.fill(ctx, r.store, m, beyond) })
 		if errors.Is(again, ErrMissing) {
 			return result, err
+		}
+		if again == nil {
+			again = r.kept.begin(r.name, p)
 		}
 		if again != nil {
 			return result, again
@@ -301,6 +361,8 @@ func (r *restorer) finish(ctx context.Context, b *build, p *plan) (RestoreResult
 		return RestoreResult{}, err
 	}
 	b.result.NodeID, b.result.Epoch = p.m.NodeID, p.m.Epoch
+	b.result.Resumed = r.kept.reusedBytes()
+	b.result.Bytes = max(b.result.Bytes-b.result.Resumed, 0)
 	return b.result, nil
 }
 

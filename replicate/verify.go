@@ -197,7 +197,7 @@ func (v *verifier) snapshot(ctx context.Context, s *snapshotEntry) error {
 		return err
 	}
 	err = v.r.retry.object(ctx, func() error {
-		n, err := readSnapshot(ctx, v.r.store, key, s, io.Discard)
+		n, err := readSnapshot(ctx, v.r.store, key, s, io.Discard, func(int64) {})
 		v.report.Bytes += n
 		return err
 	})
@@ -317,7 +317,7 @@ func (v *verifier) trial(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "trial.sqlite")
-	result, err := restore(ctx, v.name, v.from, path, RestoreOptions{Retry: v.o.Retry, Encryption: v.r.store.Encryption, Logger: v.o.Logger})
+	result, err := restore(ctx, v.name, v.from, path, RestoreOptions{Retry: v.o.Retry, Encryption: v.r.store.Encryption, Logger: v.o.Logger, DisableResume: true})
 	if err == nil {
 		err = integrity(ctx, path)
 	}

@@ -107,7 +107,7 @@ func (c *cli) historyCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return c.entries(replicate.RowHistory(cmd.Context(), args[1], store, args[2], key, o), func(*replicate.LogEntry) bool { return true })
+				return c.entries(replicate.History(cmd.Context(), args[1], store, args[2], key, o), func(*replicate.LogEntry) bool { return true })
 			})
 		},
 	}

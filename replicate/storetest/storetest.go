@@ -17,7 +17,7 @@ import (
 // form of those that replication makes.
 func Run(t *testing.T, newStore func(t *testing.T) replicate.Store) {
 	t.Helper()
-	for _, group := range [][]test{objectTests, conditionTests, raceTests, listTests, deleteTests, contextTests} {
+	for _, group := range [][]test{objectTests, conditionTests, raceTests, listTests, deleteTests, contextTests, rangeTests} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.run(t, &suite{store: newStore(t)}) })
 		}
