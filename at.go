@@ -19,9 +19,11 @@ type Source interface {
 }
 
 // OpenAt opens what a source restores, a backup at a time for instance, to look
-// at: every generated read works on it, and nothing that writes compiles. It lies in a private temporary file (in o.Dir; the system's directory for
-// such files by default) until Close. Where the models have changed since, the
-// copy is made to fit them as Open would: what Open refuses, OpenAt does.
+// at: every generated read works on it, and nothing that writes compiles. It
+// lies in a private temporary file (in o.Dir; the system's directory for such
+// files by default) until Close. Where the models have changed since, the copy
+// is made to fit them as Open would: what Open refuses, OpenAt does. A copy to
+// write to is what Open of Memory with Options.From gives.
 func OpenAt(ctx context.Context, from Source, s schema.Schema, o AtOptions) (*orm.ReadDB, error) {
 	p, err := openAt(ctx, from, s, o)
 	if err != nil {

@@ -20,6 +20,11 @@ type Options struct {
 	// *replicate.Replica is one. Defaults to none: the database is local only.
 	Replica Replica
 
+	// From fills a private database (path Memory) with what a source restores, a
+	// backup at a time for instance: a copy to write to, that nobody else sees.
+	// Defaults to none.
+	From Source
+
 	// Readers is how many read-only connections may be open at once.
 	// Defaults to 4, or the number of processors where that is more.
 	Readers int
@@ -82,7 +87,8 @@ func Open(ctx context.Context, path string, s schema.Schema, o Options) (*orm.DB
 
 func open(ctx context.Context, path string, s schema.Schema, o Options) (_ *orm.DB, err error) {
 	cleanup := func() error { return nil }
-	if path == Memory {
+	private := path == Memory
+	if private {
 		if o.Replica != nil {
 			return nil, errors.New("a private database cannot have a replica: give it the path of a file")
 		}
@@ -100,6 +106,14 @@ func open(ctx context.Context, path string, s schema.Schema, o Options) (_ *orm.
 	}()
 	if err := checkPath(path); err != nil {
 		return nil, err
+	}
+	if o.From != nil {
+		if !private {
+			return nil, errors.New("Options.From fills a private database only: open driftdb.Memory, or restore to the path first")
+		}
+		if err := o.From.RestoreTo(ctx, path); err != nil {
+			return nil, err
+		}
 	}
 	if o.Replica != nil {
 		if err := o.Replica.Prepare(ctx, path); err != nil {

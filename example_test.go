@@ -2,6 +2,7 @@ package driftdb_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -98,4 +99,49 @@ func Example_restore() {
 	result, err := replicate.Restore(ctx, "app", store, filepath.Join(dir, "copy.sqlite"), replicate.RestoreOptions{})
 	fmt.Println("all of it:", replica.Status().Acknowledged == result.Position.Sequence, err, db.Close())
 	// Output: all of it: true <nil> <nil>
+}
+
+// The state an hour ago, or at a point that Mark has named, to look at; and a
+// deleted row that comes back from the bucket.
+func ExampleOpenAt() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	store, path := memstore.New(), filepath.Join(dir, "app.sqlite")
+	replica, err := replicate.New("app", store, replicate.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	db, err := driftdb.Open(ctx, path, basic.Schema, driftdb.Options{Replica: replica})
+	if err != nil {
+		log.Fatal(err)
+	}
+	red := basic.Team{Name: "red"}
+	err = errors.Join(basic.Teams.Create(ctx, db, &red), replica.Mark(ctx, "before"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = basic.Teams.Delete(ctx, db, red.ID)
+	if err := errors.Join(err, replica.Flush(ctx)); err != nil {
+		log.Fatal(err)
+	}
+
+	past, err := driftdb.OpenAt(ctx, replicate.Source{Name: "app", Store: store, Options: replicate.RestoreOptions{Point: "before"}}, basic.Schema, driftdb.AtOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	was, err := basic.Teams.Find(ctx, past, red.ID)
+	fmt.Println("there was", was.Name, err, past.Close())
+
+	_, err = replicate.Undelete(ctx, "app", store, path, "teams", `{"id":"`+red.ID+`"}`, replicate.UndeleteOptions{})
+	fmt.Println("undeleted:", err)
+	is, err := basic.Teams.Find(ctx, db, red.ID)
+	fmt.Println("there is", is.Name, err, db.Close())
+	// Output:
+	// there was red <nil> <nil>
+	// undeleted: <nil>
+	// there is red <nil> <nil>
 }

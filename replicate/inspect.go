@@ -58,7 +58,7 @@ func inspect(ctx context.Context, store Store, key string, o ReadOptions) (*Obje
 	} else {
 		k, err := parseKey(key)
 		if err != nil {
-			return nil, fmt.Errorf("not a key of this format: %w", err)
+			return nil, err
 		}
 		out.set(k)
 		if k.kind != envelope.Batch {

@@ -100,6 +100,9 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 		return RestoreResult{}, err
 	}
 	file, err := resolve(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return RestoreResult{}, fmt.Errorf("its directory does not exist: create it first: %w", err)
+	}
 	if err != nil {
 		return RestoreResult{}, err
 	}

@@ -39,10 +39,25 @@ func (c *cli) exit(err error) int {
 		return code
 	}
 	_, _ = fmt.Fprintf(c.err, "drift: %s\n", err)
-	if code == exitUsage {
-		_, _ = fmt.Fprintln(c.err, "Run drift --help, or docs/cli.md.")
+	if hint := advice(err, code); hint != "" {
+		_, _ = fmt.Fprintln(c.err, hint)
 	}
 	return code
+}
+
+// advice is the verb that helps on.
+func advice(err error, code int) string {
+	switch {
+	case code == exitUsage:
+		return "Run drift --help, or docs/cli.md."
+	case errors.Is(err, replicate.ErrNoBackup):
+		return "Run drift ls STORE for the names that are there."
+	case errors.Is(err, replicate.ErrNoPoint):
+		return "Run drift ls STORE NAME for the points that are there."
+	case code == exitDamaged:
+		return "Run drift verify STORE NAME to see all that is wrong; with the file at hand, drift snapshot STORE NAME FILE makes the backup whole again."
+	}
+	return ""
 }
 
 func exitCode(err error) int {
@@ -64,10 +79,10 @@ func exitCode(err error) int {
 		return exitKey
 	case is(errFound, replicate.ErrCorrupt, replicate.ErrMissing, replicate.ErrVersion, replicate.ErrForeignManifest):
 		return exitDamaged
-	case is(replicate.ErrNoBackup, replicate.ErrNoRestorePoint, replicate.ErrNoPoint):
+	case is(replicate.ErrNoBackup, replicate.ErrNoRestorePoint, replicate.ErrNoPoint, replicate.ErrNotDeleted):
 		return exitNoBackup
 	case is(replicate.ErrOwned, replicate.ErrForked, replicate.ErrBehind, replicate.ErrFenced, replicate.ErrLocked, replicate.ErrExists, replicate.ErrMarked,
-		replicate.ErrNotPrepared, replicate.ErrV1Manifest, replicate.ErrLogDamaged, replicate.ErrAmbiguous, replicate.ErrSchemaDrift):
+		replicate.ErrNotPrepared, replicate.ErrKeyTaken, replicate.ErrV1Manifest, replicate.ErrLogDamaged, replicate.ErrAmbiguous, replicate.ErrSchemaDrift):
 		return exitRefused
 	}
 	return exitFailed

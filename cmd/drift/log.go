@@ -57,7 +57,7 @@ func (c *cli) logCommand() *cobra.Command {
 
 // entries writes entries as they come.
 func (c *cli) entries(all iter.Seq2[*replicate.LogEntry, error], wanted func(*replicate.LogEntry) bool) error {
-	enc := json.NewEncoder(c.out)
+	enc, found := json.NewEncoder(c.out), false
 	for e, err := range all {
 		if err != nil {
 			return err
@@ -65,6 +65,7 @@ func (c *cli) entries(all iter.Seq2[*replicate.LogEntry, error], wanted func(*re
 		if !wanted(e) {
 			continue
 		}
+		found = true
 		if c.json {
 			err = enc.Encode(e)
 		} else {
@@ -73,6 +74,10 @@ func (c *cli) entries(all iter.Seq2[*replicate.LogEntry, error], wanted func(*re
 		if err != nil {
 			return err
 		}
+	}
+	if !found && !c.json && !c.quiet { // a name with a slip in it looks so, too
+		_, err := fmt.Fprintln(c.err, "no change found; drift log shows which tables and keys there are")
+		return err
 	}
 	return nil
 }

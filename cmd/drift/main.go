@@ -8,6 +8,7 @@
 //	drift log STORE NAME               every change between two moments
 //	drift history STORE NAME TABLE KEY the changes of one row
 //	drift diff STORE NAME              what became of each row between two moments
+//	drift undelete STORE NAME FILE TABLE KEY bring a deleted row back into a file
 //	drift snapshot STORE NAME FILE     store the whole database file
 //	drift mark STORE NAME FILE POINT   give the file's present state a name
 //	drift unmark STORE NAME FILE POINT take the name away
@@ -68,6 +69,7 @@ func (c *cli) root() *cobra.Command {
 		Use:           "drift",
 		Short:         "Look after the backups of DriftDB databases",
 		Long:          "Drift looks after the backups of DriftDB databases in a bucket.\n\n" + storeHelp,
+		Example:       "  drift ls 's3://bucket?region=eu-west-1'                        which databases are there\n  drift restore 's3://bucket?region=eu-west-1' bank bank.sqlite  rebuild one",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
@@ -78,11 +80,21 @@ func (c *cli) root() *cobra.Command {
 	f.StringVar(&c.keyFile, "key-file", "", "file with encryption keys, one a line, mode 0600 (default: the variable DRIFT_KEY, if it is set)")
 	f.BoolVar(&c.acceptPlain, "accept-plain", false, "accept a backup in the clear although a key is given")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(
-		c.restoreCommand(), c.statusCommand(), c.verifyCommand(), c.lsCommand(), c.logCommand(), c.historyCommand(), c.diffCommand(),
-		c.snapshotCommand(), c.markCommand(), c.unmarkCommand(), c.takeOverCommand(), c.rekeyCommand(), c.pruneCommand(), c.rebuildManifestCommand(),
-		c.checkBucketCommand(), c.inspectCommand(), c.keygenCommand(), c.importV1Command(),
-	)
+	for _, group := range []struct {
+		title string
+		verbs []*cobra.Command
+	}{
+		{"Rebuild:", []*cobra.Command{c.restoreCommand(), c.undeleteCommand(), c.takeOverCommand(), c.rebuildManifestCommand(), c.importV1Command()}},
+		{"Look, and change nothing:", []*cobra.Command{c.lsCommand(), c.statusCommand(), c.verifyCommand(), c.logCommand(), c.historyCommand(), c.diffCommand(), c.inspectCommand()}},
+		{"Look after a backup:", []*cobra.Command{c.snapshotCommand(), c.markCommand(), c.unmarkCommand(), c.pruneCommand(), c.rekeyCommand()}},
+		{"Set up:", []*cobra.Command{c.checkBucketCommand(), c.keygenCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
+		for _, verb := range group.verbs {
+			verb.GroupID = group.title
+		}
+		root.AddCommand(group.verbs...)
+	}
 	return root
 }
 

@@ -64,9 +64,41 @@ func TestParseKey(t *testing.T) {
 
 func TestProgressLine(t *testing.T) {
 	is := is.New(t)
-	p := &progress{what: "restore", total: 10 << 20}
-	is.Equal(p.line(5<<20, 17, 40, 2*time.Second), "restore [==========          ]  50 % of 10.0 MiB  2.5 MiB/s  2s left  entry 17 of 40")
-	is.Equal((&progress{what: "verify"}).line(100, 0, 0, time.Second), "verify 100 B  100 B/s")
+	p := &progress{what: "restore", tty: true}
+	is.Equal(p.line(5<<20, 10<<20, 17, 40, 2*time.Second), "restore [==========          ]  50 % of 10.0 MiB  2.5 MiB/s  2s left  entry 17 of 40")
+	is.Equal((&progress{what: "restore"}).line(5<<20, 10<<20, 0, 0, 2*time.Second), "restore  50 % of 10.0 MiB  2.5 MiB/s  2s left")
+	is.Equal((&progress{what: "verify"}).line(100, 0, 0, 0, time.Second), "verify 100 B  100 B/s")
+}
+
+// Where no terminal is a line is written from time to time, nothing that moves a
+// cursor.
+func TestPlainProgress(t *testing.T) {
+	is := is.New(t)
+	var errs bytes.Buffer
+	p := (&cli{err: &errs}).progress("restore")
+	p.draw(1, 2, 0, 0)
+	is.Equal(errs.String(), "")
+	p.drawn = p.drawn.Add(-plainEvery)
+	p.draw(1, 2, 0, 0)
+	p.draw(2, 2, 0, 0)
+	p.end()
+	is.True(strings.HasPrefix(errs.String(), "restore  50 % of 2 B"))
+	is.Equal(strings.Count(errs.String(), "\n"), 1)
+	is.True(!strings.ContainsAny(errs.String(), "\r\x1b"))
+	is.Equal((&cli{err: &errs, json: true}).progress("x"), nil)
+}
+
+func TestShare(t *testing.T) {
+	is := is.New(t)
+	for text, want := range map[string]float64{"5%": 0.05, "0.05": 0.05, "100 %": 1, "1": 1} {
+		var s share
+		is.NoErr(s.Set(text))
+		is.Equal(float64(s), want)
+	}
+	for _, text := range []string{"", "x", "0", "-1%", "5", "NaN"} {
+		var s share
+		is.True(s.Set(text) != nil)
+	}
 }
 
 // Every verb says what it wants when it is called without it.

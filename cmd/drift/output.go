@@ -84,46 +84,65 @@ func parseMoment(s string, now time.Time) (m replicate.Moment, err error) {
 
 const momentHelp = `a time (2026-05-04T03:02:01Z; UTC unless it says otherwise), a time ago (-15m), a sequence (4711) or the name of a marked point`
 
-// progress draws a line on a terminal that is written over.
+// progress tells how far a long verb has come: on a terminal in a line that is
+// written over, elsewhere in a line from time to time.
 type progress struct {
 	w     io.Writer
-	total int64 // bytes; 0: not known
+	tty   bool
 	begun time.Time
 	drawn time.Time
 	what  string
 }
 
+// plainEvery is the time between two lines where no terminal is.
+const plainEvery = 10 * time.Second
+
 // progress returns nil where nobody looks.
 func (c *cli) progress(what string) *progress {
-	f, ok := c.err.(*os.File)
-	if c.quiet || c.json || !ok {
+	if c.quiet || c.json {
 		return nil
 	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return nil
+	now := time.Now()
+	p := &progress{w: c.err, begun: now, drawn: now, what: what}
+	if f, ok := c.err.(*os.File); ok {
+		info, err := f.Stat()
+		p.tty = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}
-	return &progress{w: f, begun: time.Now(), what: what}
+	return p
 }
 
-func (p *progress) draw(bytes, sequence, target int64) {
-	if p == nil || time.Since(p.drawn) < 100*time.Millisecond {
+func (p *progress) draw(bytes, total, sequence, target int64) {
+	if p == nil {
 		return
 	}
-	p.drawn = time.Now()
-	_, _ = fmt.Fprintf(p.w, "\r\x1b[K%s", p.line(bytes, sequence, target, p.drawn.Sub(p.begun)))
+	now := time.Now()
+	text := p.line(bytes, total, sequence, target, now.Sub(p.begun))
+	switch since := now.Sub(p.drawn); {
+	case p.tty && since >= 100*time.Millisecond:
+		_, _ = fmt.Fprintf(p.w, "\r\x1b[K%s", text)
+	case !p.tty && since >= plainEvery:
+		_, _ = fmt.Fprintln(p.w, text)
+	default:
+		return
+	}
+	p.drawn = now
 }
 
 // line is the text of a progress line.
-func (p *progress) line(bytes, sequence, target int64, since time.Duration) string {
+func (p *progress) line(bytes, total, sequence, target int64, since time.Duration) string {
 	rate := float64(bytes) / max(since.Seconds(), 0.001)
 	s := fmt.Sprintf("%s %s", p.what, size(bytes))
-	if p.total > 0 {
-		done := min(float64(bytes)/float64(p.total), 1)
-		s = fmt.Sprintf("%s [%-20s] %3.0f %% of %s", p.what, strings.Repeat("=", int(20*done)), 100*done, size(p.total))
+	if total > 0 {
+		done := min(float64(bytes)/float64(total), 1)
+		bar := ""
+		if p.tty {
+			bar = fmt.Sprintf("[%-20s] ", strings.Repeat("=", int(20*done)))
+		}
+		s = fmt.Sprintf("%s %s%3.0f %% of %s", p.what, bar, 100*done, size(total))
 	}
 	s += fmt.Sprintf("  %s/s", size(int64(rate)))
-	if p.total > bytes && rate > 0 {
-		s += "  " + time.Duration(float64(p.total-bytes)/rate*float64(time.Second)).Round(time.Second).String() + " left"
+	if total > bytes && rate > 0 {
+		s += "  " + time.Duration(float64(total-bytes)/rate*float64(time.Second)).Round(time.Second).String() + " left"
 	}
 	if target > 0 {
 		s += fmt.Sprintf("  entry %d of %d", sequence, target)
@@ -132,7 +151,7 @@ func (p *progress) line(bytes, sequence, target int64, since time.Duration) stri
 }
 
 func (p *progress) end() {
-	if p != nil {
+	if p != nil && p.tty {
 		_, _ = io.WriteString(p.w, "\r\x1b[K")
 	}
 }

@@ -18,8 +18,10 @@ func (c *cli) restoreCommand() *cobra.Command {
 		Use:   "restore STORE NAME FILE",
 		Short: "Rebuild a database file",
 		Long: "Restore rebuilds the database NAME as FILE, where no file may be. The file appears whole and verified, or not at all.\n" +
-			"It ends at the newest state, or with --to at the last whole transaction up to a moment.\n\n" + storeHelp,
-		Args: exactly(3),
+			"It ends at the newest state, or with --to at the last whole transaction up to a moment.\n" +
+			"A restore that was interrupted goes on where it broke off when the same command is given again.\n\n" + storeHelp,
+		Example: "  drift restore 's3://bucket?region=eu-west-1' bank bank.sqlite\n  drift restore --to -1h file:///srv/backups bank an-hour-ago.sqlite\n  drift restore --dry-run --to 2026-05-04T03:02:01Z $STORE bank then.sqlite",
+		Args:    exactly(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := parseMoment(to, time.Now())
 			if err != nil {
@@ -38,12 +40,7 @@ func (c *cli) restoreCommand() *cobra.Command {
 
 func (c *cli) restore(ctx context.Context, s replicate.Store, name, path string, o replicate.RestoreOptions) error {
 	if p := c.progress("restore"); p != nil && !o.DryRun {
-		plan := o
-		plan.DryRun = true
-		if r, err := replicate.Restore(ctx, name, s, path, plan); err == nil {
-			p.total = r.Bytes
-		}
-		o.Progress = func(at replicate.RestoreProgress) { p.draw(at.Bytes, at.Sequence, at.Target) }
+		o.Progress = func(at replicate.RestoreProgress) { p.draw(at.Bytes, at.TotalBytes, at.Sequence, at.Target) }
 		defer p.end()
 	}
 	r, err := replicate.Restore(ctx, name, s, path, o)
@@ -62,10 +59,11 @@ func (c *cli) restore(ctx context.Context, s replicate.Store, name, path string,
 		Batches              int       `json:"batches"`
 		Entries              int64     `json:"entries"`
 		Bytes                int64     `json:"bytes"`
+		Resumed              int64     `json:"resumed"`
 		ForeignKeyViolations int       `json:"foreignKeyViolations"`
 		Seconds              float64   `json:"seconds"`
 	}{
-		path, o.DryRun, r.Position.Sequence, r.Time.UTC(), r.NodeID, r.Epoch, r.Snapshot, r.Damaged, r.Batches, r.Entries, r.Bytes,
+		path, o.DryRun, r.Position.Sequence, r.Time.UTC(), r.NodeID, r.Epoch, r.Snapshot, r.Damaged, r.Batches, r.Entries, r.Bytes, r.Resumed,
 		r.ForeignKeyViolations, r.Duration.Seconds(),
 	}
 	return c.show(out, func(w io.Writer) {
@@ -76,6 +74,12 @@ func (c *cli) restore(ctx context.Context, s replicate.Store, name, path string,
 		}
 		line(w, fmt.Sprintf("restored %s up to %d, the newest change at %s", path, r.Position.Sequence, moment(r.Time)))
 		line(w, fmt.Sprintf("from a snapshot at %d and %d batches with %d entries: %s in %s", r.Snapshot, r.Batches, r.Entries, size(r.Bytes), r.Duration.Round(time.Millisecond)))
+		if r.Position.Sequence == 0 {
+			line(w, "that is before the first change: the file is empty")
+		}
+		if r.Resumed > 0 {
+			line(w, fmt.Sprintf("went on where an interrupted restore broke off: %s were here already", size(r.Resumed)))
+		}
 		for _, key := range r.Damaged {
 			line(w, "passed over, it is damaged or missing: "+key)
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,6 +30,7 @@ func (c *cli) verifyCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&o.Quick, "quick", false, "read only what a restore of the newest state needs")
+	cmd.Flags().Var((*share)(&o.Sample), "sample", "read only a part, chosen at random: 5% or 0.05; the rest is looked for, there is no trial restore")
 	cmd.Flags().BoolVar(&o.NoTrial, "no-trial", false, "leave out the trial restore")
 	cmd.Flags().StringVar(&o.Dir, "dir", "", "directory for the trial restore (default: the system's for temporary files)")
 	return cmd
@@ -36,7 +39,7 @@ func (c *cli) verifyCommand() *cobra.Command {
 func (c *cli) verify(ctx context.Context, s replicate.Store, name string, o replicate.VerifyOptions) error {
 	p := c.progress("verify")
 	if p != nil {
-		o.Progress = func(at replicate.VerifyProgress) { p.draw(at.Bytes, at.Sequence, at.Target) }
+		o.Progress = func(at replicate.VerifyProgress) { p.draw(at.Bytes, 0, at.Sequence, at.Target) }
 	}
 	r, err := replicate.Verify(ctx, name, s, o)
 	p.end()
@@ -46,6 +49,9 @@ func (c *cli) verify(ctx context.Context, s replicate.Store, name string, o repl
 	shown := c.show(r, func(w io.Writer) {
 		took := time.Duration(r.Seconds * float64(time.Second)).Round(time.Millisecond)
 		line(w, fmt.Sprintf("%d snapshots, %d batches, %d entries from %d to %d: %s read in %s", r.Snapshots, r.Batches, r.Entries, r.From, r.Head, size(r.Bytes), took))
+		if r.Unread > 0 {
+			line(w, fmt.Sprintf("a sample of %g %%: %d more objects are there and were not read", 100*r.Sample, r.Unread))
+		}
 		if r.Trial != nil {
 			line(w, fmt.Sprintf("a trial restore came to %d and is sound", r.Trial.Sequence))
 		}
@@ -60,4 +66,24 @@ func (c *cli) verify(ctx context.Context, s replicate.Store, name string, o repl
 		return errors.Join(errFound, shown)
 	}
 	return shown
+}
+
+// share is a flag that takes 5% or 0.05.
+type share float64
+
+func (s *share) String() string { return strconv.FormatFloat(float64(*s), 'g', -1, 64) }
+
+func (s *share) Type() string { return "share" }
+
+func (s *share) Set(text string) error {
+	number, percent := strings.CutSuffix(strings.TrimSpace(text), "%")
+	f, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if percent {
+		f /= 100
+	}
+	if err != nil || !(f > 0 && f <= 1) {
+		return errors.New("write 5% or 0.05: more than nothing, and at most 100%")
+	}
+	*s = share(f)
+	return nil
 }
