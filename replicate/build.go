@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/driftdb/driftdb/internal/changelog"
@@ -301,6 +302,8 @@ func (b *build) fetchOnce(ctx context.Context, key objectKey, s *snapshotEntry) 
 // readSnapshot writes the file that a snapshot holds to w, checking every sum on
 // the way. read is the number of stored bytes; progress is told it after every MiB.
 func readSnapshot(ctx context.Context, store *bucket, key objectKey, s *snapshotEntry, w io.Writer, progress func(read int64)) (read int64, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	body, info, err := store.Get(ctx, s.Key)
 	if err != nil {
 		return 0, err
@@ -309,19 +312,15 @@ func readSnapshot(ctx context.Context, store *bucket, key objectKey, s *snapshot
 	counted := newBodyReader(body, info)
 	defer func() { read = counted.n }()
 	stored, plain := sha256.New(), sha256.New()
-	src := io.TeeReader(&tick{counted, progress, 1 << 20}, stored)
-	var content io.Reader = io.LimitReader(src, s.Length+1)
-	if key.gzip || key.sealed {
-		want := key.header()
-		want.Length = s.Length
-		if content, _, err = envelope.NewReader(src, info.Size, want, envelope.Ring(store.Keys)); err != nil {
-			return 0, err
-		}
-	}
-	n, err := io.Copy(io.MultiWriter(w, plain), content)
+	src := newPipe(io.TeeReader(io.LimitReader(&tick{counted, progress, 1 << 20}, s.StoredSize+1), stored))
+	stop := sync.OnceFunc(src.stop)
+	defer stop() // before anyone looks at counted
+	n, err := s.content(store, key, src, info, io.MultiWriter(w, plain), cancel)
 	if err != nil {
+		cancel() // ends a read under way
 		return 0, err
 	}
+	stop()
 	if n != s.Length || counted.n != s.StoredSize || hash(plain.Sum(nil)) != s.SHA256 || hash(stored.Sum(nil)) != s.StoredSHA256 {
 		return 0, fmt.Errorf("sizes or sums differ from the manifest's: %w", ErrCorrupt)
 	}
@@ -342,6 +341,28 @@ func (t *tick) Read(p []byte) (int, error) {
 		t.tell(t.src.n)
 	}
 	return n, err
+}
+
+// content writes what the stored bytes in src hold to w: one stage reads, one
+// decompresses, the caller writes. After an error cancel ends the reading.
+func (s *snapshotEntry) content(store *bucket, key objectKey, src io.Reader, info Info, w io.Writer, cancel func()) (n int64, err error) {
+	if !key.gzip && !key.sealed {
+		return io.Copy(w, src)
+	}
+	want := key.header()
+	want.Length = s.Length
+	plain, _, err := envelope.NewReader(src, info.Size, want, envelope.Ring(store.Keys))
+	if err != nil {
+		return 0, err
+	}
+	ahead := newPipe(plain)
+	defer func() {
+		if err != nil {
+			cancel()
+		}
+		ahead.stop()
+	}()
+	return io.Copy(w, ahead)
 }
 
 // checkSnapshot compares what the copy says about itself with the manifest.

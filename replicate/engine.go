@@ -56,6 +56,7 @@ type engine struct {
 	waiting []*request
 	failed  int       // attempts that failed in a row
 	retryAt time.Time // zero: no failed attempt
+	probe   probe     // whether the store is back before
 	halted  error     // final for this start
 	acksAt  time.Time // when the manifest was last written
 	ended   bool      // the name was released: nothing more is shipped
@@ -168,6 +169,7 @@ func (e *engine) next(wakeAt time.Time) (time.Duration, bool) {
 	}
 	if !e.retryAt.IsZero() {
 		earliest(e.retryAt)
+		earliest(e.probe.at)
 	} else {
 		if e.snap == nil && e.snapshotWanted() {
 			earliest(e.snapAfter)
@@ -186,7 +188,7 @@ func (e *engine) attempt(ctx context.Context) {
 		e.observe(ctx)
 		return
 	}
-	if time.Now().Before(e.retryAt) && len(e.waiting) == 0 {
+	if time.Now().Before(e.retryAt) && len(e.waiting) == 0 && !e.back(ctx) {
 		e.observe(ctx)
 		return
 	}
@@ -198,7 +200,7 @@ func (e *engine) attempt(ctx context.Context) {
 		return // run answers
 	}
 	if err == nil {
-		e.failed, e.retryAt = 0, time.Time{}
+		e.failed, e.retryAt, e.probe = 0, time.Time{}, probe{}
 		e.board.succeeded()
 		e.answer()
 		return
@@ -218,6 +220,7 @@ func (e *engine) attempt(ctx context.Context) {
 		wait = e.o.Retry.Max
 	}
 	e.retryAt = time.Now().Add(wait)
+	e.probe.failed(err, wait)
 	e.o.Logger.Warn("replication attempt failed", "database", e.name, "node", e.side.id(), "attempt", e.failed, "wait", wait, "error", err)
 	e.event(Event{Kind: EventRetry, Err: err})
 	e.answer()

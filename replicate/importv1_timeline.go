@@ -12,8 +12,8 @@ import (
 	"github.com/driftdb/driftdb/internal/v1"
 )
 
-// piece is a batch, or the first part of one, to be applied.
-type piece struct {
+// v1Piece is a batch, or the first part of one, to be applied.
+type v1Piece struct {
 	place v1.Place
 	last  int64 // sequence
 }
@@ -30,7 +30,7 @@ type branch struct {
 // a sequence out twice, after a restore or on two machines with one id: then some
 // batches contradict each other, or the snapshot's own log. Of such histories
 // the one counts that was written last, back to where it left the others.
-func (i *importer) timeline(ctx context.Context, conn *sql.Conn) ([]piece, error) {
+func (i *importer) timeline(ctx context.Context, conn *sql.Conn) ([]v1Piece, error) {
 	through := i.o.Through
 	if through == 0 {
 		through = math.MaxInt64
@@ -65,9 +65,9 @@ func (i *importer) timeline(ctx context.Context, conn *sql.Conn) ([]piece, error
 	if contradict {
 		return i.newestHistory(all, through), nil
 	}
-	pieces := make([]piece, len(logs))
+	pieces := make([]v1Piece, len(logs))
 	for n, p := range logs {
-		pieces[n] = piece{p, through}
+		pieces[n] = v1Piece{p, through}
 	}
 	return pieces, nil
 }
@@ -146,7 +146,7 @@ func (b *branch) agrees(o *branch) bool {
 func (b *branch) has(sequence int64) bool { return b.place.From <= sequence && sequence <= b.place.To }
 
 // newestHistory goes from the batch that was written last back to the snapshot.
-func (i *importer) newestHistory(all []branch, through int64) (pieces []piece) {
+func (i *importer) newestHistory(all []branch, through int64) (pieces []v1Piece) {
 	if len(all) == 0 {
 		return nil
 	}
@@ -160,7 +160,7 @@ func (i *importer) newestHistory(all []branch, through int64) (pieces []piece) {
 	last := head.place.To
 	used := map[string]int64{}
 	for {
-		pieces = append(pieces, piece{head.place, min(last, through)})
+		pieces = append(pieces, v1Piece{head.place, min(last, through)})
 		used[head.place.Key] = last
 		last = head.place.From - 1
 		if last <= i.report.Snapshot {

@@ -119,15 +119,17 @@ func TestOutage(t *testing.T) {
 		a.insert(1, 3)
 		flush(t, r)
 		store.Set(faultstore.Rule{Times: -1, Kind: faultstore.Error, Err: down})
-		before := store.Count(faultstore.Any)
+		before, probes := store.Count(faultstore.Any), store.Count(faultstore.Get)
 		for i := range 60 { // an hour
 			a.insert(100+i, 100+i)
 			r.Notify()
 			pass(time.Minute)
 		}
-		asked := store.Count(faultstore.Any) - before
+		probes = store.Count(faultstore.Get) - probes
+		asked := store.Count(faultstore.Any) - before - probes
 		is.True(asked > 60)  // never gives up
 		is.True(asked < 600) // nor hammers: at most 30 s between attempts, half of that on average
+		is.True(probes < 1300) // one small GET every four seconds or so, to be back soon after the store is
 		is.Equal(r.Status().State, replicate.StateRetry)
 		is.True(errors.Is(r.Status().LastError, down))
 		is.True(len(events.of(replicate.EventRetry)) > 50)
@@ -344,4 +346,51 @@ func TestSteadyWritesShareUploads(t *testing.T) {
 	flush(t, r)
 	shutdown(t, r)
 	sameAsRestored(t, a, store)
+}
+
+// TestResumesSoon: the store has been away for so long that the wait before the
+// next attempt has grown to half a minute; five seconds after it is back
+// everything is stored all the same. A store that can be read and not written,
+// as one that throttles, is not asked more often for that.
+func TestResumesSoon(t *testing.T) {
+	for round := range 10 { // waits are random
+		synctest.Test(t, func(t *testing.T) {
+			is := is.New(t)
+			store := faultstore.New(memstore.New())
+			a := openApp(t, dbPath(t))
+			r := start(t, a, store, replicate.Options{})
+			a.insert(1, 3)
+			flush(t, r)
+			store.Set(faultstore.Rule{Times: -1, Kind: faultstore.Error})
+			a.insert(4, 6)
+			r.Notify()
+			pass(10*time.Minute + time.Duration(round)*777*time.Millisecond)
+			is.True(r.Status().Uploaded < r.Status().Captured)
+			store.Set()
+			pass(5 * time.Second)
+			is.Equal(r.Status().Uploaded, r.Status().Captured)
+			flush(t, r)
+			sameAsRestored(t, a, store)
+			shutdown(t, r)
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		store := faultstore.New(memstore.New())
+		a := openApp(t, dbPath(t))
+		r := start(t, a, store, replicate.Options{})
+		a.insert(1, 3)
+		flush(t, r)
+		store.Set(faultstore.Rule{Op: faultstore.Put, Times: -1, Kind: faultstore.Error})
+		a.insert(4, 6)
+		r.Notify()
+		pass(time.Minute)
+		before := store.Count(faultstore.Any)
+		pass(time.Hour)
+		perHour := store.Count(faultstore.Any) - before // a probe among them only while the last one was right
+		is.True(perHour >= 120 && perHour <= 500) // a wait is 15 s in the mean
+		store.Set()
+		flush(t, r)
+		shutdown(t, r)
+	})
 }

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// base makes a file of about so many MB with documents and accounts, without a
+// log, which both systems begin with. It compresses about four to one.
+func (b *bench) base(ctx context.Context, megabytes int) (string, error) {
+	file := filepath.Join(b.dir, fmt.Sprintf("base-%d.sqlite", megabytes))
+	if _, err := os.Stat(file); err == nil {
+		return file, nil
+	}
+	p, err := openPlain(ctx, file)
+	if err != nil {
+		return "", err
+	}
+	err = p.accounts(ctx, accountRows)
+	for n := 0; n < megabytes && err == nil; n += 8 {
+		err = p.documents(ctx, n*1000, 8000)
+	}
+	if err == nil {
+		_, err = p.db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	}
+	return file, errors.Join(err, p.close(ctx))
+}
+
+// compressed is what gzip makes of a file, in bytes.
+func compressed(file string) (n int64, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	var count counter
+	zip := gzip.NewWriter(&count)
+	if _, err := io.Copy(zip, f); err != nil {
+		return 0, err
+	}
+	return int64(count), zip.Close()
+}
+
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
+
+// upload is what the first minute of replication of an existing database costs.
+func (b *bench) upload(ctx context.Context) ([]row, error) {
+	base, err := b.base(ctx, b.scale(128, 16))
+	if err != nil {
+		return nil, err
+	}
+	p, err := b.newPair("upload", 0)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	if err := errors.Join(copyFile(base, p.drift.file), copyFile(base, p.peer.file)); err != nil {
+		return nil, err
+	}
+	zipped, err := compressed(base)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	if err := p.open(ctx); err != nil {
+		return nil, err
+	}
+	took := time.Since(began)
+	if err := b.wait(ctx, time.Duration(b.scale(60, 5))*time.Second-took); err != nil {
+		return nil, err
+	}
+	d, l := sum(p.drift.proxy.requests(began)), sum(p.peer.proxy.requests(began))
+	ratio := func(t tally) float64 { return float64(t.Up) / float64(zipped) }
+	return []row{{
+		Figure: fmt.Sprintf("first upload, %.0f MB that gzip makes %.0f MB, first minute", float64(fileSize(base))/1e6, float64(zipped)/1e6), Goal: "1.0 × the compressed database",
+		Drift: fmt.Sprintf("%.2f × (%s)", ratio(d), seconds(took)), Peer: fmt.Sprintf("%.2f ×", ratio(l)), Met: judge(ratio(d) <= 1.05),
+	}}, nil
+}
+
+func fileSize(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// system is what was seen of one application beside a large database.
+type system struct {
+	writes   reply
+	peak     int64 // of the application
+	daemon   int64 // of Litestream
+	snapshot time.Duration
+}
+
+// large takes a database of 1 GB: stalls of a writer while it is uploaded, the
+// memory that takes, restore, verify.
+func (b *bench) large(ctx context.Context) ([]row, error) {
+	base, err := b.base(ctx, b.scale(1000, 32))
+	if err != nil {
+		return nil, err
+	}
+	p, err := b.newPair("large", 0)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	alone, err := b.newSide("large-alone", 0)
+	if err != nil {
+		return nil, err
+	}
+	defer alone.close()
+	without, err := b.besides(ctx, base, alone, command{Engine: "local"})
+	if err != nil {
+		return nil, err
+	}
+	drift, err := b.besides(ctx, base, p.drift, command{Engine: "drift"})
+	if err != nil {
+		return nil, err
+	}
+	peer, err := b.besides(ctx, base, p.peer, command{Engine: "plain"})
+	if err != nil {
+		return nil, err
+	}
+	rows := stalls(without, drift, peer)
+	restored, err := b.restoreLarge(ctx, p)
+	return append(rows, restored...), err
+}
+
+// besides writes to a copy of base while the system uploads all of it.
+func (b *bench) besides(ctx context.Context, base string, s *side, c command) (sys system, err error) {
+	if err := copyFile(base, s.file); err != nil {
+		return sys, err
+	}
+	if err := s.open(ctx, c); err != nil {
+		return sys, err
+	}
+	if c.Engine == "plain" {
+		if err := s.startLitestream(ctx); err != nil {
+			return sys, err
+		}
+	}
+	sys.writes, err = s.app.do(command{Do: "load", Load: "both", Rate: 200, Seconds: float64(b.scale(30, 3)), Snapshot: c.Engine == "drift"})
+	if err != nil {
+		return sys, err
+	}
+	if c.Engine == "drift" {
+		if _, err := s.app.do(command{Do: "flush"}); err != nil {
+			return sys, err
+		}
+	}
+	u, err := s.app.do(command{Do: "usage"})
+	if err != nil {
+		return sys, err
+	}
+	sys.peak = u.Peak
+	if s.daemon != nil {
+		if err := b.settle(ctx, s); err != nil {
+			return sys, err
+		}
+		_ = s.daemon.stop()
+		sys.daemon = s.daemon.peak()
+	}
+	err = s.app.end()
+	s.app = nil
+	return sys, err
+}
+
+// settle waits until Litestream has sent nothing but listings for 5 s.
+func (b *bench) settle(ctx context.Context, s *side) error {
+	for range 60 {
+		began := time.Now()
+		if err := b.wait(ctx, 5*time.Second); err != nil {
+			return err
+		}
+		if sum(s.proxy.requests(began.Add(-5*time.Second))).Put == 0 {
+			return nil
+		}
+	}
+	return errors.New("Litestream goes on storing")
+}
+
+func stalls(without, drift, peer system) []row {
+	show := func(s system) string {
+		return fmt.Sprintf("p99.9 %s, max %s", millis(percentile(s.writes.Took, 0.999)), millis(percentile(s.writes.Took, 1)))
+	}
+	ok := percentile(drift.writes.Took, 0.999) <= 50*time.Millisecond && percentile(drift.writes.Took, 1) <= 250*time.Millisecond
+	above := drift.peak - without.peak
+	return []row{{
+		Figure: "longest transaction, 200/s, while 1 GB is uploaded", Goal: "p99.9 ≤ 50 ms, max ≤ 250 ms",
+		Drift: fmt.Sprintf("%s (snapshot %s; without replication %s)", show(drift), seconds(drift.writes.Snapshot), show(without)), Peer: show(peer), Met: judge(ok),
+	}, {
+		Figure: "replication memory, 1 GB, snapshot included", Goal: "≤ 24 MiB above the program's own",
+		Drift: fmt.Sprintf("%s above %s", mib(above), mib(without.peak)), Peer: mib(peer.daemon) + " (a process of its own)", Met: judge(above <= 24<<20),
+	}}
+}
+
+func (b *bench) restoreLarge(ctx context.Context, p pair) ([]row, error) {
+	to := filepath.Join(b.dir, "restored.sqlite")
+	began := time.Now()
+	d, peak, err := b.once(ctx, command{Do: "restore", Name: "app", File: to, Endpoint: p.drift.proxy.url, Prefix: p.drift.name})
+	if err != nil {
+		return nil, err
+	}
+	driftSize, driftRequests := fileSize(to), sum(p.drift.proxy.requests(began))
+	if err := removeDatabase(to); err != nil {
+		return nil, err
+	}
+	took, peerPeak, err := b.peer.restore(ctx, p.peer.file, p.peer.proxy.url, p.peer.name, to)
+	if err != nil {
+		return nil, err
+	}
+	peerSize := fileSize(to)
+	if err := removeDatabase(to); err != nil {
+		return nil, err
+	}
+	v, _, err := b.once(ctx, command{Do: "verify", Name: "app", Endpoint: p.drift.proxy.url, Prefix: p.drift.name})
+	if err != nil {
+		return nil, err
+	}
+	speed := rate(driftSize, d.Duration)
+	return []row{{
+		Figure: fmt.Sprintf("restore of %.1f GB, quick_check included", float64(driftSize)/1e9), Goal: "≥ 250 MB/s",
+		Drift: fmt.Sprintf("%.0f MB/s (%s, %v)", speed, seconds(d.Duration), driftRequests), Peer: fmt.Sprintf("%.0f MB/s (no check of the file)", rate(peerSize, took)), Met: judge(speed >= 250),
+	}, {
+		Figure: "restore memory", Goal: "≤ 64 MiB at any size", Drift: mib(peak), Peer: mib(peerPeak), Met: judge(peak <= 64<<20),
+	}, {
+		Figure: "verify every object, bytes of the database", Goal: "≥ 300 MB/s", Drift: fmt.Sprintf("%.0f MB/s (%.0f MB/s as stored)", rate(driftSize, v.Duration), rate(v.Bytes, v.Duration)),
+		Met: judge(rate(driftSize, v.Duration) >= 300),
+	}}, nil
+}
+
+func removeDatabase(path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm", "-drift"} {
+		if err := os.RemoveAll(path + suffix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// text is a document's body: words, as people write them, of a thousand bytes.
+func text(n int) string {
+	words := []string{"order", "from", "customer", "delivered", "invoice", "number", "with", "remark", "about", "street", "pending", "total", "and", "returned", "after", "phone"}
+	var s strings.Builder
+	for x := uint64(n)*0x9e3779b97f4a7c15 + 1; s.Len() < 1000; {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		fmt.Fprintf(&s, "%s %d ", words[x%16], x>>16%1000)
+	}
+	return s.String()
+}
