@@ -7,6 +7,8 @@ SCHEDULES ?= 100000
 SEED ?= 1
 S3_SERVER ?= versitygw
 BENCH ?= .
+FIGURES ?=
+WRITE ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help gen verify lint vulns test race integration fuzz bench bench-replication cold demo faults week crash schedules release-check ci
@@ -48,8 +50,8 @@ fuzz: ## every fuzz target for FUZZ=30 seconds
 bench: ## benchmarks of every package; BENCH=pattern
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-bench-replication: ## the replication figures of docs/performance.md
-	DRIFTDB_FIGURES=1 go test -count=1 -timeout 40m -run 'TestFigure' -v ./replicate | grep -v '^=== \|^--- \|^PASS\|^ok'
+bench-replication: ## the replication figures of docs/performance.md beside Litestream; FIGURES=lag,day for some, WRITE=1 puts them there
+	cd bench && go run . -figures '$(FIGURES)' $(if $(WRITE),-write)
 
 demo: ## the quick start
 	go run ./examples/quickstart

@@ -124,23 +124,21 @@ func (p *process) kill() {
 	_ = p.cmd.Wait()
 }
 
-// once runs one command in a process of its own and returns its peak memory.
-func (b *bench) once(ctx context.Context, c command) (r reply, peak int64, err error) {
+// once runs one command in a process of its own and returns what it has used.
+func (b *bench) once(ctx context.Context, c command) (r, usage reply, err error) {
 	p, err := b.child(ctx)
 	if err != nil {
-		return r, 0, err
+		return r, usage, err
 	}
 	r, err = p.do(c)
 	if err == nil {
-		var u reply
-		u, err = p.do(command{Do: "usage"})
-		peak = u.Peak
+		usage, err = p.do(command{Do: "usage"})
 	}
 	if err != nil {
 		p.kill()
-		return r, 0, err
+		return r, usage, err
 	}
-	return r, peak, p.end()
+	return r, usage, p.end()
 }
 
 func copyFile(from, to string) (err error) {

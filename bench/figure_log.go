@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 )
@@ -27,40 +28,84 @@ func (b *bench) replay(ctx context.Context) ([]row, error) {
 		return nil, err
 	}
 	s.app = nil
-	r, peak, err := b.once(ctx, command{Do: "restore", Name: "app", File: filepath.Join(b.dir, "replayed.sqlite"), Endpoint: s.proxy.url, Prefix: s.name})
+	r, u, err := b.once(ctx, command{Do: "restore", Name: "app", File: filepath.Join(b.dir, "replayed.sqlite"), Endpoint: s.proxy.url, Prefix: s.name})
 	if err != nil {
 		return nil, err
 	}
+	peak := u.Peak
 	speed := float64(r.Entries) / r.Duration.Seconds()
 	return []row{{
 		Figure: fmt.Sprintf("restore by replay of %d changes, half of them updates, quick_check included", r.Entries), Goal: "≥ 150,000 changes/s",
-		Drift: fmt.Sprintf("%.0f changes/s, %s of memory", speed, mib(peak)), Met: judge(speed >= 150_000 && peak <= 64<<20),
+		Drift: fmt.Sprintf("%.0f changes/s, %.0f a second of processor time, %s of memory", speed, float64(r.Entries)/u.CPU.Seconds(), mib(peak)), Met: judge(speed >= 150_000 && peak <= 64<<20),
 	}}, nil
 }
 
-// day restores what a day of a batch a second leaves in the bucket. The day
-// itself is accelerated: batches as fast as they are sealed, then the objects
-// are copied to the server, and read through the proxy.
-func (b *bench) day(ctx context.Context) ([]row, error) {
-	s, err := b.newSide("day", 0)
-	if err != nil {
-		return nil, err
+// making is the accelerated day being made.
+type making struct {
+	side    *side
+	app     *process
+	dir     string // of the file, in memory where there is room: what a day's disk does is not measured
+	batches int
+	done    chan struct{}
+	reply   reply
+	err     error
+}
+
+// makeDay begins to make what a day of a batch a second leaves in the bucket:
+// batches as fast as they are sealed, packed as on a real day, copied to the
+// server at the end.
+func (b *bench) makeDay(ctx context.Context) (err error) {
+	m := &making{batches: b.scale(86_400, 1000), done: make(chan struct{})}
+	if m.side, err = b.newSide("day", 0); err != nil {
+		return err
 	}
-	defer s.close()
-	batches := b.scale(86_400, 2000)
-	d, _, err := b.once(ctx, command{Do: "day", File: s.file, Name: "app", Endpoint: s.proxy.url, Prefix: s.name, Count: batches})
-	if err != nil {
-		return nil, err
+	if m.dir, err = os.MkdirTemp("/dev/shm", "driftdb-bench-"); err != nil {
+		m.dir = filepath.Dir(m.side.file)
+	}
+	if m.app, err = b.child(ctx); err != nil {
+		return err
+	}
+	b.making = m
+	go func() {
+		defer close(m.done)
+		m.reply, m.err = m.app.do(command{Do: "day", File: filepath.Join(m.dir, "app.sqlite"), Name: "app", Endpoint: m.side.proxy.url, Prefix: m.side.name, Count: m.batches})
+	}()
+	return nil
+}
+
+// endDay removes what makeDay has left.
+func (b *bench) endDay() {
+	if m := b.making; m != nil {
+		m.app.kill()
+		<-m.done
+		m.side.close()
+		_ = os.RemoveAll(m.dir)
+		b.making = nil
+	}
+}
+
+// day restores that day, through the proxy.
+func (b *bench) day(ctx context.Context) ([]row, error) {
+	if b.making == nil {
+		if err := b.makeDay(ctx); err != nil {
+			return nil, err
+		}
+	}
+	defer b.endDay()
+	m := b.making
+	<-m.done
+	if m.err != nil {
+		return nil, m.err
 	}
 	began := time.Now()
-	r, peak, err := b.once(ctx, command{Do: "restore", Name: "app", File: filepath.Join(b.dir, "day.sqlite"), Endpoint: s.proxy.url, Prefix: s.name})
+	r, u, err := b.once(ctx, command{Do: "restore", Name: "app", File: filepath.Join(b.dir, "day.sqlite"), Endpoint: m.side.proxy.url, Prefix: m.side.name})
 	if err != nil {
 		return nil, err
 	}
-	t := sum(s.proxy.requests(began))
+	t := sum(m.side.proxy.requests(began))
 	return []row{{
-		Figure: fmt.Sprintf("objects read to restore after 24 h of 1 s batches (%d, accelerated, no snapshot among them)", batches), Goal: "≤ 64 GET, ≤ 2 LIST",
-		Drift: fmt.Sprintf("%d GET, %d LIST; %s, %s of memory (the day took %s)", t.Get, t.List, seconds(r.Duration), mib(peak), seconds(d.Duration)),
+		Figure: fmt.Sprintf("objects read to restore after 24 h of 1 s batches (%d, accelerated, no snapshot among them)", m.batches), Goal: "≤ 64 GET, ≤ 2 LIST",
+		Drift: fmt.Sprintf("%d GET, %d LIST; %s, %s of memory (the day was made in %s)", t.Get, t.List, seconds(r.Duration), mib(u.Peak), seconds(m.reply.Duration)),
 		Met:   judge(t.Get <= 64 && t.List <= 2),
 	}}, nil
 }

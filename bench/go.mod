@@ -8,7 +8,9 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.8
 	github.com/driftdb/driftdb v0.0.0
 	github.com/google/uuid v1.6.0
+	github.com/matryer/is v1.4.1
 	github.com/mattn/go-sqlite3 v1.14.53
+	go.uber.org/goleak v1.3.0
 )
 
 require (

@@ -28,6 +28,7 @@ func BenchmarkRestore(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+			b.ReportAllocs()
 			var spent time.Duration
 			for b.Loop() {
 				path := filepath.Join(b.TempDir(), "restored.sqlite")
@@ -49,6 +50,7 @@ func BenchmarkShip(b *testing.B) {
 	a := openApp(b, filepath.Join(b.TempDir(), "app.sqlite"))
 	r := start(b, a, store, fast())
 	n := 0
+	b.ReportAllocs()
 	for b.Loop() {
 		b.StopTimer()
 		a.bulk(n+1, n+10_000)

@@ -351,7 +351,8 @@ func (l *local) hold(ctx context.Context) (_ *heldRead, sequence int64, err erro
 	db.SetMaxOpenConns(1)
 	h := &heldRead{db: db}
 	if h.conn, err = db.Conn(ctx); err == nil {
-		if _, err = h.conn.ExecContext(ctx, "BEGIN"); err == nil {
+		// A small cache: every page is read once.
+		if _, err = h.conn.ExecContext(ctx, "PRAGMA cache_size=-1000; BEGIN"); err == nil {
 			err = h.conn.QueryRowContext(ctx, changelog.NewestSQL).Scan(&sequence)
 		}
 	}
@@ -365,9 +366,15 @@ func (h *heldRead) copyTo(ctx context.Context, path string) error {
 	return sqlite.Backup(ctx, path, h.conn)
 }
 
-// release ends the transaction and closes the connection.
+// release ends the transaction and closes the connection. Nothing that was
+// committed meanwhile could be checkpointed past it: that is made up for here, in
+// our time, where the next commit of the application would do all of it at once.
+// A passive checkpoint holds nobody up; one that another runs already is as good.
 func (h *heldRead) release() error {
 	_, err := h.conn.ExecContext(context.Background(), "ROLLBACK")
+	if err == nil {
+		_, err = h.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)")
+	}
 	return errors.Join(err, h.conn.Close(), h.db.Close())
 }
 

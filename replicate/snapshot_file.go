@@ -185,7 +185,7 @@ func finishCopy(ctx context.Context, path string, key objectKey, at link) (err e
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	// What is deleted is overwritten with zeros: it compresses to nothing and
 	// is not handed on.
-	if _, err := conn.ExecContext(ctx, "PRAGMA secure_delete=ON"); err != nil {
+	if _, err := conn.ExecContext(ctx, "PRAGMA secure_delete=ON; PRAGMA cache_size=-2000"); err != nil {
 		return err
 	}
 	if err := changelog.Detach(ctx, conn, changelog.SnapshotHeader{

@@ -310,3 +310,36 @@ func BenchmarkSeal(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkGzip is the way of a snapshot in the clear: text as it stands in
+// databases.
+func BenchmarkGzip(b *testing.B) {
+	var text bytes.Buffer
+	for i := 0; text.Len() < 8<<20; i++ {
+		fmt.Fprintf(&text, "order %d from customer %d was delivered to street %d, remark %x; ", i, i*7919%10_000, i*31%997, i*i)
+	}
+	plain := text.Bytes()
+	h := sample()
+	h.Length, h.Gzip, h.Seal = int64(len(plain)), true, nil
+	stored := seal(b, h, plain, Key{})
+	b.Run("compress", func(b *testing.B) {
+		b.SetBytes(int64(len(plain)))
+		b.ReportAllocs()
+		for b.Loop() {
+			seal(b, h, plain, Key{})
+		}
+	})
+	b.Run("decompress", func(b *testing.B) {
+		b.SetBytes(int64(len(plain)))
+		b.ReportAllocs()
+		for b.Loop() {
+			r, _, err := NewReader(bytes.NewReader(stored), -1, h, nil)
+			if err == nil {
+				_, err = io.Copy(io.Discard, r)
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -48,6 +48,10 @@ func backup(ctx context.Context, dst string, src *sql.Conn) (err error) {
 		return errors.Join(fmt.Errorf("the driver's connection is a %T", dc), dc.Close())
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
+	// A small cache: every page is written once, in order.
+	if _, err := to.ExecContext(ctx, "PRAGMA cache_size=-1000", nil); err != nil {
+		return err
+	}
 	return src.Raw(func(dc any) error {
 		from, ok := dc.(*sqlite3.SQLiteConn)
 		if !ok {
