@@ -48,7 +48,7 @@ type reply struct {
 	Snapshot time.Duration   `json:"snapshot,omitempty"` // how long the snapshot meanwhile took
 	CPU      time.Duration   `json:"cpu,omitempty"`      // user and system, of the process so far
 	Peak     int64           `json:"peak,omitempty"`     // VmHWM in bytes
-	Sequence int64           `json:"sequence,omitempty"`
+	Sequence int64           `json:"sequence,omitempty"` // of a restore; of a verification: how many snapshots it has read
 	Entries  int64           `json:"entries,omitempty"`
 	Bytes    int64           `json:"bytes,omitempty"`
 	Epoch    uint32          `json:"epoch,omitempty"`
@@ -192,7 +192,7 @@ func (a *app) verify(ctx context.Context, c command, r *reply) error {
 	if err = errors.Join(err, store.Close()); err != nil {
 		return err
 	}
-	r.Bytes, r.Entries = report.Bytes, report.Entries
+	r.Bytes, r.Entries, r.Sequence = report.Bytes, report.Entries, int64(report.Snapshots)
 	return nil
 }
 

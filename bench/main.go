@@ -23,6 +23,7 @@ func main() {
 	root := flag.String("root", "..", "the repository's root")
 	figures := flag.String("figures", "", "which experiments to run, with commas between; all by default")
 	write := flag.Bool("write", false, "put the table into docs/performance.md")
+	megabytes := flag.Int("megabytes", 1000, "size of the large database")
 	small := flag.Bool("small", false, "small databases and short windows: shows that everything runs, measures nothing of worth")
 	flag.Parse()
 
@@ -31,7 +32,7 @@ func main() {
 	if *app {
 		err = runApp(context.WithoutCancel(ctx), os.Stdin, os.Stdout) // the driver ends it
 	} else {
-		err = run(ctx, *root, *figures, *write, *small)
+		err = run(ctx, &bench{small: *small, megabytes: *megabytes, began: time.Now()}, *root, *figures, *write)
 	}
 	stop()
 	if err != nil {
@@ -42,13 +43,14 @@ func main() {
 
 // bench is one run.
 type bench struct {
-	root   string
-	dir    string
-	small  bool
-	server *server
-	peer   *litestream
-	began  time.Time
-	making *making // the accelerated day, once it is begun
+	root      string
+	dir       string
+	small     bool
+	megabytes int // of the large database
+	server    *server
+	peer      *litestream
+	began     time.Time
+	making    *making // the accelerated day, once it is begun
 }
 
 type experiment struct {
@@ -73,8 +75,7 @@ func experiments() []experiment {
 	}
 }
 
-func run(ctx context.Context, root, only string, write, small bool) (err error) {
-	b := &bench{small: small, began: time.Now()}
+func run(ctx context.Context, b *bench, root, only string, write bool) (err error) {
 	if b.root, err = filepath.Abs(root); err != nil {
 		return err
 	}

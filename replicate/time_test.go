@@ -127,8 +127,8 @@ func TestOutage(t *testing.T) {
 		}
 		probes = store.Count(faultstore.Get) - probes
 		asked := store.Count(faultstore.Any) - before - probes
-		is.True(asked > 60)  // never gives up
-		is.True(asked < 600) // nor hammers: at most 30 s between attempts, half of that on average
+		is.True(asked > 60)    // never gives up
+		is.True(asked < 600)   // nor hammers: at most 30 s between attempts, half of that on average
 		is.True(probes < 1300) // one small GET every four seconds or so, to be back soon after the store is
 		is.Equal(r.Status().State, replicate.StateRetry)
 		is.True(errors.Is(r.Status().LastError, down))
@@ -388,7 +388,7 @@ func TestResumesSoon(t *testing.T) {
 		before := store.Count(faultstore.Any)
 		pass(time.Hour)
 		perHour := store.Count(faultstore.Any) - before // a probe among them only while the last one was right
-		is.True(perHour >= 120 && perHour <= 500) // a wait is 15 s in the mean
+		is.True(perHour >= 120 && perHour <= 500)       // a wait is 15 s in the mean
 		store.Set()
 		flush(t, r)
 		shutdown(t, r)

@@ -100,14 +100,15 @@ type ServerEncryption struct {
 }
 
 // Multipart sets how bodies of unknown size, or larger than PartSize, are sent.
-// An upload buffers PartSize × (Concurrency + 2) at most: 20 MiB by default.
+// An upload buffers PartSize × (Concurrency + 2) at most: 15 MiB by default.
 type Multipart struct {
 	// PartSize in bytes, at least 5 MiB. An object of unknown size has at most
 	// 10,000 parts; for one of known size parts grow as needed. Defaults to
 	// 5 MiB (48 GiB an object).
 	PartSize int64
 
-	// Concurrency is how many parts are sent at once. Defaults to 2.
+	// Concurrency is how many parts are sent at once. Defaults to 1: what is sent is
+	// compressed on the way, and that takes longer than to send it.
 	Concurrency int
 }
 
@@ -144,7 +145,7 @@ const (
 	defaultRegion      = "us-east-1" // what compatible servers expect unless told otherwise
 	defaultReadTimeout = time.Minute
 	defaultPartSize    = minPartSize
-	defaultConcurrency = 2
+	defaultConcurrency = 1
 	minPartSize        = 5 << 20
 	maxParts           = 10_000
 	maxKey             = 1024 // bytes, of S3
