@@ -24,8 +24,9 @@ func (b *bench) base(ctx context.Context, megabytes int) (string, error) {
 		return "", err
 	}
 	err = p.accounts(ctx, accountRows)
+	text := newProse()
 	for n := 0; n < megabytes && err == nil; n += 8 {
-		err = p.documents(ctx, n*1000, 8000)
+		err = p.documents(ctx, text, 8000)
 	}
 	if err == nil {
 		_, err = p.db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
@@ -253,15 +254,37 @@ func removeDatabase(path string) error {
 	return nil
 }
 
-// text is a document's body: words, as people write them, of a thousand bytes.
-func text(n int) string {
+// prose makes document bodies: words, as people write them, of a thousand bytes.
+type prose struct {
+	pool string // a megabyte, of which each body takes ten pieces
+	x    uint64
+}
+
+func newProse() *prose {
 	words := []string{"order", "from", "customer", "delivered", "invoice", "number", "with", "remark", "about", "street", "pending", "total", "and", "returned", "after", "phone"}
+	p := &prose{x: 88172645463325252}
 	var s strings.Builder
-	for x := uint64(n)*0x9e3779b97f4a7c15 + 1; s.Len() < 1000; {
-		x ^= x << 13
-		x ^= x >> 7
-		x ^= x << 17
+	for s.Len() < 1<<20 {
+		x := p.next()
 		fmt.Fprintf(&s, "%s %d ", words[x%16], x>>16%1000)
+	}
+	p.pool = s.String()
+	return p
+}
+
+func (p *prose) next() uint64 {
+	p.x ^= p.x << 13
+	p.x ^= p.x >> 7
+	p.x ^= p.x << 17
+	return p.x
+}
+
+func (p *prose) body() string {
+	var s strings.Builder
+	s.Grow(1000)
+	for range 10 {
+		at := p.next() % (1<<20 - 100)
+		s.WriteString(p.pool[at : at+100])
 	}
 	return s.String()
 }

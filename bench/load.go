@@ -344,15 +344,15 @@ func (p *plain) mixed(context.Context, int) error {
 	return errors.New("the plain side has no mixed load")
 }
 
-// documents adds n large rows in one transaction, from the first-th on.
-func (p *plain) documents(ctx context.Context, first, n int) error {
+// documents adds n large rows in one transaction.
+func (p *plain) documents(ctx context.Context, text *prose, n int) error {
 	return p.tx(ctx, func(tx *sql.Tx) error {
 		insert, err := tx.PrepareContext(ctx, `INSERT INTO documents (body) VALUES (?)`)
 		if err != nil {
 			return err
 		}
-		for i := range n {
-			if _, err := insert.ExecContext(ctx, text(first+i)); err != nil {
+		for range n {
+			if _, err := insert.ExecContext(ctx, text.body()); err != nil {
 				return errors.Join(err, insert.Close())
 			}
 		}

@@ -294,7 +294,7 @@ func (b *build) fetchOnce(ctx context.Context, key objectKey, s *snapshotEntry) 
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	n, err := readSnapshot(ctx, b.r.store, key, s, f, func(read int64) { b.report(0, s.Sequence, read) })
+	n, err := readSnapshot(ctx, b.r.store, key, s, &writeBack{file: f}, func(read int64) { b.report(0, s.Sequence, read) })
 	b.result.Bytes += n
 	return err
 }
@@ -315,7 +315,7 @@ func readSnapshot(ctx context.Context, store *bucket, key objectKey, s *snapshot
 	src := newPipe(io.TeeReader(io.LimitReader(&tick{counted, progress, 1 << 20}, s.StoredSize+1), stored))
 	stop := sync.OnceFunc(src.stop)
 	defer stop() // before anyone looks at counted
-	n, err := s.content(store, key, src, info, io.MultiWriter(w, plain), cancel)
+	n, err := unpack(store, key, s.Length, src, info, io.MultiWriter(w, plain), cancel)
 	if err != nil {
 		cancel() // ends a read under way
 		return 0, err
@@ -343,14 +343,14 @@ func (t *tick) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// content writes what the stored bytes in src hold to w: one stage reads, one
+// unpack writes what the stored bytes of a snapshot in src hold to w: one stage reads, one
 // decompresses, the caller writes. After an error cancel ends the reading.
-func (s *snapshotEntry) content(store *bucket, key objectKey, src io.Reader, info Info, w io.Writer, cancel func()) (n int64, err error) {
+func unpack(store *bucket, key objectKey, length int64, src io.Reader, info Info, w io.Writer, cancel func()) (n int64, err error) {
 	if !key.gzip && !key.sealed {
 		return io.Copy(w, src)
 	}
 	want := key.header()
-	want.Length = s.Length
+	want.Length = length
 	plain, _, err := envelope.NewReader(src, info.Size, want, envelope.Ring(store.Keys))
 	if err != nil {
 		return 0, err

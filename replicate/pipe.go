@@ -2,7 +2,10 @@ package replicate
 
 import (
 	"io"
+	"os"
 	"sync"
+
+	"github.com/driftdb/driftdb/internal/durable"
 )
 
 const (
@@ -107,4 +110,24 @@ func (p *pipe) WriteTo(w io.Writer) (written int64, err error) {
 func (p *pipe) stop() {
 	close(p.quit)
 	p.reader.Wait()
+}
+
+const writeBackSize = 16 << 20
+
+// writeBack writes a large file and has it brought to the disk meanwhile, so
+// that the Sync at the end does not wait for all of it.
+type writeBack struct {
+	file     *os.File
+	n, begun int64 // written; of which the system was told
+}
+
+// Write implements io.Writer.
+func (w *writeBack) Write(b []byte) (int, error) {
+	n, err := w.file.Write(b)
+	w.n += int64(n)
+	if w.n-w.begun >= writeBackSize {
+		durable.WriteBack(w.file, w.begun, w.n-w.begun)
+		w.begun = w.n
+	}
+	return n, err
 }

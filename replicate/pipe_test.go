@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/iotest"
 
@@ -12,7 +14,7 @@ import (
 )
 
 func pipeContent(n int) []byte {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // test data
+	random := rand.New(rand.NewPCG(1, 2))
 	b := make([]byte, n)
 	for i := range b {
 		b[i] = byte(random.Uint32())
@@ -84,3 +86,20 @@ func TestPipeStops(t *testing.T) {
 type neverEnding struct{}
 
 func (neverEnding) Read(b []byte) (int, error) { return len(b), nil }
+
+// TestWriteBack: what is written is there, however large.
+func TestWriteBack(t *testing.T) {
+	is := is.New(t)
+	want := pipeContent(writeBackSize + writeBackSize/2)
+	f, err := os.Create(filepath.Join(t.TempDir(), "large"))
+	is.NoErr(err)
+	n, err := io.Copy(&writeBack{file: f}, bytes.NewReader(want))
+	is.NoErr(err)
+	is.Equal(n, int64(len(want)))
+	is.NoErr(f.Close())
+	got, err := os.ReadFile(f.Name())
+	is.NoErr(err)
+	is.True(bytes.Equal(got, want))
+	_, err = (&writeBack{file: f}).Write([]byte("closed"))
+	is.True(errors.Is(err, os.ErrClosed))
+}
