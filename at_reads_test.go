@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,7 +106,7 @@ func TestOpenAtEveryRead(t *testing.T) {
 	for i, author := range []string{"ada", "bob", "ada", "ada", "bob"} {
 		p := relations.Post{ID: int64(i + 1), AuthorID: author, Title: fmt.Sprintf("on %d", i), Views: int64(i)}
 		is.NoErr(P.Create(ctx, db, &p))
-		is.NoErr(relations.Comments.Create(ctx, db, &relations.Comment{PostID: p.ID, Text: "yes"}))
+		is.NoErr(relations.Comments.Create(ctx, db, &relations.Comment{ID: p.ID, PostID: p.ID, Text: "yes"}))
 	}
 	_, err = P.Delete(ctx, db, 5) // softly
 	is.NoErr(err)
@@ -167,7 +168,7 @@ func TestOpenAtOtherModels(t *testing.T) {
 	source := replicate.Source{Name: "blog", Store: store, Options: replicate.RestoreOptions{At: time.Now().Add(time.Hour)}}
 	more, less := edited(relations.Schema, func(t schema.Table) schema.Table {
 		if t.Name == "teams" {
-			t.Columns = append(t.Columns[:len(t.Columns):len(t.Columns)], schema.Column{Name: "motto", Type: schema.Text})
+			t.Columns = append(slices.Clip(t.Columns), schema.Column{Name: "motto", Type: schema.Text})
 		}
 		return t
 	}), edited(relations.Schema, func(t schema.Table) schema.Table {

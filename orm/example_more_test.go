@@ -360,7 +360,7 @@ func ExampleQuery_Watch() {
 
 	U := product.Users
 	told := make(chan string)
-	stop := U.OnChange(db, func(ctx context.Context, c orm.Change[product.User]) error {
+	stop := U.OnChange(db, func(_ context.Context, c orm.Change[product.User]) error {
 		told <- c.New.Name
 		return nil
 	})

@@ -53,8 +53,8 @@ func TestBacklogBlocks(t *testing.T) {
 		go func() { admitted <- r.Admit(t.Context()) }()
 		pass(time.Second)
 		select {
-		case <-admitted:
-			t.Fatal("admitted while the store is away")
+		case err := <-admitted:
+			t.Fatalf("admitted while the store is away: %v", err)
 		default:
 		}
 		store.Set()

@@ -371,11 +371,12 @@ func (e *engine) takeRequests() {
 
 // answer answers everyone whose wish is fulfilled or who has gone.
 func (e *engine) answer() {
+	drifted := e.watched.drift != nil
 	e.drop(func(r *request) error {
 		if err := r.gone(); err != nil {
 			return err
 		}
-		if e.watched.drift != nil {
+		if drifted {
 			return nil // what the log does not tell of is not stored
 		}
 		if r.release {

@@ -87,7 +87,7 @@ func openSidecar(path string) (*sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sidecar{file: file, dir: file + "-drift"}
+	s := &sidecar{file: file, dir: sidecarDir(file)}
 	if err := os.Mkdir(s.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make the directory beside the database: %w", err)
 	}
@@ -104,6 +104,22 @@ func openSidecar(path string) (*sidecar, error) {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// sidecarDir is the directory beside the resolved path of a database.
+func sidecarDir(file string) string { return file + "-drift" }
+
+// inTheWay says what a file at the path of a restore is: in use by another
+// process, so that moving it away would harm, or only there.
+func inTheWay(path, file string) error {
+	if known, err := exists(sidecarDir(file)); err != nil || !known {
+		return errors.Join(ErrExists, err)
+	}
+	side, err := openSidecar(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(ErrExists, side.close())
 }
 
 func (s *sidecar) nodePath() string { return filepath.Join(s.dir, "node.json") }

@@ -85,7 +85,7 @@ func large(t *testing.T, store replicate.Store, o replicate.Options) *app {
 	a := openApp(t, dbPath(t))
 	a.in(func(x changelog.Execer) error {
 		return x.Exec(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-			INSERT INTO items (id, name, n, data) SELECT i, 'item ' || i, i, randomblob(1000) FROM n`)
+			INSERT INTO items (id, name, n, data) SELECT i, 'item ' || i, 7 * i, randomblob(1000) FROM n`)
 	})
 	r := start(t, a, store, o)
 	is.NoErr(r.Snapshot(t.Context()))
@@ -97,13 +97,13 @@ func large(t *testing.T, store replicate.Store, o replicate.Options) *app {
 	return a
 }
 
-// breakOff restores until limit bytes of an object were read.
-func breakOff(t *testing.T, m *meter, store replicate.Store, to string, o replicate.RestoreOptions, limit int64) {
+// breakOff restores until 600 KiB of an object were read.
+func breakOff(t *testing.T, m *meter, store replicate.Store, to string, o replicate.RestoreOptions) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	m.mu.Lock()
-	m.limit, m.cancel = limit, cancel
+	m.limit, m.cancel = 600<<10, cancel
 	m.mu.Unlock()
 	_, err := replicate.Restore(ctx, dbName, store, to, o)
 	if err == nil {
@@ -141,7 +141,7 @@ func TestRestoreResumes(t *testing.T) {
 			is.Equal(m.objects(), whole.Bytes)
 
 			to := dbPath(t)
-			breakOff(t, m, m, to, ro, 600<<10)
+			breakOff(t, m, m, to, ro)
 			first := m.objects()
 			is.True(first >= 600<<10)
 			var seen []replicate.RestoreProgress
@@ -171,7 +171,7 @@ func TestRestoreResumesWithoutRanges(t *testing.T) {
 	m := newMeter(inner)
 	to := dbPath(t)
 	ro := replicate.RestoreOptions{Retry: fast().Retry}
-	breakOff(t, m, withoutRanges{m}, to, ro, 600<<10)
+	breakOff(t, m, withoutRanges{m}, to, ro)
 	result, err := replicate.Restore(t.Context(), dbName, withoutRanges{m}, to, ro)
 	is.NoErr(err)
 	is.True(result.Resumed == 0)
@@ -214,7 +214,7 @@ func TestRestoreDistrustsWhatWasLeft(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			is := is.New(t)
 			to := dbPath(t)
-			breakOff(t, m, m, to, ro, 600<<10)
+			breakOff(t, m, m, to, ro)
 			parts, err := filepath.Glob(filepath.Join(partialDir(to), "*.part"))
 			is.NoErr(err)
 			is.Equal(len(parts), 1)
@@ -237,8 +237,8 @@ func TestRestoreResumesAfterTheManifestMoved(t *testing.T) {
 	m := newMeter(inner)
 	ro := replicate.RestoreOptions{Retry: fast().Retry}
 	to, other := dbPath(t), dbPath(t)
-	breakOff(t, m, m, to, ro, 600<<10)
-	breakOff(t, m, m, other, ro, 600<<10)
+	breakOff(t, m, m, to, ro)
+	breakOff(t, m, m, other, ro)
 	r := start(t, a, inner, fast())
 	a.insert(3000, 3010)
 	flush(t, r)

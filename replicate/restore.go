@@ -109,7 +109,7 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 	if there, err := exists(file); err != nil {
 		return RestoreResult{}, err
 	} else if there {
-		return RestoreResult{}, ErrExists
+		return RestoreResult{}, inTheWay(path, file)
 	}
 	// Before anything is made at the path: a name with a slip in it leaves nothing.
 	r := &restorer{name: name, store: from, retry: filled.Retry, logger: filled.Logger, now: filled.Now, o: o}

@@ -22,7 +22,7 @@ func (v *verifier) sample(ctx context.Context, points []plan) error {
 	for i, s := range snapshots {
 		check := v.lookFor
 		if chosen[i] {
-			check = func(ctx context.Context, key string, _ int64) error { return v.snapshot(ctx, s) }
+			check = func(ctx context.Context, _ string, _ int64) error { return v.snapshot(ctx, s) }
 		}
 		if err := check(ctx, s.Key, s.StoredSize); err != nil {
 			return err

@@ -78,11 +78,13 @@ func newTemplate(t testing.TB) []byte {
 		err = changelog.Init(t.Context(), x)
 	}
 	if err == nil {
-		// One trigger of the three, for rows that are only ever added: every
-		// opening of the file reads the schema, and there are dozens in a schedule.
 		rows := schema.Table{Name: "rows", Key: []string{"id"}, Columns: []schema.Column{{Name: "id", Type: schema.Integer, NotNull: true}}}
+		statements := []string{rows.CreateSQL()}
+		for _, trigger := range rows.TriggerSQL() {
+			statements = append(statements, trigger.SQL)
+		}
 		err = makeSchema(t.Context(), x, changelog.SchemaEntry{
-			Name: "open", SQL: []string{rows.CreateSQL(), rows.TriggerSQL()[0].SQL},
+			Name: "open", SQL: statements,
 			Tables: []changelog.Layout{{Name: rows.Name, Key: rows.Key, Columns: []string{"id"}}},
 		})
 	}
