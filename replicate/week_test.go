@@ -33,7 +33,11 @@ func TestWeek(t *testing.T) {
 	if _, err := os.Stat("/dev/shm"); err == nil {
 		t.Setenv("TMPDIR", "/dev/shm") // what an fsync costs is not the question here
 	}
-	days, seed := number(t, "DRIFTDB_WEEK_DAYS", 2), number(t, "DRIFTDB_WEEK_SEED", 1)
+	slice := 2
+	if raceDetector {
+		slice = 1
+	}
+	days, seed := number(t, "DRIFTDB_WEEK_DAYS", slice), number(t, "DRIFTDB_WEEK_SEED", 1)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWeek(t, uint64(seed), days)
 		for day := range days {

@@ -1,0 +1,6 @@
+//go:build race
+
+package replicate_test
+
+// raceDetector says whether the tests were built with -race.
+const raceDetector = true
