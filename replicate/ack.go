@@ -17,6 +17,9 @@ func (e *engine) ackDue() bool {
 		return true
 	}
 	for _, r := range e.waiting {
+		if r.release { // of what was committed since it was asked for, too
+			return true
+		}
 		if r.target >= 0 && r.target <= e.whole.Sequence && r.target > e.acked.Sequence {
 			return true
 		}

@@ -107,7 +107,7 @@ func TestImportV1Manifest(t *testing.T) {
 	whole := get(t, store, newest)
 	for _, bad := range [][]byte{whole[:len(whole)/2], []byte("nonsense"), nil} {
 		put(t, store, newest, bad)
-		report := a.comesBack(replicate.ImportV1Options{})
+		report := a.comesBack(replicate.ImportV1Options{Retry: fast().Retry})
 		is.Equal(report.SkippedSnapshots, []string{newest})
 		is.Equal(report.Snapshot, int64(4))
 	}
