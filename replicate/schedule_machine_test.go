@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/driftdb/driftdb/internal/changelog"
 	"github.com/driftdb/driftdb/internal/sqlite"
@@ -33,7 +34,8 @@ type machine struct {
 	saw     string // claim token of the manifest it has read last
 	db      driver.Conn
 
-	kept []diskImage // what a power loss may leave: the disk at the last seal, and states since
+	keeping sync.Mutex  // the engine's goroutine keeps, the schedule looks
+	kept    []diskImage // what a power loss may leave: the disk at the last seal, and states since
 }
 
 // diskImage is a database file and its write-ahead log.
@@ -270,10 +272,19 @@ func (m *machine) keep(sealed bool) {
 	if !m.w.power {
 		return
 	}
+	m.keeping.Lock()
+	defer m.keeping.Unlock()
 	if sealed {
 		m.kept = m.kept[:0]
 	}
 	m.kept = append(m.kept, m.image())
+}
+
+// mayLosePower says whether there is a state to go back to.
+func (m *machine) mayLosePower() bool {
+	m.keeping.Lock()
+	defer m.keeping.Unlock()
+	return len(m.kept) > 0
 }
 
 func (m *machine) image() (i diskImage) {
@@ -302,10 +313,10 @@ func (m *machine) remove() {
 // powerLoss ends the process and puts the disk back to a state that it may be
 // left in: never before the last seal.
 func (m *machine) powerLoss() {
+	m.kill() // nothing is kept from here on
 	n := len(m.kept)
 	i := m.w.rand.IntN(n)
 	m.w.note("%s: power loss, %d of %d", m.name(), i, n)
-	m.kill()
 	m.put(m.kept[i])
 }
 

@@ -281,7 +281,7 @@ func (w *world) machineSteps(m *machine, can func(int, func())) {
 	if !m.up {
 		return
 	}
-	if len(m.kept) > 0 {
+	if m.mayLosePower() {
 		can(w.weights["power"], m.powerLoss)
 	}
 	can(12, func() { m.write(1 + w.rand.IntN(3)) })
