@@ -53,6 +53,25 @@ type Change[M any] struct {
 	columns []string // that an update changed
 }
 
+// change is a Change without its type.
+type change struct {
+	seq      Position
+	tx       int64
+	at       time.Time
+	node     string
+	op       Op
+	old, new any // nil for none
+	unknown  []string
+	columns  []string
+}
+
+func changeOf[M any](c *change) Change[M] {
+	return Change[M]{
+		Seq: c.seq, Tx: c.tx, At: c.at, Node: c.node, Op: c.op,
+		Old: rowOf[M](c.old), New: rowOf[M](c.new), Unknown: c.unknown, columns: c.columns,
+	}
+}
+
 // Has says whether the change gave the column another value. Every column of an
 // insert or delete has.
 func (c Change[M]) Has(col Column[M]) bool {
@@ -81,7 +100,7 @@ func (t Table[M, K]) Changes(ctx context.Context, src ChangeSource, since Positi
 	return func(yield func(Change[M], error) bool) {
 		err := t.m.ready(src)
 		if err == nil {
-			err = t.m.changes(ctx, src, since, 0, func(c Change[M]) bool { return yield(c, nil) })
+			err = t.m.changes(ctx, src, since, 0, func(c *change) bool { return yield(changeOf[M](c), nil) })
 		}
 		if err != nil {
 			yield(Change[M]{}, t.m.wrap("read changes", err))
@@ -97,7 +116,7 @@ func (t Table[M, K]) Follow(ctx context.Context, src ChangeSource, since Positio
 	return func(yield func(Change[M], error) bool) {
 		err := t.m.ready(src)
 		if err == nil {
-			err = t.m.follow(ctx, src, since, func(c Change[M]) bool { return yield(c, nil) })
+			err = t.m.follow(ctx, src, since, func(c *change) bool { return yield(changeOf[M](c), nil) })
 		}
 		if err != nil && !errors.Is(err, errBreak) {
 			yield(Change[M]{}, t.m.wrap("follow changes", err))
@@ -116,12 +135,12 @@ func (t Table[M, K]) History(ctx context.Context, src ChangeSource, key K) iter.
 		if err == nil {
 			var a Args
 			t.arg(&a, key)
-			var found []Change[M]
+			var found []change
 			if err = a.err; err == nil {
 				found, err = t.m.history(ctx, src, keyText(a.values))
 			}
-			for _, c := range found {
-				if !yield(c, nil) {
+			for i := range found {
+				if !yield(changeOf[M](&found[i]), nil) {
 					return
 				}
 			}
@@ -151,17 +170,20 @@ func (t Table[M, K]) OnChange(src ChangeSource, fn func(context.Context, Change[
 	if t.m.ready(src) != nil || fn == nil {
 		return func() {}
 	}
-	m := t.m
+	return t.m.onChange(src, func(ctx context.Context, c *change) error { return fn(ctx, changeOf[M](c)) })
+}
+
+func (m *model) onChange(src ChangeSource, fn func(context.Context, *change) error) (stop func()) {
 	return src.feed().listen(m.schema.Name, func(ctx context.Context, stopped func() bool, at *Position, to int64) error {
 		var failed error
-		err := m.changes(ctx, src, *at, to, func(c Change[M]) bool {
+		err := m.changes(ctx, src, *at, to, func(c *change) bool {
 			if stopped() {
 				return false
 			}
 			if failed = fn(ctx, c); failed != nil {
 				return false
 			}
-			at.Sequence = c.Seq.Sequence
+			at.Sequence = c.seq.Sequence
 			return ctx.Err() == nil
 		})
 		if failed != nil {

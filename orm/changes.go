@@ -37,11 +37,11 @@ type logEntry struct {
 
 // changes calls fn for every change of the table after since, up to sequence to (0:
 // to the newest), until it returns false.
-func (m *model[M]) changes(ctx context.Context, src ChangeSource, since Position, to int64, fn func(Change[M]) bool) error {
-	r := &replayed{info: &m.info}
+func (m *model) changes(ctx context.Context, src ChangeSource, since Position, to int64, fn func(*change) bool) error {
+	r := &replayed{m}
 	for {
 		more := false
-		var found []Change[M]
+		var found []change
 		err := src.base().ReadTx(ctx, func(ctx context.Context, tx *ReadTx) error {
 			newest, err := changelog.ReadPosition(ctx, changelog.Driver(tx.c.dc))
 			if err != nil {
@@ -55,15 +55,15 @@ func (m *model[M]) changes(ctx context.Context, src ChangeSource, since Position
 				return err
 			}
 			more = last
-			found, err = rebuild(ctx, tx.c, m, newest.Generation, entries)
+			found, err = r.rebuild(ctx, tx.c, newest.Generation, entries)
 			since.Sequence = entries[len(entries)-1].seq
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		for _, c := range found {
-			if !fn(c) {
+		for i := range found {
+			if !fn(&found[i]) {
 				return nil
 			}
 			if err := ctx.Err(); err != nil {
@@ -77,7 +77,7 @@ func (m *model[M]) changes(ctx context.Context, src ChangeSource, since Position
 }
 
 // follow is changes without an end.
-func (m *model[M]) follow(ctx context.Context, src ChangeSource, since Position, fn func(Change[M]) bool) error {
+func (m *model) follow(ctx context.Context, src ChangeSource, since Position, fn func(*change) bool) error {
 	for {
 		end, err := src.base().Position(ctx)
 		if err != nil {
@@ -85,7 +85,7 @@ func (m *model[M]) follow(ctx context.Context, src ChangeSource, since Position,
 		}
 		if end != since {
 			broken := false
-			err = m.changes(ctx, src, since, end.Sequence, func(c Change[M]) bool {
+			err = m.changes(ctx, src, since, end.Sequence, func(c *change) bool {
 				broken = !fn(c)
 				return !broken
 			})
@@ -106,8 +106,8 @@ func (m *model[M]) follow(ctx context.Context, src ChangeSource, since Position,
 
 // history returns the changes of the row with the key, whatever its key was
 // before.
-func (m *model[M]) history(ctx context.Context, src ChangeSource, key string) (found []Change[M], err error) {
-	r := &replayed{info: &m.info}
+func (m *model) history(ctx context.Context, src ChangeSource, key string) (found []change, err error) {
+	r := &replayed{m}
 	err = src.base().ReadTx(ctx, func(ctx context.Context, tx *ReadTx) error {
 		newest, err := changelog.ReadPosition(ctx, changelog.Driver(tx.c.dc))
 		if err != nil {
@@ -135,7 +135,7 @@ WHERE "table" = ? AND sequence > ? ORDER BY sequence DESC`
 		if err := r.transactions(ctx, tx.c, entries); err != nil {
 			return err
 		}
-		found, err = rebuild(ctx, tx.c, m, newest.Generation, entries)
+		found, err = r.rebuild(ctx, tx.c, newest.Generation, entries)
 		return err
 	})
 	return found, err
@@ -178,7 +178,7 @@ func (w *walk) back(e *logEntry) bool {
 }
 
 // replayed reads the log of one table.
-type replayed struct{ *info }
+type replayed struct{ *model }
 
 // begin checks where reading begins.
 func (r *replayed) begin(ctx context.Context, c *conn, since, newest Position) (Position, error) {
@@ -372,8 +372,8 @@ func keyText(values []driver.NamedValue) string {
 	return b.String()
 }
 
-// made makes a M of values, nil of none. What the log leaves out stays zero.
-func (m *model[M]) made(values []driver.Value) (*M, error) {
+// made makes a row of values, nil of none. What the log leaves out stays zero.
+func (m *model) made(values []driver.Value) (any, error) {
 	if values == nil {
 		return nil, nil
 	}
@@ -383,6 +383,6 @@ func (m *model[M]) made(values []driver.Value) (*M, error) {
 			values[i] = absent{}
 		}
 	}
-	row := new(M)
+	row := m.fresh()
 	return row, m.read(values, row)
 }

@@ -1,11 +1,15 @@
 package orm
 
 import (
-	"database/sql/driver"
-	"reflect"
-	"strconv"
+	"database/sql"
 	"time"
 )
+
+// The types of columns say what can be asked of a column and what it can be set
+// to. They are put together from a few interfaces over one implementation, which
+// generated code makes with the New functions: Go compiles every method of a
+// generic type for every type it is used with, and so it does that once for all
+// kinds of columns of one Go type.
 
 // Number is every type that a Num column can hold.
 type Number interface {
@@ -24,271 +28,216 @@ type ref struct{ table, name string }
 // Col is a column of M that holds a T. Columns are made by generated code. What
 // the types of this package whose names end in Col lack, is setters: generated
 // columns, and those with the items readonly and createonly are of such types.
-type Col[M, T any] struct {
-	_      [0]func(M)
-	c      ref
-	encode func(T) (driver.Value, error)
-	decode func(*Row, int, *T)
+type Col[M, T any] interface {
+	Column[M]
+	Expr[M, T]
+
+	// Eq matches rows whose column equals v. NULL equals nothing.
+	Eq(v T) Cond[M]
+
+	// Ne matches rows whose column has another value than v. NULL is no value: it
+	// does not match.
+	Ne(v T) Cond[M]
+
+	// In matches rows whose column equals one of v; none if v is empty.
+	In(v ...T) Cond[M]
+
+	// NotIn matches rows whose column has a value that is none of v. With no v it
+	// is no condition at all.
+	NotIn(v ...T) Cond[M]
+
+	// InQuery matches rows whose column is among what a query returns: see Sub1.
+	InQuery(s Sub[T]) Cond[M]
+
+	// NotInQuery matches rows whose column has a value that is not among what a
+	// query returns. NULLs that the query returns are left out: in SQL one of them
+	// would make the condition match nothing.
+	NotInQuery(s Sub[T]) Cond[M]
+
+	// EqCol matches rows whose column equals another expression over the same row.
+	EqCol(e Expr[M, T]) Cond[M]
+
+	// Asc orders by the column, smallest first; NULL comes before every value.
+	Asc() Order[M]
+
+	// Desc orders by the column, largest first; NULL comes after every value.
+	Desc() Order[M]
+
+	// Min is the smallest value of the column; no value where there is no row, or
+	// only NULL.
+	Min() Agg[M, sql.Null[T]]
+
+	// Max is the largest value of the column; no value where there is no row, or
+	// only NULL.
+	Max() Agg[M, sql.Null[T]]
+
+	// CountDistinct is the number of different values of the column, NULL not
+	// counted.
+	CountDistinct() Agg[M, int64]
 }
 
-func (Col[M, T]) columnOf(M) {}
+// Settable is what a column has that can be set.
+type Settable[M, T any] interface {
+	// Set gives the column the value v.
+	Set(v T) Set[M]
 
-func (Col[M, T]) exprOf(M) {}
-
-func (c Col[M, T]) ref() ref { return c.c }
-
-func (c Col[M, T]) expr() expr { return expr{col: c.c} }
-
-func (c Col[M, T]) scan(r *Row, i int, dst *T) {
-	if c.decode != nil { // without it nothing was selected
-		c.decode(r, i, dst)
-	}
+	// SetSQL gives the column the value of an SQL expression, in which ? stands
+	// for args in turn. The expression is not checked; never build it from input.
+	SetSQL(expr string, args ...any) Set[M]
 }
 
-// value is v as it is bound; an error names the column.
-func (c Col[M, T]) value(v T) (driver.Value, error) {
-	if c.encode == nil {
-		return nil, errNoCol
-	}
-	x, err := c.encode(v)
-	return x, errorAt(c.c, err)
+// Ordered is what a column has whose values have an order.
+type Ordered[M, T any] interface {
+	// Gt matches rows whose column is greater than v.
+	Gt(v T) Cond[M]
+
+	// Gte matches rows whose column is greater than or equal to v.
+	Gte(v T) Cond[M]
+
+	// Lt matches rows whose column is less than v.
+	Lt(v T) Cond[M]
+
+	// Lte matches rows whose column is less than or equal to v.
+	Lte(v T) Cond[M]
+
+	// Between matches rows whose column is neither less than a nor greater than b.
+	Between(a, b T) Cond[M]
 }
 
-func (c Col[M, T]) compare(op string, v T) Cond[M] {
-	x, err := c.value(v)
-	return cond[M](&node{op: opCompare, col: c.c, sql: op, args: []driver.Value{x}, err: err})
+// Numeric is what a column of numbers has.
+type Numeric[M, T any] interface {
+	// Sum is the sum of the column, 0 where there is no row. A sum that does not
+	// fit the column's Go type is an error when it is read.
+	Sum() Agg[M, T]
+
+	// Avg is the mean of the column's values, NULL left out; no value where there
+	// is none.
+	Avg() Agg[M, sql.Null[float64]]
 }
 
-// Eq matches rows whose column equals v. NULL equals nothing.
-func (c Col[M, T]) Eq(v T) Cond[M] { return c.compare(" = ", v) }
-
-// Ne matches rows whose column has another value than v. NULL is no value: it
-// does not match.
-func (c Col[M, T]) Ne(v T) Cond[M] { return c.compare(" <> ", v) }
-
-// In matches rows whose column equals one of v; none if v is empty.
-func (c Col[M, T]) In(v ...T) Cond[M] { return c.list(opIn, v) }
-
-// NotIn matches rows whose column has a value that is none of v. With no v it
-// is no condition at all.
-func (c Col[M, T]) NotIn(v ...T) Cond[M] {
-	if len(v) == 0 {
-		return Cond[M]{}
-	}
-	return c.list(opNotIn, v)
+// Addable is what a column of numbers has that can be set.
+type Addable[M, T any] interface {
+	// Add adds v to the column's value in the statement itself. A sum that the
+	// field could not hold is an error, and nothing is written.
+	Add(v T) Set[M]
 }
-
-func (c Col[M, T]) list(op opKind, v []T) Cond[M] {
-	n := &node{op: op, col: c.c, args: make([]driver.Value, len(v))}
-	for i := range v {
-		x, err := c.value(v[i])
-		if err != nil && n.err == nil {
-			n.err = err
-		}
-		n.args[i] = x
-	}
-	return cond[M](n)
-}
-
-// Asc orders by the column, smallest first; NULL comes before every value.
-func (c Col[M, T]) Asc() Order[M] { return Order[M]{e: c.expr()} }
-
-// Desc orders by the column, largest first; NULL comes after every value.
-func (c Col[M, T]) Desc() Order[M] { return Order[M]{e: c.expr(), desc: true} }
-
-// settable adds the setters to a column.
-type settable[M, T any] struct {
-	_      [0]func(M)
-	c      ref
-	encode func(T) (driver.Value, error)
-}
-
-func settableOf[M, T any](c Col[M, T]) settable[M, T] {
-	return settable[M, T]{c: c.c, encode: c.encode}
-}
-
-// Set gives the column the value v.
-func (c settable[M, T]) Set(v T) Set[M] {
-	x, err := Col[M, T]{c: c.c, encode: c.encode}.value(v)
-	return Set[M]{set: set{col: c.c, sql: "?", args: []driver.Value{x}, err: err}}
-}
-
-// SetSQL gives the column the value of an SQL expression, in which ? stands
-// for args in turn. The expression is not checked; never build it from input.
-func (c settable[M, T]) SetSQL(expr string, args ...any) Set[M] {
-	values, err := encodeAny(args)
-	return Set[M]{set: set{col: c.c, sql: "(" + expr + ")", args: values, err: errorAt(c.c, err)}}
-}
-
-// ordered adds the comparisons of types with an order.
-type ordered[M, T any] struct{ Col[M, T] }
-
-// Gt matches rows whose column is greater than v.
-func (c ordered[M, T]) Gt(v T) Cond[M] { return c.compare(" > ", v) }
-
-// Gte matches rows whose column is greater than or equal to v.
-func (c ordered[M, T]) Gte(v T) Cond[M] { return c.compare(" >= ", v) }
-
-// Lt matches rows whose column is less than v.
-func (c ordered[M, T]) Lt(v T) Cond[M] { return c.compare(" < ", v) }
-
-// Lte matches rows whose column is less than or equal to v.
-func (c ordered[M, T]) Lte(v T) Cond[M] { return c.compare(" <= ", v) }
-
-// Between matches rows whose column is neither less than a nor greater than b.
-func (c ordered[M, T]) Between(a, b T) Cond[M] { return And(c.Gte(a), c.Lte(b)) }
 
 // NumCol is a column of numbers without setters.
-type NumCol[M any, T Number] struct{ ordered[M, T] }
+type NumCol[M any, T Number] interface {
+	Col[M, T]
+	Ordered[M, T]
+	Numeric[M, T]
+}
 
 // Num is a column of numbers.
-type Num[M any, T Number] struct {
-	NumCol[M, T]
-	settable[M, T]
+type Num[M any, T Number] interface {
+	Col[M, T]
+	Ordered[M, T]
+	Numeric[M, T]
+	Settable[M, T]
+	Addable[M, T]
 }
 
 // NewNum is called by generated code.
-func NewNum[M any, T Number](table, name string) Num[M, T] {
-	c := Col[M, T]{c: ref{table, name}, encode: number[T], decode: ScanNum[T]}
-	return Num[M, T]{NumCol[M, T]{ordered[M, T]{c}}, settableOf(c)}
-}
+func NewNum[M any, T Number](table, name string) Num[M, T] { return numeric[M, T](table, name) }
 
-// Fixed is the column without setters. Generated code calls it.
-func (c Num[M, T]) Fixed() NumCol[M, T] { return c.NumCol }
+// Textual is what a column of text has.
+type Textual[M any] interface {
+	// Like matches SQL's pattern: % any text, _ any character, ASCII letters in
+	// either case.
+	Like(pattern string) Cond[M]
 
-// Add adds v to the column's value in the statement itself. A sum that the
-// field could not hold is an error, and nothing is written.
-func (c Num[M, T]) Add(v T) Set[M] {
-	s := c.Set(v)
-	s.sql, s.self = "? + ", true
-	if least, most, ok := narrow[T](); ok { // the table is STRICT: text in an INTEGER column is refused
-		s.sql = "(SELECT CASE WHEN _driftdb_sum NOT BETWEEN " + strconv.FormatInt(least, 10) + " AND " + strconv.FormatInt(most, 10) +
-			" THEN 'out of range' ELSE _driftdb_sum END FROM (SELECT ? + "
-		s.tail = " AS _driftdb_sum))"
-	}
-	return s
-}
+	// Glob matches a file-name pattern: * any text, ? any character, [a-z] a
+	// range; case counts.
+	Glob(pattern string) Cond[M]
 
-// narrow returns the range of an integer type that holds less than the 64 bits
-// of an INTEGER column.
-func narrow[T Number]() (least, most int64, ok bool) {
-	var zero T
-	bits := 8 * reflect.TypeFor[T]().Size()
-	switch {
-	case isFloat[T]() || bits == 64:
-		return 0, 0, false
-	case zero-1 > zero:
-		return 0, 1<<bits - 1, true
-	}
-	return -1 << (bits - 1), 1<<(bits-1) - 1, true
+	// EqualFold matches s whatever the case of its ASCII letters.
+	EqualFold(s string) Cond[M]
+
+	// HasPrefix matches text that begins with s; case counts, nothing in s is
+	// special.
+	HasPrefix(s string) Cond[M]
+
+	// Contains matches text that holds s; case counts, nothing in s is special.
+	Contains(s string) Cond[M]
 }
 
 // StrCol is a column of text without setters.
-type StrCol[M any, T ~string] struct{ ordered[M, T] }
+type StrCol[M any, T ~string] interface {
+	Col[M, T]
+	Ordered[M, T]
+	Textual[M]
+}
 
 // Str is a column of text.
-type Str[M any, T ~string] struct {
-	StrCol[M, T]
-	settable[M, T]
+type Str[M any, T ~string] interface {
+	Col[M, T]
+	Ordered[M, T]
+	Textual[M]
+	Settable[M, T]
 }
 
 // NewStr is called by generated code.
 func NewStr[M any, T ~string](table, name string) Str[M, T] {
-	c := Col[M, T]{c: ref{table, name}, encode: func(v T) (driver.Value, error) { return string(v), nil }, decode: ScanStr[T]}
-	return Str[M, T]{StrCol[M, T]{ordered[M, T]{c}}, settableOf(c)}
+	return newColumn[M](table, name, encodeStr[T], ScanStr[T])
 }
 
-// Fixed is the column without setters. Generated code calls it.
-func (c Str[M, T]) Fixed() StrCol[M, T] { return c.StrCol }
+// Boolean is what a column of booleans has.
+type Boolean[M any] interface {
+	// IsTrue matches rows whose column is true.
+	IsTrue() Cond[M]
 
-// Like matches SQL's pattern: % any text, _ any character, ASCII letters in
-// either case.
-func (c StrCol[M, T]) Like(pattern string) Cond[M] { return c.text(" LIKE ", pattern, "") }
-
-// Glob matches a file-name pattern: * any text, ? any character, [a-z] a
-// range; case counts.
-func (c StrCol[M, T]) Glob(pattern string) Cond[M] { return c.text(" GLOB ", pattern, "") }
-
-// EqualFold matches s whatever the case of its ASCII letters.
-func (c StrCol[M, T]) EqualFold(s string) Cond[M] { return c.text(" = ", s, " COLLATE NOCASE") }
-
-// HasPrefix matches text that begins with s; case counts, nothing in s is
-// special.
-func (c StrCol[M, T]) HasPrefix(s string) Cond[M] {
-	return cond[M](&node{op: opInstr, col: c.c, sql: " = 1", args: []driver.Value{s}})
-}
-
-// Contains matches text that holds s; case counts, nothing in s is special.
-func (c StrCol[M, T]) Contains(s string) Cond[M] {
-	return cond[M](&node{op: opInstr, col: c.c, sql: " > 0", args: []driver.Value{s}})
-}
-
-func (c StrCol[M, T]) text(op, s, suffix string) Cond[M] {
-	return cond[M](&node{op: opCompare, col: c.c, sql: op, suffix: suffix, args: []driver.Value{s}})
+	// IsFalse matches rows whose column is false; NULL is not.
+	IsFalse() Cond[M]
 }
 
 // BoolCol is a column of booleans without setters.
-type BoolCol[M any] struct{ Col[M, bool] }
+type BoolCol[M any] interface {
+	Col[M, bool]
+	Boolean[M]
+}
 
 // Bool is a column of booleans, stored as 0 and 1.
-type Bool[M any] struct {
-	BoolCol[M]
-	settable[M, bool]
+type Bool[M any] interface {
+	Col[M, bool]
+	Boolean[M]
+	Settable[M, bool]
 }
 
 // NewBool is called by generated code.
 func NewBool[M any](table, name string) Bool[M] {
-	c := Col[M, bool]{c: ref{table, name}, encode: func(v bool) (driver.Value, error) { return boolean(v), nil }, decode: ScanBool[bool]}
-	return Bool[M]{BoolCol[M]{c}, settableOf(c)}
+	return newColumn[M](table, name, encodeBool, ScanBool[bool])
 }
 
-// Fixed is the column without setters. Generated code calls it.
-func (c Bool[M]) Fixed() BoolCol[M] { return c.BoolCol }
-
-// IsTrue matches rows whose column is true.
-func (c BoolCol[M]) IsTrue() Cond[M] { return c.Eq(true) }
-
-// IsFalse matches rows whose column is false; NULL is not.
-func (c BoolCol[M]) IsFalse() Cond[M] { return c.Eq(false) }
-
 // TimeCol is a column of times without setters.
-type TimeCol[M any] struct{ ordered[M, time.Time] }
+type TimeCol[M any] interface {
+	Col[M, time.Time]
+	Ordered[M, time.Time]
+}
 
 // Time is a column of times, stored as integers of its unit, or as text with
 // time=rfc3339.
-type Time[M any] struct {
-	TimeCol[M]
-	settable[M, time.Time]
+type Time[M any] interface {
+	Col[M, time.Time]
+	Ordered[M, time.Time]
+	Settable[M, time.Time]
 }
 
 // NewTime is called by generated code.
 func NewTime[M any](table, name string, u Unit) Time[M] {
-	c := Col[M, time.Time]{c: ref{table, name}, encode: func(v time.Time) (driver.Value, error) {
-		if !u.fits(v) {
-			return nil, errTimeRange
-		}
-		return u.store(v), nil
-	}, decode: func(r *Row, i int, dst *time.Time) { ScanTime(r, i, dst, u) }}
-	return Time[M]{TimeCol[M]{ordered[M, time.Time]{c}}, settableOf(c)}
+	return newColumn[M](table, name, u.value, u.scan)
 }
 
-// Fixed is the column without setters. Generated code calls it.
-func (c Time[M]) Fixed() TimeCol[M] { return c.TimeCol }
-
 // BytesCol is a column of bytes without setters.
-type BytesCol[M any] struct{ Col[M, []byte] }
+type BytesCol[M any] interface{ Col[M, []byte] }
 
 // Bytes is a column of bytes.
-type Bytes[M any] struct {
-	BytesCol[M]
-	settable[M, []byte]
+type Bytes[M any] interface {
+	Col[M, []byte]
+	Settable[M, []byte]
 }
 
 // NewBytes is called by generated code.
 func NewBytes[M any](table, name string) Bytes[M] {
-	c := Col[M, []byte]{c: ref{table, name}, encode: func(v []byte) (driver.Value, error) { return append([]byte{}, v...), nil }, decode: ScanBytes[[]byte]}
-	return Bytes[M]{BytesCol[M]{c}, settableOf(c)}
+	return newColumn[M](table, name, encodeBytes, ScanBytes[[]byte])
 }
-
-// Fixed is the column without setters. Generated code calls it.
-func (c Bytes[M]) Fixed() BytesCol[M] { return c.BytesCol }

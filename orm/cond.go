@@ -23,9 +23,8 @@ type Cond[M any] struct {
 
 // Order is one term of an ORDER BY over M.
 type Order[M any] struct {
-	_    [0]func(M)
-	e    expr
-	desc bool
+	_ [0]func(M)
+	orderTerm
 }
 
 // Set gives one column of M a value in an update.

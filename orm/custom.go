@@ -12,90 +12,85 @@ import (
 )
 
 // CustomCol is a column of a type of the application, without setters.
-type CustomCol[M, T any] struct{ ordered[M, T] }
+type CustomCol[M, T any] interface {
+	Col[M, T]
+	Ordered[M, T]
+}
 
 // Custom is a column of a type of the application: one with Scan and Value, one
 // with MarshalText and UnmarshalText, a UUID, 16 bytes, or a uint64. Comparisons
 // are those of what is stored.
-type Custom[M, T any] struct {
-	CustomCol[M, T]
-	settable[M, T]
+type Custom[M, T any] interface {
+	Col[M, T]
+	Ordered[M, T]
+	Settable[M, T]
 }
 
 // NullCustomCol is a Custom column that may be NULL, without setters.
-type NullCustomCol[M, T any] struct {
-	CustomCol[M, T]
-	nullCol[M, T]
+type NullCustomCol[M, T any] interface {
+	Col[M, T]
+	Ordered[M, T]
+	Nullable[M, T]
 }
 
 // NullCustom is a Custom column that may be NULL.
-type NullCustom[M, T any] struct {
-	Custom[M, T]
-	nullable[M, T]
-}
-
-func custom[M, T any](table, name string, encode func(T) (driver.Value, error), decode func(*Row, int, *T)) Custom[M, T] {
-	c := Col[M, T]{c: ref{table, name}, encode: encode, decode: decode}
-	return Custom[M, T]{CustomCol[M, T]{ordered[M, T]{c}}, settableOf(c)}
-}
-
-func nullCustom[M, T any](c Custom[M, T]) NullCustom[M, T] {
-	return NullCustom[M, T]{c, nullableOf(c.Col)}
-}
-
-// Fixed is the column without setters. Generated code calls it.
-func (c Custom[M, T]) Fixed() CustomCol[M, T] { return c.CustomCol }
-
-// Fixed is the column without setters. Generated code calls it.
-func (c NullCustom[M, T]) Fixed() NullCustomCol[M, T] {
-	return NullCustomCol[M, T]{c.CustomCol, c.nullCol}
+type NullCustom[M, T any] interface {
+	Col[M, T]
+	Ordered[M, T]
+	Settable[M, T]
+	Nullable[M, T]
+	NullSettable[M, T]
 }
 
 // NewValue makes the column of a type with Scan and Value. Generated code calls
 // it.
 func NewValue[M, T any](table, name string) Custom[M, T] {
-	return custom[M](table, name, encodeValue[T], ScanValue[T])
+	return newColumn[M](table, name, encodeValue[T], ScanValue[T])
 }
 
 // NewNullValue is NewValue for a column that may be NULL. It is for generated
 // code.
 func NewNullValue[M, T any](table, name string) NullCustom[M, T] {
-	return nullCustom(NewValue[M, T](table, name))
+	return newColumn[M](table, name, encodeValue[T], ScanValue[T])
 }
 
 // NewText makes the column of a type with MarshalText and UnmarshalText.
 // Generated code calls it.
 func NewText[M, T any](table, name string) Custom[M, T] {
-	return custom[M](table, name, encodeText[T], ScanText[T])
+	return newColumn[M](table, name, encodeText[T], ScanText[T])
 }
 
 // NewNullText is NewText for a column that may be NULL. It is for generated
 // code.
 func NewNullText[M, T any](table, name string) NullCustom[M, T] {
-	return nullCustom(NewText[M, T](table, name))
+	return newColumn[M](table, name, encodeText[T], ScanText[T])
 }
 
 // NewID makes the column of 16 bytes. Generated code calls it.
 func NewID[M any, T ~[16]byte](table, name string) Custom[M, T] {
-	return custom[M](table, name, func(v T) (driver.Value, error) { return bytes16(v), nil }, ScanID[T])
+	return newColumn[M](table, name, encodeID[T], ScanID[T])
 }
 
 // NewNullID is NewID for a column that may be NULL. It is for generated code.
 func NewNullID[M any, T ~[16]byte](table, name string) NullCustom[M, T] {
-	return nullCustom(NewID[M, T](table, name))
+	return newColumn[M](table, name, encodeID[T], ScanID[T])
 }
 
 // NewUint makes the column of a uint64, stored as 20 digits, which sort as the
 // numbers do. Generated code calls it.
 func NewUint[M any, T ~uint | ~uint64](table, name string) Custom[M, T] {
-	return custom[M](table, name, func(v T) (driver.Value, error) { return digits(uint64(v)), nil }, ScanUint[T])
+	return newColumn[M](table, name, encodeUint[T], ScanUint[T])
 }
 
 // NewNullUint is NewUint for a column that may be NULL. It is for generated
 // code.
 func NewNullUint[M any, T ~uint | ~uint64](table, name string) NullCustom[M, T] {
-	return nullCustom(NewUint[M, T](table, name))
+	return newColumn[M](table, name, encodeUint[T], ScanUint[T])
 }
+
+func encodeID[T ~[16]byte](v T) (driver.Value, error) { return bytes16(v), nil }
+
+func encodeUint[T ~uint | ~uint64](v T) (driver.Value, error) { return digits(uint64(v)), nil }
 
 func bytes16[T ~[16]byte](v T) []byte {
 	b := [16]byte(v)

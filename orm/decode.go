@@ -22,7 +22,13 @@ type LogEntry interface {
 
 // Decoder makes changes of entries. It is for one goroutine.
 type Decoder[M any] struct {
-	m    *model[M]
+	_ [0]func(M)
+	d decoder
+}
+
+// decoder is a Decoder without its type.
+type decoder struct {
+	m    *model
 	rows map[string][]driver.Value // by key, what is known of them
 }
 
@@ -31,29 +37,42 @@ type Decoder[M any] struct {
 // so it keeps every row that is there. Change.Unknown names the columns of which
 // none has told.
 func (t Table[M, K]) Decoder() *Decoder[M] {
-	return &Decoder[M]{m: t.m, rows: make(map[string][]driver.Value)}
+	return &Decoder[M]{d: decoder{m: t.m, rows: make(map[string][]driver.Value)}}
 }
 
 // Change makes a change of an entry. ok is false for entries of other tables and
 // those that are about no row.
 func (d *Decoder[M]) Change(e LogEntry) (c Change[M], ok bool, err error) {
-	if d == nil || d.m == nil || e == nil {
+	if d == nil {
 		return c, false, errNoTable
+	}
+	found, err := d.d.decode(e)
+	if err != nil || found == nil {
+		return c, false, err
+	}
+	return changeOf[M](found), true, nil
+}
+
+// decode makes a change of an entry, nil if it is about no row of the table.
+func (d *decoder) decode(e LogEntry) (*change, error) {
+	if d.m == nil || e == nil {
+		return nil, errNoTable
 	}
 	table, operation, key, data, before := e.What()
 	if table != d.m.schema.Name || table == "" {
-		return c, false, nil
+		return nil, nil
 	}
-	c.Seq.Sequence, c.Tx, c.At, c.Node = e.When()
-	if c, err = d.change(c, operation, key, data, before); err != nil {
-		return Change[M]{}, false, d.m.wrap("decode a change", fmt.Errorf("entry %d: %w", c.Seq.Sequence, err))
+	c := new(change)
+	c.seq.Sequence, c.tx, c.at, c.node = e.When()
+	if err := d.change(c, operation, key, data, before); err != nil {
+		return nil, d.m.wrap("decode a change", fmt.Errorf("entry %d: %w", c.seq.Sequence, err))
 	}
-	return c, true, nil
+	return c, nil
 }
 
-func (d *Decoder[M]) change(c Change[M], operation, key, data, before string) (Change[M], error) {
-	r := &replayed{info: &d.m.info}
-	values := []driver.Value{c.Seq.Sequence, c.At.UnixMilli(), operation}
+func (d *decoder) change(c *change, operation, key, data, before string) error {
+	r := &replayed{d.m}
+	values := []driver.Value{c.seq.Sequence, c.at.UnixMilli(), operation}
 	for _, object := range []string{key, data, before} {
 		var v driver.Value
 		if object != "" {
@@ -63,12 +82,12 @@ func (d *Decoder[M]) change(c Change[M], operation, key, data, before string) (C
 	}
 	e, err := r.entry(values)
 	if err != nil {
-		return c, err
+		return err
 	}
 	if e.op == 0 {
-		return c, fmt.Errorf("an operation %q is none of a row", operation)
+		return fmt.Errorf("an operation %q is none of a row", operation)
 	}
-	c.Op, c.columns = e.op, e.columns
+	c.op, c.columns = e.op, e.columns
 	var was, is []driver.Value
 	if e.op != OpInsert {
 		if was = d.rows[e.old]; was == nil {
@@ -88,12 +107,12 @@ func (d *Decoder[M]) change(c Change[M], operation, key, data, before string) (C
 	}
 	if is != nil {
 		d.rows[e.new] = is
-		c.Unknown = r.unknown(is)
+		c.unknown = r.unknown(is)
 	} else {
-		c.Unknown = r.unknown(was)
+		c.unknown = r.unknown(was)
 	}
-	if c.Old, err = d.m.made(was); err == nil {
-		c.New, err = d.m.made(is)
+	if c.old, err = d.m.made(was); err == nil {
+		c.new, err = d.m.made(is)
 	}
-	return c, err
+	return err
 }

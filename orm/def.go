@@ -54,26 +54,30 @@ type Def[M, K any] struct {
 	Deleted     string          // the column that a soft delete sets, "" for none
 	DeletedUnit Unit
 
-	m *model[M]
+	m *model
 }
 
 // Table has the verbs of a model M whose primary key is a K. Generated code
 // embeds it in the type of the model's table value.
 type Table[M, K any] struct {
 	_   [0]func(M, K)
-	m   *model[M]
-	key func(*M) K
+	m   *model
 	arg func(*Args, K)
 }
 
 // NewTable is called by generated code.
 func NewTable[M, K any](d *Def[M, K]) Table[M, K] {
-	return Table[M, K]{m: d.model(), key: d.Key, arg: d.BindKey}
+	return Table[M, K]{m: d.model(), arg: d.BindKey}
 }
 
-// info is the part of a model that does not depend on its type, so that the
-// code that works on it is compiled once.
-type info struct {
+// model is what the runtime knows of a model. It has no type parameter: Go
+// compiles generic code anew for every model, so all that works on rows works on
+// a row as an any that holds a *M, and on many as an any that holds a *[]M (a
+// list). The verbs that users call put the types back.
+type model struct {
+	rowType
+	hooks hookSet
+
 	schema   *schema.Table
 	selects  string
 	insert   string
@@ -91,54 +95,40 @@ type info struct {
 
 // live is the condition that leaves out rows that were soft deleted, nil for a
 // model without.
-func (t *info) live() *node {
-	if t.deleted == "" {
+func (m *model) live() *node {
+	if m.deleted == "" {
 		return nil
 	}
-	return &node{op: opNull, col: ref{t.schema.Name, t.deleted}, sql: " IS NULL"}
-}
-
-// model is an info with the functions that know the type.
-type model[M any] struct {
-	info
-	scan  func(*Row, *M)
-	bind  func(*Args, *M)
-	fill  func(*Fill, *M)
-	omit  func(*M) uint64
-	clone func(*M) M
-	lock  func(*M) *int64
-	hooks hookSet
+	return &node{op: opNull, col: ref{m.schema.Name, m.deleted}, sql: " IS NULL"}
 }
 
 // model is the same for a table and its unique keys. Package variables are
 // initialised one after the other, so nobody else is here.
-func (d *Def[M, K]) model() *model[M] {
+func (d *Def[M, K]) model() *model {
 	if d.m != nil {
 		return d.m
 	}
-	d.m = &model[M]{
-		info: info{
-			schema: d.Schema, selects: d.Select, insert: d.Insert, omitCols: d.OmitCols,
-			created: d.Created, updated: d.Updated, unit: d.UpdatedUnit,
-			lockCol: d.LockCol, deleted: d.Deleted, delUnit: d.DeletedUnit,
-		},
-		scan: d.Scan, bind: d.Bind, fill: d.Fill, omit: d.Omit, clone: d.Clone, lock: d.Lock, hooks: hooksOf[M](),
+	d.m = &model{
+		rowType: rowTypeOf(d), hooks: hooksIn((*M)(nil)),
+		schema: d.Schema, selects: d.Select, insert: d.Insert, omitCols: d.OmitCols,
+		created: d.Created, updated: d.Updated, unit: d.UpdatedUnit,
+		lockCol: d.LockCol, deleted: d.Deleted, delUnit: d.DeletedUnit,
 	}
 	d.m.prepare(d.ReadOnly, d.CreateOnly)
 	return d.m
 }
 
 // prepare works out what follows from the rest.
-func (t *info) prepare(readOnly, createOnly []string) {
-	t.columns = columnList(t.schema)
-	for i, c := range t.schema.Columns {
+func (m *model) prepare(readOnly, createOnly []string) {
+	m.columns = columnList(m.schema)
+	for i, c := range m.schema.Columns {
 		if c.Generated == "" && !slices.Contains(readOnly, c.Name) {
-			t.bound = append(t.bound, i)
+			m.bound = append(m.bound, i)
 		}
 	}
-	t.fixed = slices.Concat(t.schema.Key, createOnly)
-	if t.created != "" {
-		t.fixed = append(t.fixed, t.created)
+	m.fixed = slices.Concat(m.schema.Key, createOnly)
+	if m.created != "" {
+		m.fixed = append(m.fixed, m.created)
 	}
 }
 
@@ -152,38 +142,37 @@ func columnList(t *schema.Table) string {
 
 // ready refuses a table or query that generated code did not make, and a nil
 // Reader or Writer.
-func (m *model[M]) ready(r Reader) error {
+func (m *model) ready(r Reader) error {
 	if m == nil {
 		return errNoTable
 	}
 	return usable(r)
 }
 
+// readyFor is ready for a verb that takes a row.
+func (m *model) readyFor(w Reader, row any) error {
+	if err := m.ready(w); err != nil {
+		return err
+	}
+	if row == nil {
+		return errNoRow
+	}
+	return nil
+}
+
 // wrap says what was done to which table.
-func (m *model[M]) wrap(what string, err error) error {
+func (m *model) wrap(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case m == nil:
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	return m.info.wrap(what, err)
+	return fmt.Errorf("%s %s: %w", what, m.schema.Name, err)
 }
 
-func (t *info) wrap(what string, err error) error {
-	return fmt.Errorf("%s %s: %w", what, t.schema.Name, err)
-}
-
-// copyOf returns a deep copy of row.
-func (m *model[M]) copyOf(row *M) M {
-	if m.clone != nil {
-		return m.clone(row)
-	}
-	return *row
-}
-
-// read makes a M of the current row.
-func (m *model[M]) read(values []driver.Value, into *M) error {
+// read makes a row of the current one of a result.
+func (m *model) read(values []driver.Value, into any) error {
 	r := Row{values: values, table: m.schema}
 	m.scan(&r, into)
 	return r.err
@@ -191,11 +180,11 @@ func (m *model[M]) read(values []driver.Value, into *M) error {
 
 // spread returns a function that puts the values of some columns where Scan
 // looks for them. columns are their indexes, nil for all of them.
-func (t *info) spread(columns []int) func([]driver.Value) []driver.Value {
+func (m *model) spread(columns []int) func([]driver.Value) []driver.Value {
 	if columns == nil {
 		return func(v []driver.Value) []driver.Value { return v }
 	}
-	all := make([]driver.Value, len(t.schema.Columns))
+	all := make([]driver.Value, len(m.schema.Columns))
 	for i := range all {
 		all[i] = absent{}
 	}

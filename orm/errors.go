@@ -179,7 +179,7 @@ func (db *DB) deferred(err error) error {
 
 // explain turns a driver's constraint error into the typed one. t is the table
 // that was written, without a name for SQL of the caller's own.
-func (db *DB) explain(t *info, err error) error {
+func (db *DB) explain(t *model, err error) error {
 	if err == nil || db.o.Classify == nil {
 		return err
 	}

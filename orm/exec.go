@@ -33,7 +33,7 @@ func exec(ctx context.Context, w Writer, query string, args []any) (int64, error
 	case first[0] == "BEGIN" || first[0] == "COMMIT" || first[0] == "END" || first[0] == "ROLLBACK" || first[0] == "SAVEPOINT" || first[0] == "RELEASE":
 		return 0, fmt.Errorf("%s belongs to the database: use DB.Tx, and Tx.Tx for a savepoint", first[0])
 	}
-	return (&info{schema: new(schema.Table)}).run(ctx, w, t)
+	return (&model{schema: new(schema.Table)}).run(ctx, w, t)
 }
 
 // RawReturning runs one writing statement of your own with a RETURNING clause

@@ -46,8 +46,6 @@ type (
 	afterCommitter interface{ AfterCommit(ctx context.Context) }
 )
 
-func hooksOf[M any]() (s hookSet) { return hooksIn(any((*M)(nil))) }
-
 func hooksIn(m any) (s hookSet) {
 	set := func(h hookSet, ok bool) {
 		if ok {

@@ -11,32 +11,33 @@ import (
 // errAgain says that a row was not as it had been read.
 var errAgain = errors.New("the row has changed meanwhile")
 
-// createManyHooked calls BeforeCreate of every row, inserts them, and calls
+// createRowsHooked calls BeforeCreate of every row, inserts them, and calls
 // AfterCreate of every row.
-func (m *model[M]) createManyHooked(ctx context.Context, w Writer, all []M) error {
-	stored := make([]M, len(all))
-	err := inTx(ctx, w, func(ctx context.Context, tx *Tx) (err error) {
-		for i := range all {
-			if stored[i], _, err = m.fillRow(tx, &all[i]); err != nil {
+func (m *model) createRowsHooked(ctx context.Context, w Writer, all []any) error {
+	stored := make([]any, len(all))
+	err := inTx(ctx, w, func(ctx context.Context, tx *Tx) error {
+		for i, row := range all {
+			stored[i] = m.fresh()
+			if _, err := m.fillRow(tx, stored[i], row); err != nil {
 				return err
 			}
-			if err := m.hooks.run(ctx, tx, hookBeforeCreate, &stored[i]); err != nil {
+			if err := m.hooks.run(ctx, tx, hookBeforeCreate, stored[i]); err != nil {
 				return err
 			}
 		}
-		if err := m.insertMany(ctx, tx, stored); err != nil {
+		if err := m.insertRows(ctx, tx, stored); err != nil {
 			return err
 		}
-		for i := range stored {
-			if err := m.hooks.run(ctx, tx, hookAfterCreate, &stored[i]); err != nil {
+		for _, row := range stored {
+			if err := m.hooks.run(ctx, tx, hookAfterCreate, row); err != nil {
 				return err
 			}
-			m.hooks.afterCommit(ctx, tx, &stored[i])
+			m.hooks.afterCommit(ctx, tx, row)
 		}
 		return nil
 	})
 	if err == nil {
-		copy(all, stored)
+		m.assignAll(all, stored)
 	}
 	return err
 }
@@ -44,7 +45,7 @@ func (m *model[M]) createManyHooked(ctx context.Context, w Writer, all []M) erro
 // updateKeyed changes the one row that where names and reads it into row as it
 // stands then. It says whether there was one. BeforeUpdate sees the row as it
 // will be; what it changes in it is written too.
-func (m *model[M]) updateKeyed(ctx context.Context, w Writer, where []*node, sets []set, row *M) (found bool, err error) {
+func (m *model) updateKeyed(ctx context.Context, w Writer, where []*node, sets []set, row any) (found bool, err error) {
 	if len(sets) == 0 {
 		return false, errNoSets
 	}
@@ -86,16 +87,15 @@ func (m *model[M]) updateKeyed(ctx context.Context, w Writer, where []*node, set
 }
 
 // deleteHooked removes the one row of q and says whether there was one.
-func (m *model[M]) deleteHooked(ctx context.Context, w Writer, q query) (found bool, err error) {
+func (m *model) deleteHooked(ctx context.Context, w Writer, q query) (found bool, err error) {
 	err = inTx(ctx, w, func(ctx context.Context, tx *Tx) error {
-		var row *M
-		err := m.each(ctx, tx, false, q.rowsText(&m.info), nil, func(r *M) bool { row = r; return false })
+		row, err := q.one(ctx, tx)
 		if err != nil || row == nil {
 			return err
 		}
 		found = true
 		return m.aroundDelete(ctx, tx, row, func(ctx context.Context, w Writer) error {
-			_, err := m.remove(ctx, w, q.conds(&m.info))
+			_, err := m.remove(ctx, w, q.conds())
 			return err
 		})
 	})
@@ -103,7 +103,7 @@ func (m *model[M]) deleteHooked(ctx context.Context, w Writer, q query) (found b
 }
 
 // aroundDelete runs remove between the hooks of row.
-func (m *model[M]) aroundDelete(ctx context.Context, w Writer, row *M, remove func(context.Context, Writer) error) error {
+func (m *model) aroundDelete(ctx context.Context, w Writer, row any, remove func(context.Context, Writer) error) error {
 	if !m.hooks.any(hookBeforeDelete | hookAfterDelete | hookAfterCommit) {
 		return remove(ctx, w)
 	}

@@ -9,75 +9,93 @@ import (
 	"strings"
 )
 
+// Document is what a column of JSON text has.
+type Document[M any] interface {
+	// Path is a place inside the column's JSON, as SQLite writes it: $ is the
+	// whole, $.a.b a member of a member, $[0] the first element, $[#-1] the last,
+	// and $."a key" a member whose name has other characters than letters and
+	// digits.
+	Path(path string) JSONPath[M]
+}
+
+// DocumentSettable is what a column of JSON text has that can be set.
+type DocumentSettable[M any] interface {
+	// SetPath gives the place path inside the column's JSON the value v, as
+	// encoding/json encodes it. A member that is not there is added; where the JSON
+	// around it is missing nothing changes.
+	SetPath(path string, v any) Set[M]
+
+	// RemovePath removes the place path from the column's JSON, if it is there.
+	RemovePath(path string) Set[M]
+}
+
 // JSONCol is a column of JSON text without setters.
-type JSONCol[M, T any] struct{ Col[M, T] }
+type JSONCol[M, T any] interface {
+	Col[M, T]
+	Document[M]
+}
 
 // JSON is a column of JSON text, which holds what encoding/json makes of a T.
-type JSON[M, T any] struct {
-	JSONCol[M, T]
-	settable[M, T]
+type JSON[M, T any] interface {
+	Col[M, T]
+	Document[M]
+	Settable[M, T]
+	DocumentSettable[M]
 }
 
 // NewJSON is called by generated code.
 func NewJSON[M, T any](table, name string) JSON[M, T] {
-	c := Col[M, T]{c: ref{table, name}, encode: func(v T) (driver.Value, error) { return encodeJSON(v) }, decode: ScanJSON[T]}
-	return JSON[M, T]{JSONCol[M, T]{c}, settableOf(c)}
+	return newColumn[M](table, name, func(v T) (driver.Value, error) { return encodeJSON(v) }, ScanJSON[T])
 }
-
-// Fixed is the column without setters. Generated code calls it.
-func (c JSON[M, T]) Fixed() JSONCol[M, T] { return c.JSONCol }
 
 // NullJSONCol is a column of JSON text that may be NULL, without setters.
-type NullJSONCol[M, T any] struct {
-	JSONCol[M, T]
-	nullCol[M, T]
+type NullJSONCol[M, T any] interface {
+	Col[M, T]
+	Document[M]
+	Nullable[M, T]
 }
 
-// NullJSON is a column of JSON text that may be NULL.
-type NullJSON[M, T any] struct {
-	JSON[M, T]
-	nullable[M, T]
+// NullJSON is a column of JSON text that may be NULL. Its setters make what
+// encodes as null NULL, as Create does.
+type NullJSON[M, T any] interface {
+	Col[M, T]
+	Document[M]
+	Settable[M, T]
+	DocumentSettable[M]
+	Nullable[M, T]
+	NullSettable[M, T]
 }
 
-// NewNullJSON is called by generated code. Its setters make what encodes as
-// null NULL, as Create does.
+// NewNullJSON is called by generated code.
 func NewNullJSON[M, T any](table, name string) NullJSON[M, T] {
-	c := NewJSON[M, T](table, name)
-	c.Col.encode = func(v T) (driver.Value, error) {
-		s, err := encodeJSON(v)
-		if err != nil || s == "null" {
-			return nil, err
-		}
-		return s, nil
-	}
-	c.settable = settableOf(c.Col)
-	return NullJSON[M, T]{c, nullableOf(c.Col)}
+	return newColumn[M](table, name, func(v T) (driver.Value, error) { return encodeNilJSON(v) }, ScanJSON[T])
 }
 
-// Fixed is the column without setters. Generated code calls it.
-func (c NullJSON[M, T]) Fixed() NullJSONCol[M, T] { return NullJSONCol[M, T]{c.JSONCol, c.nullCol} }
+func encodeNilJSON(v any) (driver.Value, error) {
+	s, err := encodeJSON(v)
+	if err != nil || s == "null" {
+		return nil, err
+	}
+	return s, nil
+}
 
-// Path is a place inside the column's JSON, as SQLite writes it: $ is the whole,
-// $.a.b a member of a member, $[0] the first element, $[#-1] the last, and
-// $."a key" a member whose name has other characters than letters and digits.
-func (c JSONCol[M, T]) Path(path string) JSONPath[M] { return JSONPath[M]{c: c.c, path: path} }
+func (c *column[M, T]) Path(path string) JSONPath[M] { return JSONPath[M]{c: c.c, path: path} }
 
-// SetPath gives the place path inside the column's JSON the value v, as
-// encoding/json encodes it. A member that is not there is added; where the JSON
-// around it is missing nothing changes.
-func (c JSON[M, T]) SetPath(path string, v any) Set[M] {
+func (c *column[M, T]) SetPath(path string, v any) Set[M] {
+	return Set[M]{set: c.c.setPath(path, v)}
+}
+
+func (c ref) setPath(path string, v any) set {
 	text, err := encodeJSON(v)
 	if err == nil {
 		err = checkPath(path)
 	}
-	col := c.JSONCol.c
-	return Set[M]{set: set{col: col, sql: "json_set(", self: true, tail: ", ?, json(?))", args: []driver.Value{path, text}, err: errorAt(col, err)}}
+	return set{col: c, sql: "json_set(", self: true, tail: ", ?, json(?))", args: []driver.Value{path, text}, err: errorAt(c, err)}
 }
 
-// RemovePath removes the place path from the column's JSON, if it is there.
-func (c JSON[M, T]) RemovePath(path string) Set[M] {
-	col := c.JSONCol.c
-	return Set[M]{set: set{col: col, sql: "json_remove(", self: true, tail: ", ?)", args: []driver.Value{path}, err: errorAt(col, checkPath(path))}}
+func (c *column[M, T]) RemovePath(path string) Set[M] {
+	err := errorAt(c.c, checkPath(path))
+	return Set[M]{set: set{col: c.c, sql: "json_remove(", self: true, tail: ", ?)", args: []driver.Value{path}, err: err}}
 }
 
 // JSONPath is a place inside a JSON column.

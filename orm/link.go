@@ -14,9 +14,13 @@ import (
 // say so.
 type ManyMany[M, R any] struct {
 	Many[M, R]
-	far     func(*Args, *R) // the values of To
-	between between
-	make    func(m *M, rs []*R) any // rows between, a []J
+	pairs pairs
+}
+
+// pairs are the rows of the table between the two of a relation.
+type pairs struct {
+	far  func(a *Args, row any) // the values of To
+	make func(row, other any) any
 }
 
 // NewManyMany is called by generated code. pair makes the row of J that relates
@@ -25,138 +29,175 @@ func NewManyMany[M, J, R any](
 	name string, from modelOf[M], via modelOf[J], to modelOf[R], on On,
 	bind func(*Args, *M), far func(*Args, *R), set func(*M, []R), pair func(*M, *R) J,
 ) ManyMany[M, R] {
-	x := ManyMany[M, R]{Many: NewMany(name, from, to, on, bind, set), far: far}
-	x.between = tableBetween[J]{via.model()}
-	x.l.via = &via.model().info
-	x.make = func(m *M, rs []*R) any {
-		all := make([]J, len(rs))
-		for i, r := range rs {
-			all[i] = pair(m, r)
-		}
-		return all
-	}
+	x := ManyMany[M, R]{Many: NewMany(name, from, to, on, bind, set)}
+	x.core.via = via.model()
+	x.pairs.far = func(a *Args, row any) { far(a, rowOf[R](row)) }
+	x.pairs.make = func(row, other any) any { return new(pair(rowOf[M](row), rowOf[R](other))) }
 	return x
 }
 
 // Add relates m to each of rs, in one transaction. What is related already stays
 // so, and the field of m stays as it is: [Table.Load] reads it again.
 func (x ManyMany[M, R]) Add(ctx context.Context, w Writer, m *M, rs ...*R) error {
-	return x.change(ctx, w, "add to", m, rs, func(ctx context.Context, tx *Tx, near []driver.Value, set *keySet, rs []*R) error {
-		return x.add(ctx, tx, m, near, set, rs)
-	})
+	return x.core.change(ctx, w, "add to", x.pairs, anyRow(m), anyRows(rs), (*pairing).add)
 }
 
 // Remove takes away that m is related to any of rs, in one transaction. The rows
 // of R themselves stay, and so does the field of m.
 func (x ManyMany[M, R]) Remove(ctx context.Context, w Writer, m *M, rs ...*R) error {
-	return x.change(ctx, w, "remove from", m, rs, func(ctx context.Context, tx *Tx, near []driver.Value, set *keySet, _ []*R) error {
-		for _, far := range set.keys {
-			if err := x.between.remove(ctx, tx, x.l.pair(near, far)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return x.core.change(ctx, w, "remove from", x.pairs, anyRow(m), anyRows(rs), (*pairing).remove)
 }
 
 // Replace relates m to each of rs and to no other row, in one transaction. Rows
 // between that are right already stay as they are, and so does the field of m.
 func (x ManyMany[M, R]) Replace(ctx context.Context, w Writer, m *M, rs ...*R) error {
-	return x.change(ctx, w, "replace", m, rs, func(ctx context.Context, tx *Tx, near []driver.Value, set *keySet, rs []*R) error {
-		linked, err := x.l.linked(ctx, tx, near)
-		if err != nil {
-			return err
-		}
-		for _, far := range linked {
-			if _, stays := set.index[set.id(far)]; stays {
-				continue
-			}
-			if err := x.between.remove(ctx, tx, x.l.pair(near, far)); err != nil {
-				return err
-			}
-		}
-		return x.add(ctx, tx, m, near, set, rs)
-	})
+	return x.core.change(ctx, w, "replace", x.pairs, anyRow(m), anyRows(rs), (*pairing).replace)
 }
 
-// change checks m and rs and runs fn in a transaction with their keys. rs are
-// the different ones.
-func (x ManyMany[M, R]) change(
-	ctx context.Context, w Writer, what string, m *M, rs []*R,
-	fn func(ctx context.Context, tx *Tx, near []driver.Value, set *keySet, rs []*R) error,
-) error {
-	if err := x.l.usable(); err != nil {
+func anyRows[R any](rs []*R) []any {
+	all := make([]any, len(rs))
+	for i, r := range rs {
+		all[i] = anyRow(r)
+	}
+	return all
+}
+
+// pairing is a change of what one row is related to.
+type pairing struct {
+	*relation
+	pairs
+
+	row  any
+	near []driver.Value // its key
+	rows []any          // the different rows that are to be related to it, or not
+	set  keySet         // their keys
+}
+
+// change checks rows and runs fn in a transaction with their keys.
+func (x *relation) change(ctx context.Context, w Writer, what string, p pairs, row any, rows []any, fn func(*pairing, context.Context, *Tx) error) error {
+	if err := x.usable(); err != nil {
 		return err
 	}
 	err := usable(w)
 	if err == nil {
-		var near []driver.Value
-		var set keySet
-		if near, rs, err = x.keys(m, rs, &set); err == nil {
-			err = inTx(ctx, w, func(ctx context.Context, tx *Tx) error { return fn(ctx, tx, near, &set, rs) })
+		c := &pairing{relation: x, pairs: p, row: row}
+		if err = c.keys(rows); err == nil {
+			err = inTx(ctx, w, func(ctx context.Context, tx *Tx) error { return fn(c, ctx, tx) })
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s %s.%s: %w", what, x.l.from.schema.Name, x.l.name, err)
+		return fmt.Errorf("%s %s.%s: %w", what, x.from.schema.Name, x.name, err)
 	}
 	return nil
 }
 
-// keys returns the key of m, and puts those of rs into set; different are rs
-// without those that stand twice.
-func (x ManyMany[M, R]) keys(m *M, rs []*R, set *keySet) (near []driver.Value, different []*R, err error) {
-	if m == nil {
-		return nil, nil, errNoRow
+// keys works out the keys of the row and of rows, without those that stand
+// twice.
+func (c *pairing) keys(rows []any) error {
+	if c.row == nil {
+		return errNoRow
 	}
 	var a Args
-	x.bind(&a, m)
+	c.bind(&a, c.row)
 	var one keySet
 	if n, err := one.add(&a); err != nil || n < 0 {
-		return nil, nil, also(err, nullIn(x.l.from, x.l.on.From, &a))
+		return also(err, nullIn(c.from, c.on.From, &a))
 	}
-	for i, r := range rs {
+	c.near = one.keys[0]
+	for i, r := range rows {
 		if r == nil {
-			return nil, nil, fmt.Errorf("row %d: %w", i, errNoRow)
+			return fmt.Errorf("row %d: %w", i, errNoRow)
 		}
 		var a Args
-		x.far(&a, r)
-		n, err := set.add(&a)
+		c.far(&a, r)
+		n, err := c.set.add(&a)
 		if err != nil || n < 0 {
-			return nil, nil, fmt.Errorf("row %d: %w", i, also(err, nullIn(x.l.to, x.l.on.To, &a)))
+			return fmt.Errorf("row %d: %w", i, also(err, nullIn(c.to, c.on.To, &a)))
 		}
-		if n == len(different) {
-			different = append(different, r)
+		if n == len(c.rows) {
+			c.rows = append(c.rows, r)
 		}
 	}
-	return one.keys[0], different, nil
+	return nil
+}
+
+// add relates the row to those that it is not related to.
+func (c *pairing) add(ctx context.Context, tx *Tx) error {
+	var missing []any
+	for i, far := range c.set.keys {
+		q := query{m: c.via, where: c.pair(c.near, far)}
+		there, err := q.exists(ctx, tx)
+		if err == nil && !there && c.kept() {
+			n, rerr := q.restore(ctx, tx)
+			there, err = n > 0, c.via.wrap("restore", rerr)
+		}
+		if err != nil {
+			return err
+		}
+		if !there {
+			missing = append(missing, c.make(c.row, c.rows[i]))
+		}
+	}
+	return c.via.wrap("create", c.via.createRows(ctx, tx, missing))
+}
+
+// remove takes away that the row is related to any of the others.
+func (c *pairing) remove(ctx context.Context, tx *Tx) error {
+	for _, far := range c.set.keys {
+		if err := c.unlink(ctx, tx, far); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replace relates the row to the others and to no row besides.
+func (c *pairing) replace(ctx context.Context, tx *Tx) error {
+	linked, err := c.linked(ctx, tx, c.near)
+	if err != nil {
+		return err
+	}
+	for _, far := range linked {
+		if _, stays := c.set.index[c.set.id(far)]; stays {
+			continue
+		}
+		if err := c.unlink(ctx, tx, far); err != nil {
+			return err
+		}
+	}
+	return c.add(ctx, tx)
+}
+
+// unlink removes the rows between that relate the row to the one with the key
+// far, one by one if their model has hooks.
+func (c *pairing) unlink(ctx context.Context, tx *Tx, far []driver.Value) error {
+	q := query{m: c.via, where: c.pair(c.near, far)}
+	if !c.via.hooks.any(hookBeforeDelete | hookAfterDelete | hookAfterCommit) {
+		_, err := c.via.remove(ctx, tx, q.conds())
+		return c.via.wrap("delete", err)
+	}
+	for {
+		row, err := q.one(ctx, tx)
+		if err != nil {
+			return c.via.wrap("read", err)
+		}
+		if row == nil {
+			return nil
+		}
+		if err := c.via.deleteRow(ctx, tx, row); err != nil {
+			return c.via.wrap("delete", err)
+		}
+	}
 }
 
 // nullIn says which column of a key is NULL, nil if none is.
-func nullIn(t *info, columns []string, a *Args) error {
+func nullIn(t *model, columns []string, a *Args) error {
 	for i, v := range a.values {
 		if v.Value == nil {
 			return fmt.Errorf("%s.%s is NULL: no row can refer to it", t.schema.Name, columns[i])
 		}
 	}
 	return nil
-}
-
-// add relates m to those of rs, whose keys are set, that it is not related to.
-func (x ManyMany[M, R]) add(ctx context.Context, tx *Tx, m *M, near []driver.Value, set *keySet, rs []*R) error {
-	var missing []*R
-	for i, far := range set.keys {
-		there, err := x.between.there(ctx, tx, x.l.pair(near, far))
-		if err == nil && !there && x.l.kept() {
-			there, err = x.between.restore(ctx, tx, x.l.pair(near, far))
-		}
-		if err != nil {
-			return err
-		}
-		if !there {
-			missing = append(missing, rs[i])
-		}
-	}
-	return x.between.create(ctx, tx, x.make(m, missing))
 }
 
 // kept says whether a pair that was soft deleted is in the way of a new one.
@@ -178,7 +219,7 @@ func (l *link) pair(near, far []driver.Value) []*node {
 
 // holds is the condition on rows between whose columns equal a key of the table
 // they refer to, compared as that table does.
-func (l *link) holds(columns []string, key []driver.Value, table *info, referred []string) []*node {
+func (l *link) holds(columns []string, key []driver.Value, table *model, referred []string) []*node {
 	all := make([]*node, len(columns))
 	for i, c := range columns {
 		all[i] = &node{op: opCompare, col: ref{l.via.schema.Name, c}, sql: " = ", args: key[i : i+1]}
@@ -195,7 +236,7 @@ func (l *link) linked(ctx context.Context, r Reader, near []driver.Value) (all [
 	t.WriteString("SELECT DISTINCT ")
 	l.columns(t, l.via, l.on.Far)
 	t.WriteString(" FROM " + schema.QuoteIdent(l.via.schema.Name))
-	t.where((&query{where: l.holds(l.on.Near, near, l.from, l.on.From)}).conds(l.via))
+	t.where((&query{m: l.via, where: l.holds(l.on.Near, near, l.from, l.on.From)}).conds())
 	err = runRows(ctx, r, false, t, func(rs *rows) error {
 		key := slices.Clone(rs.dest)
 		for i, v := range key {
@@ -209,50 +250,4 @@ func (l *link) linked(ctx context.Context, r Reader, near []driver.Value) (all [
 		return nil
 	})
 	return all, err
-}
-
-// between is the table between the two of a relation, whatever its model.
-type between interface {
-	there(ctx context.Context, tx *Tx, pair []*node) (bool, error)
-	restore(ctx context.Context, tx *Tx, pair []*node) (bool, error)
-	remove(ctx context.Context, tx *Tx, pair []*node) error
-	create(ctx context.Context, tx *Tx, rows any) error
-}
-
-type tableBetween[J any] struct{ m *model[J] }
-
-func (b tableBetween[J]) there(ctx context.Context, tx *Tx, pair []*node) (bool, error) {
-	q := Query[J]{m: b.m}
-	q.q.where = pair
-	return q.Exists(ctx, tx)
-}
-
-func (b tableBetween[J]) restore(ctx context.Context, tx *Tx, pair []*node) (bool, error) {
-	q := Query[J]{m: b.m}.OnlyDeleted()
-	q.q.where = pair
-	n, err := q.restore(ctx, tx)
-	return n > 0, b.m.wrap("restore", err)
-}
-
-// remove removes the rows of the pair, one by one if the model has hooks.
-func (b tableBetween[J]) remove(ctx context.Context, tx *Tx, pair []*node) error {
-	q := query{where: pair}
-	if !b.m.hooks.any(hookBeforeDelete | hookAfterDelete | hookAfterCommit) {
-		_, err := b.m.remove(ctx, tx, q.conds(&b.m.info))
-		return b.m.wrap("delete", err)
-	}
-	for {
-		keys, err := Query[J]{m: b.m, q: q}.Limit(1).All(ctx, tx)
-		if err != nil || len(keys) == 0 {
-			return err
-		}
-		if err := b.m.deleteRow(ctx, tx, &keys[0]); err != nil {
-			return b.m.wrap("delete", err)
-		}
-	}
-}
-
-func (b tableBetween[J]) create(ctx context.Context, tx *Tx, rows any) error {
-	all, _ := rows.([]J) // what NewManyMany makes
-	return b.m.wrap("create", b.m.createMany(ctx, tx, all))
 }

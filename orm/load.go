@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 )
@@ -15,38 +14,32 @@ import (
 // database. Of two settings of one relation the last counts. What a relation
 // refers to by its columns is read even if Only does not name them.
 func (q Query[M]) With(rels ...Rel[M]) Query[M] {
-	q.with = append(slices.Clip(q.with), rels...)
+	q.q.with = append(slices.Clip(q.q.with), relations(rels)...)
 	return q
 }
 
 // Load reads relations of rows that are there already into their fields. On an
 // error ms is as it was.
 func (t Table[M, K]) Load(ctx context.Context, r Reader, ms []M, rels ...Rel[M]) error {
-	return t.load(ctx, r, pointers(ms), rels)
-}
-
-// LoadRow is Load for one row.
-func (t Table[M, K]) LoadRow(ctx context.Context, r Reader, m *M, rels ...Rel[M]) error {
-	return t.load(ctx, r, []*M{m}, rels)
-}
-
-func (t Table[M, K]) load(ctx context.Context, r Reader, ms []*M, rels []Rel[M]) error {
 	err := t.m.ready(r)
-	if err == nil && slices.Contains(ms, nil) {
-		err = errNoRow
-	}
 	if err == nil {
-		err = snapshot(ctx, r, len(rels) > 0, func(r Reader) error { return load(ctx, r, ms, rels) })
+		err = loadRows(ctx, r, t.m.rows(&ms, len(ms)), relations(rels))
 	}
 	return t.m.wrap("load", err)
 }
 
-func pointers[M any](ms []M) []*M {
-	all := make([]*M, len(ms))
-	for i := range ms {
-		all[i] = &ms[i]
+// LoadRow is Load for one row.
+func (t Table[M, K]) LoadRow(ctx context.Context, r Reader, m *M, rels ...Rel[M]) error {
+	row := anyRow(m)
+	err := t.m.readyFor(r, row)
+	if err == nil {
+		err = loadRows(ctx, r, []any{row}, relations(rels))
 	}
-	return all
+	return t.m.wrap("load", err)
+}
+
+func loadRows(ctx context.Context, r Reader, rows []any, rels []*relation) error {
+	return snapshot(ctx, r, len(rels) > 0, func(r Reader) error { return load(ctx, r, rows, rels) })
 }
 
 // snapshot runs fn with a Reader whose queries all see the same state. It is r
@@ -59,25 +52,24 @@ func snapshot(ctx context.Context, r Reader, several bool, fn func(Reader) error
 	return db.ReadTx(ctx, func(_ context.Context, tx *ReadTx) error { return fn(tx) })
 }
 
-// load reads the relations of ms. Nothing is put into a field before all has
+// load reads the relations of rows. Nothing is put into a field before all has
 // been read.
-func load[M any](ctx context.Context, r Reader, ms []*M, rels []Rel[M]) error {
+func load(ctx context.Context, r Reader, rows []any, rels []*relation) error {
 	var found []func()
 	for i, rel := range rels {
 		if rel == nil {
 			return errNoRel
 		}
-		l := rel.link()
-		if err := l.usable(); err != nil {
+		if err := rel.usable(); err != nil {
 			return err
 		}
-		again := func(other Rel[M]) bool { return other != nil && other.link().name == l.name }
+		again := func(other *relation) bool { return other != nil && other.name == rel.name }
 		if slices.ContainsFunc(rels[i+1:], again) {
 			continue
 		}
-		apply, err := rel.load(ctx, r, ms)
+		apply, err := rel.load(ctx, r, rows)
 		if err != nil {
-			return fmt.Errorf("%s: %w", l.name, err)
+			return fmt.Errorf("%s: %w", rel.name, err)
 		}
 		found = append(found, apply)
 	}
@@ -136,157 +128,150 @@ func (s *keySet) id(key []driver.Value) string {
 
 // relatedRows are the rows of a relation, with the index of the key that each
 // belongs to, and the key of each row that they are related to.
-type relatedRows[R any] struct {
-	rows []R
+type relatedRows struct {
+	rows []any
 	of   []int
 	key  []int // negative for none
 	n    int   // of keys
 }
 
-// read reads the related rows of ms, and their own relations.
-func (x rel[M, R]) read(ctx context.Context, r Reader, ms []*M) (all relatedRows[R], err error) {
+// read reads the rows that are related to those of near, and their own relations.
+func (x *relation) read(ctx context.Context, r Reader, near []any) (all relatedRows, err error) {
 	var set keySet
-	all.key = make([]int, len(ms))
-	for i, m := range ms {
+	all.key = make([]int, len(near))
+	for i, row := range near {
 		var a Args
-		x.bind(&a, m)
+		x.bind(&a, row)
 		if all.key[i], err = set.add(&a); err != nil {
 			return all, err
 		}
 	}
 	all.n = len(set.keys)
 	if all.n == 0 { // what is wrong with the relation is wrong without rows, too
-		err = x.l.loadText(nil).err
+		err = x.loadText(nil).err
 	}
+	list := x.to.list(0)
 	for first := 0; first < all.n && err == nil; first += loadKeys {
-		s := x.l.loadText(set.keys[first:min(first+loadKeys, all.n)])
+		s := x.loadText(set.keys[first:min(first+loadKeys, all.n)])
 		err = runRows(ctx, r, false, s, func(rs *rows) error {
 			n, ok := rs.dest[0].(int64)
 			if !ok {
 				return errors.New("the index of a key is no integer")
 			}
-			var zero R
-			all.rows, all.of = append(all.rows, zero), append(all.of, first+int(n))
-			return x.to.read(rs.dest[1:], &all.rows[len(all.rows)-1])
+			all.of = append(all.of, first+int(n))
+			return x.to.read(rs.dest[1:], x.to.grow(list))
 		})
 	}
+	all.rows = x.to.rows(list, len(all.of))
 	if err == nil && len(x.with) > 0 {
-		err = load(ctx, r, pointers(all.rows), x.with)
+		err = load(ctx, r, all.rows, x.with)
 	}
 	return all, err
 }
 
-func (x One[M, R]) load(ctx context.Context, r Reader, ms []*M) (func(), error) {
-	all, err := x.read(ctx, r, ms)
+// load reads what is related to rows; apply puts it into their fields.
+func (x *relation) load(ctx context.Context, r Reader, rows []any) (apply func(), err error) {
+	all, err := x.read(ctx, r, rows)
 	if err != nil {
 		return nil, err
 	}
-	found := make([]*R, all.n)
-	for i := range all.rows {
-		if at := &found[all.of[i]]; *at == nil {
-			*at = &all.rows[i]
-		}
+	if x.single {
+		return x.one(rows, &all), nil
 	}
-	return func() {
-		for i, m := range ms {
-			if k := all.key[i]; k >= 0 {
-				x.set(m, found[k])
-			} else {
-				x.set(m, nil)
-			}
-		}
-	}, nil
+	return x.many(rows, &all), nil
 }
 
-func (x Many[M, R]) load(ctx context.Context, r Reader, ms []*M) (func(), error) {
-	all, err := x.read(ctx, r, ms)
-	if err != nil {
-		return nil, err
-	}
-	size := make([]int, all.n)
-	for _, k := range all.of {
-		size[k]++
-	}
-	found := make([][]R, all.n)
+func (x *relation) one(rows []any, all *relatedRows) func() {
+	found := make([]any, all.n)
 	for i, k := range all.of {
 		if found[k] == nil {
-			found[k] = make([]R, 0, size[k])
+			found[k] = all.rows[i]
 		}
-		found[k] = append(found[k], all.rows[i])
 	}
 	return func() {
-		given := make([]bool, all.n)
-		for i, m := range ms {
-			rows := []R{}
-			if k := all.key[i]; k >= 0 && found[k] != nil {
-				if rows = found[k]; given[k] { // a slice of its own for each row
-					rows = slices.Clone(rows)
-				}
-				given[k] = true
+		for i, row := range rows {
+			if k := all.key[i]; k >= 0 {
+				x.set(row, found[k])
+			} else {
+				x.set(row, nil)
 			}
-			x.set(m, rows)
 		}
-	}, nil
+	}
+}
+
+func (x *relation) many(rows []any, all *relatedRows) func() {
+	related := make([][]any, all.n) // by key
+	for i, k := range all.of {
+		related[k] = append(related[k], all.rows[i])
+	}
+	return func() {
+		for i, row := range rows { // a list of its own for each
+			var found []any
+			if k := all.key[i]; k >= 0 {
+				found = related[k]
+			}
+			list := x.to.list(len(found))
+			for _, r := range found {
+				x.to.assign(x.to.grow(list), r)
+			}
+			x.set(row, list)
+		}
+	}
 }
 
 // withRelations returns the query with what its relations need among the columns
 // of Only.
-func (q Query[M]) withRelations() Query[M] {
-	if q.q.only == nil {
+func (q *query) withRelations() *query {
+	if q.only == nil {
 		return q
 	}
-	q.q.only = slices.Clip(q.q.only)
+	w := *q
+	w.only = slices.Clip(w.only)
 	for _, rel := range q.with {
-		if rel == nil || rel.link().usable() != nil {
+		if rel == nil || rel.usable() != nil {
 			continue // an error where it is loaded
 		}
-		for _, c := range rel.link().on.From {
-			q.q.only = append(q.q.only, ref{q.m.schema.Name, c})
+		for _, c := range rel.on.From {
+			w.only = append(w.only, ref{q.m.schema.Name, c})
 		}
 	}
-	return q
+	return &w
 }
 
 // eachRows is how many rows a loop reads ahead to load their relations
 // together.
 const eachRows = 100
 
-// eachWith is Each of a query with relations.
-func (q Query[M]) eachWith(ctx context.Context, r Reader) iter.Seq2[*M, error] {
+// eachWith is each of a query with relations.
+func (q *query) eachWith(ctx context.Context, r Reader, fn func(any) bool) error {
 	q = q.withRelations()
-	return func(yield func(*M, error) bool) {
-		stopped := false
-		err := snapshot(ctx, r, true, func(r Reader) error {
-			var ahead []*M
-			flush := func() error {
-				if err := load(ctx, r, ahead, q.with); err != nil {
-					return err
-				}
-				for _, m := range ahead {
-					if stopped = !yield(m, nil); stopped {
-						return errBreak
-					}
-				}
-				ahead = nil
-				return nil
+	return snapshot(ctx, r, true, func(r Reader) error {
+		var ahead []any
+		flush := func() error {
+			if err := load(ctx, r, ahead, q.with); err != nil {
+				return err
 			}
-			var ferr error
-			err := q.m.each(ctx, r, true, q.q.rowsText(&q.m.info), q.q.columns(&q.m.info), func(m *M) bool {
-				if ahead = append(ahead, m); len(ahead) == eachRows {
-					ferr = flush()
+			for _, row := range ahead {
+				if !fn(row) {
+					return errBreak
 				}
-				return ferr == nil
-			})
-			if err == nil {
-				err = ferr
 			}
-			if err == nil {
-				err = flush()
-			}
-			return err
-		})
-		if err != nil && !stopped {
-			yield(nil, q.m.wrap("read", err))
+			ahead = nil
+			return nil
 		}
-	}
+		var ferr error
+		err := q.each(ctx, r, true, func(row any) bool {
+			if ahead = append(ahead, row); len(ahead) == eachRows {
+				ferr = flush()
+			}
+			return ferr == nil
+		})
+		if err == nil {
+			err = ferr
+		}
+		if err == nil {
+			err = flush()
+		}
+		return err
+	})
 }

@@ -20,30 +20,41 @@ const seqRows = 500
 // rows hold what was stored as soon as they are inserted, even if a later one
 // fails.
 func (t Table[M, K]) CreateSeq(ctx context.Context, w Writer, ms iter.Seq[*M]) (n int64, err error) {
-	if err := t.m.ready(w); err != nil {
-		return 0, t.m.wrap("create", err)
-	}
 	if ms == nil {
 		return 0, t.m.wrap("create", errNoRow)
 	}
+	return t.m.createSeq(ctx, w, func(yield func(any) bool) {
+		for m := range ms {
+			if !yield(anyRow(m)) {
+				return
+			}
+		}
+	})
+}
+
+func (m *model) createSeq(ctx context.Context, w Writer, seq iter.Seq[any]) (n int64, err error) {
+	if err := m.ready(w); err != nil {
+		return 0, m.wrap("create", err)
+	}
 	err = inTx(ctx, w, func(ctx context.Context, tx *Tx) error {
-		rows, at := make([]M, 0, seqRows), make([]*M, 0, seqRows)
+		var rows, given []any
+		list := m.list(seqRows)
 		flush := func() error {
-			if err := t.m.createMany(ctx, tx, rows); err != nil {
+			if err := m.createRows(ctx, tx, rows); err != nil {
 				return fmt.Errorf("rows from %d on: %w", n, err)
 			}
-			for i, p := range at {
-				*p = rows[i]
-			}
+			m.assignAll(given, rows)
 			n += int64(len(rows))
-			rows, at = rows[:0], at[:0]
+			rows, given, list = rows[:0], given[:0], m.list(seqRows)
 			return ctx.Err()
 		}
-		for m := range ms {
-			if m == nil {
+		for row := range seq {
+			if row == nil {
 				return fmt.Errorf("row %d: %w", n+int64(len(rows)), errNoRow)
 			}
-			rows, at = append(rows, *m), append(at, m)
+			held := m.grow(list) // the caller may yield one pointer again and again
+			m.assign(held, row)
+			rows, given = append(rows, held), append(given, row)
 			if len(rows) == seqRows {
 				if err := flush(); err != nil {
 					return err
@@ -53,7 +64,7 @@ func (t Table[M, K]) CreateSeq(ctx context.Context, w Writer, ms iter.Seq[*M]) (
 		return flush()
 	})
 	if err != nil {
-		return 0, t.m.wrap("create", err)
+		return 0, m.wrap("create", err)
 	}
 	return n, nil
 }
@@ -63,7 +74,7 @@ func (t Table[M, K]) CreateSeq(ctx context.Context, w Writer, ms iter.Seq[*M]) (
 func (t Table[M, K]) UpsertMany(ctx context.Context, w Writer, ms []M, opts ...UpsertOption[M]) error {
 	err := t.m.ready(w)
 	if err == nil {
-		err = t.m.upsertMany(ctx, w, ms, target{columns: t.m.schema.Key}, opts)
+		err = t.m.upsertMany(ctx, w, t.m.rows(&ms, len(ms)), target{columns: t.m.schema.Key}, conflictOf(opts))
 	}
 	return t.m.wrap("upsert", err)
 }
@@ -71,27 +82,28 @@ func (t Table[M, K]) UpsertMany(ctx context.Context, w Writer, ms []M, opts ...U
 // UpsertMany upserts all of ms in one transaction, as Upsert does each: on an
 // error nothing is changed and ms is as it was.
 func (u Unique[M, K]) UpsertMany(ctx context.Context, w Writer, ms []M, opts ...UpsertOption[M]) error {
-	err := u.k.m.ready(w)
+	m := u.u.m
+	err := m.ready(w)
 	for i := 0; err == nil && i < len(ms); i++ {
 		if _, ok := u.of(&ms[i]); !ok {
-			err = fmt.Errorf("row %d: %w", i, errNullKey(u.index))
+			err = fmt.Errorf("row %d: %w", i, u.u.nullKey())
 		}
 	}
 	if err == nil {
-		err = u.k.m.upsertMany(ctx, w, ms, u.target(), opts)
+		err = m.upsertMany(ctx, w, m.rows(&ms, len(ms)), u.u.target(), conflictOf(opts))
 	}
-	return u.k.m.wrap("upsert", err)
+	return m.wrap("upsert", err)
 }
 
-func (m *model[M]) upsertMany(ctx context.Context, w Writer, ms []M, key target, opts []UpsertOption[M]) error {
-	if len(ms) == 0 {
+func (m *model) upsertMany(ctx context.Context, w Writer, all []any, key target, c conflict) error {
+	if len(all) == 0 {
 		return nil
 	}
-	stored := make([]M, len(ms))
+	stored := make([]any, len(all))
 	err := inTx(ctx, w, func(ctx context.Context, tx *Tx) error {
-		for i := range ms {
-			stored[i] = ms[i]
-			if err := m.upsertRow(ctx, tx, &stored[i], key, opts); err != nil {
+		for i, row := range all {
+			stored[i] = m.shallow(row)
+			if err := m.upsertRow(ctx, tx, stored[i], key, c); err != nil {
 				return fmt.Errorf("row %d: %w", i, err)
 			}
 			if err := ctx.Err(); err != nil {
@@ -101,7 +113,7 @@ func (m *model[M]) upsertMany(ctx context.Context, w Writer, ms []M, key target,
 		return nil
 	})
 	if err == nil {
-		copy(ms, stored)
+		m.assignAll(all, stored)
 	}
 	return err
 }
@@ -109,13 +121,10 @@ func (m *model[M]) upsertMany(ctx context.Context, w Writer, ms []M, key target,
 // FindMany returns the rows with these primary keys, in the order of the keys.
 // A key that no row has is left out, and one that stands twice counts once.
 func (t Table[M, K]) FindMany(ctx context.Context, r Reader, keys ...K) ([]M, error) {
-	err := t.m.ready(r)
-	var all []M
-	if err == nil {
-		all, err = t.findMany(ctx, r, keys)
-	}
-	if err != nil {
-		return nil, t.m.wrap("find", err)
+	all := []M{}
+	bind := func(a *Args, i int) { t.arg(a, keys[i]) }
+	if err := t.m.wrap("find", t.m.findMany(ctx, r, len(keys), bind, &all)); err != nil {
+		return nil, err
 	}
 	return all, nil
 }
@@ -123,53 +132,48 @@ func (t Table[M, K]) FindMany(ctx context.Context, r Reader, keys ...K) ([]M, er
 // findKeys is how many keys one statement looks up.
 const findKeys = 500
 
-func (t Table[M, K]) findMany(ctx context.Context, r Reader, keys []K) ([]M, error) {
-	all := []M{}
-	columns := t.m.schema.Key
-	size := max(1, findKeys/len(columns))
-	seen := make(map[string]bool, len(keys))
+// findMany adds the rows with n keys to a list; bind binds one of them.
+func (m *model) findMany(ctx context.Context, r Reader, n int, bind func(*Args, int), all any) error {
+	if err := m.ready(r); err != nil {
+		return err
+	}
+	size := max(1, findKeys/len(m.schema.Key))
+	seen := make(map[string]bool, n)
 	var part Args
-	n := 0
+	held := 0
 	flush := func() error {
-		if n == 0 {
+		if held == 0 {
 			return nil
 		}
-		s := t.m.findText(part, n)
-		part, n = Args{}, 0
-		return runRows(ctx, r, false, s, func(rs *rows) error {
-			var zero M
-			all = append(all, zero)
-			return t.m.read(rs.dest, &all[len(all)-1])
-		})
+		s := m.findText(part, held)
+		part, held = Args{}, 0
+		return runRows(ctx, r, false, s, func(rs *rows) error { return m.read(rs.dest, m.grow(all)) })
 	}
-	for _, k := range keys {
+	for i := range n {
 		at := len(part.values)
-		t.arg(&part, k)
+		bind(&part, i)
 		if part.err != nil {
-			return nil, part.err
+			return part.err
 		}
-		var id strings.Builder
-		for _, v := range part.values[at:] {
-			fmt.Fprintf(&id, "%T %q ", v.Value, fmt.Sprint(v.Value))
-		}
-		if seen[id.String()] {
+		id := keyText(part.values[at:])
+		if seen[id] {
 			part.values = part.values[:at]
 			continue
 		}
-		seen[id.String()] = true
-		if n++; n == size {
+		seen[id] = true
+		if held++; held == size {
 			if err := flush(); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return all, flush()
+	return flush()
 }
 
 // findText reads the rows with the n keys that are bound in a, in their order.
-func (t *info) findText(a Args, n int) *text {
+func (m *model) findText(a Args, n int) *text {
 	s := new(text)
-	columns := t.schema.Key
+	columns := m.schema.Key
 	s.WriteString("WITH _driftdb_keys(_driftdb_n")
 	for i := range columns {
 		s.WriteString(", _driftdb_" + strconv.Itoa(i))
@@ -185,15 +189,15 @@ func (t *info) findText(a Args, n int) *text {
 	for _, v := range a.values {
 		s.bind(v.Value)
 	}
-	s.WriteString(") " + t.selects + " JOIN _driftdb_keys ON ")
+	s.WriteString(") " + m.selects + " JOIN _driftdb_keys ON ")
 	for i, c := range columns {
 		if i > 0 {
 			s.WriteString(" AND ")
 		}
-		s.column(ref{t.schema.Name, c})
+		s.column(ref{m.schema.Name, c})
 		s.WriteString(" = _driftdb_" + strconv.Itoa(i))
 	}
-	if live := t.live(); live != nil {
+	if live := m.live(); live != nil {
 		s.WriteString(" AND ")
 		s.node(live)
 	}
@@ -208,9 +212,9 @@ type target struct {
 	where   string
 }
 
-func (u Unique[M, K]) target() target {
-	t := target{columns: u.k.columns}
-	for _, ix := range u.k.m.schema.Indexes {
+func (u *unique) target() target {
+	t := target{columns: u.columns}
+	for _, ix := range u.m.schema.Indexes {
 		if ix.Name == u.index {
 			t.where = ix.Where
 		}
@@ -236,50 +240,51 @@ func (t target) write(s *text) {
 // none it inserts m as Create does. created says which. However many do so at
 // once, one row is made.
 func (u Unique[M, K]) FindOrCreate(ctx context.Context, w Writer, m *M) (created bool, err error) {
-	created, err = u.findOrCreate(ctx, w, m)
-	return created, u.k.m.wrap("find or create", err)
+	row := anyRow(m)
+	err = u.u.m.readyFor(w, row)
+	if err == nil {
+		if key, ok := u.of(m); ok {
+			created, err = u.keyed(key).findOrCreate(ctx, w, row)
+		} else {
+			err = u.u.nullKey()
+		}
+	}
+	return created, u.u.m.wrap("find or create", err)
 }
 
-func (u Unique[M, K]) findOrCreate(ctx context.Context, w Writer, m *M) (created bool, err error) {
-	if err := u.k.m.writableRow(w, m); err != nil {
-		return false, err
-	}
-	key, ok := u.of(m)
-	if !ok {
-		return false, errNullKey(u.index)
-	}
-	q, err := u.k.query(w, key)
+func (k keyed) findOrCreate(ctx context.Context, w Writer, row any) (created bool, err error) {
+	q, err := k.query(w)
 	if err != nil {
 		return false, err
 	}
 	look := func(ctx context.Context, r Reader) (found bool, err error) {
-		row := *m
-		err = runRows(ctx, r, false, q.q.rowsText(&u.k.m.info), func(rs *rows) error {
+		there := k.m.shallow(row)
+		err = runRows(ctx, r, false, q.rowsText(), func(rs *rows) error {
 			found = true
-			return u.k.m.read(rs.dest, &row)
+			return k.m.read(rs.dest, there)
 		})
 		if found && err == nil {
-			*m = row
+			k.m.assign(row, there)
 		}
 		return found && err == nil, err
 	}
 	if found, err := look(ctx, w); found || err != nil { // most of the time nobody has to wait
 		return false, err
 	}
-	made := *m
+	made := k.m.shallow(row)
 	err = inTx(ctx, w, func(ctx context.Context, tx *Tx) error {
 		found, err := look(ctx, tx)
 		if found || err != nil {
 			return err
 		}
 		created = true
-		return u.k.m.createRow(ctx, tx, &made)
+		return k.m.createRow(ctx, tx, made)
 	})
 	if err != nil {
 		return false, err
 	}
 	if created {
-		*m = made
+		k.m.assign(row, made)
 	}
 	return created, nil
 }

@@ -80,9 +80,14 @@ func TestZeroValues(t *testing.T) {
 	run("nil Tx read", "nil", func() error { return only(users.All(ctx, noTx)) })
 
 	run("zero order", zero, func() error { return only(users.Where().OrderBy(orm.Order[basic.User]{}).All(ctx, db)) })
-	run("zero column", zero, func() error { return only(users.All(ctx, db, orm.Str[basic.User, string]{}.Eq("x"))) })
-	run("zero column set", zero, func() error { return users.Update(ctx, db, "x", orm.Num[basic.User, int]{}.Set(1)) })
-	run("zero column list", zero, func() error { return only(users.All(ctx, db, orm.Num[basic.User, int]{}.In(1))) })
+	var noColumn orm.Str[basic.User, string] // a nil interface: it can be handed on, and is refused
+	run("nil column only", zero, func() error { return only(users.Where().Only(noColumn).All(ctx, db)) })
+	run("nil column group", zero, func() error { return only(users.Where().GroupBy(noColumn).Count(ctx, db)) })
+	run("nil column equal", zero, func() error { return only(users.All(ctx, db, users.Name.EqCol(noColumn))) })
+	run("nil column pluck", zero, func() error { return only(orm.Pluck(ctx, db, users.Where(), noColumn)) })
+	run("nil column sub", zero, func() error {
+		return only(users.All(ctx, db, users.Name.InQuery(orm.Sub1(users.Where(), noColumn))))
+	})
 	run("zero set", zero, func() error { return users.Update(ctx, db, "x", orm.Set[basic.User]{}) })
 	run("nil column", zero, func() error { return users.Upsert(ctx, db, &u, orm.UpdateOnly[basic.User](nil)) })
 	run("nil option", "nil", func() error { return users.Upsert(ctx, db, &u, nil) })

@@ -26,20 +26,27 @@ type Page[M any] struct {
 // The primary key is added to the order, which makes it one of its own. A
 // cursor of another order, or one that was changed, is ErrBadCursor.
 func (q Query[M]) Page(ctx context.Context, r Reader, after Cursor, n int) (Page[M], error) {
-	if err := q.m.ready(r); err != nil {
-		return Page[M]{}, q.m.wrap("read a page", err)
-	}
-	var p Page[M]
-	err := snapshot(ctx, r, len(q.with) > 0, func(r Reader) (err error) {
-		if p, err = q.withRelations().page(ctx, r, after, n); err != nil || len(q.with) == 0 {
-			return err
-		}
-		return load(ctx, r, pointers(p.Items), q.with)
-	})
-	if err != nil {
-		return Page[M]{}, q.m.wrap("read a page", err)
+	p := Page[M]{Items: []M{}}
+	var err error
+	if p.Next, err = q.q.readPage(ctx, r, after, n, &p.Items); err != nil {
+		return Page[M]{}, err
 	}
 	return p, nil
+}
+
+// readPage adds the rows of a page to a list, which is empty.
+func (q *query) readPage(ctx context.Context, r Reader, after Cursor, n int, items any) (next Cursor, err error) {
+	if err := q.m.ready(r); err != nil {
+		return "", q.m.wrap("read a page", err)
+	}
+	err = snapshot(ctx, r, len(q.with) > 0, func(r Reader) error {
+		to, count, err := q.withRelations().page(ctx, r, after, n, items)
+		if next = to; err != nil || len(q.with) == 0 {
+			return err
+		}
+		return load(ctx, r, q.m.rows(items, count), q.with)
+	})
+	return next, q.m.wrap("read a page", err)
 }
 
 var (
@@ -48,38 +55,39 @@ var (
 	errPageOrder   = errors.New("a page is ordered by columns: order by a relation's count or an aggregate has no cursor")
 )
 
-func (q Query[M]) page(ctx context.Context, r Reader, after Cursor, n int) (p Page[M], err error) {
+func (q *query) page(ctx context.Context, r Reader, after Cursor, n int, items any) (next Cursor, count int, err error) {
 	switch {
 	case n < 1:
-		return p, errPageSize
-	case q.q.limit.set || q.q.offset.set:
-		return p, errPageLimited
+		return "", 0, errPageSize
+	case q.limit.set || q.offset.set:
+		return "", 0, errPageLimited
 	}
-	order, err := q.q.total(&q.m.info)
+	order, err := q.total()
 	if err != nil {
-		return p, err
+		return "", 0, err
 	}
+	p := *q
 	if after != "" {
 		values, err := after.decode(order)
 		if err != nil {
-			return p, err
+			return "", 0, err
 		}
-		q.q.where = append(slices.Clip(q.q.where), following(order, values))
+		p.where = append(slices.Clip(p.where), following(order, values))
 	}
-	q.q.order = order
-	q = q.Limit(n + 1)
-	if q.q.only != nil { // the order's columns make the cursor
+	p.order = order
+	p.limit = limit{n + 1, true}
+	if p.only != nil { // the order's columns make the cursor
+		p.only = slices.Clip(p.only)
 		for _, o := range order {
-			q.q.only = append(q.q.only, o.e.col)
+			p.only = append(p.only, o.e.col)
 		}
 	}
-	at := q.q.places(&q.m.info)
-	spread := q.m.spread(q.q.columns(&q.m.info))
-	p.Items = []M{}
+	at := p.places()
+	spread := p.m.spread(p.columns())
 	last := make([]driver.Value, len(order))
-	err = runRows(ctx, r, false, q.q.rowsText(&q.m.info), func(rs *rows) error {
-		if len(p.Items) == n {
-			p.Next = encodeCursor(order, last)
+	err = runRows(ctx, r, false, p.rowsText(), func(rs *rows) error {
+		if count == n {
+			next = encodeCursor(order, last)
 			return errBreak
 		}
 		values := spread(rs.dest)
@@ -89,19 +97,18 @@ func (q Query[M]) page(ctx context.Context, r Reader, after Cursor, n int) (p Pa
 				last[i] = slices.Clone(b)
 			}
 		}
-		var zero M
-		p.Items = append(p.Items, zero)
-		return q.m.read(values, &p.Items[len(p.Items)-1])
+		count++
+		return p.m.read(values, p.m.grow(items))
 	})
-	if err != nil && !errors.Is(err, errBreak) {
-		return Page[M]{}, err
+	if errors.Is(err, errBreak) {
+		err = nil
 	}
-	return p, nil
+	return next, count, err
 }
 
 // total returns the order with the columns of the primary key at its end, so
 // that no two rows are equal in it.
-func (q *query) total(m *info) ([]orderTerm, error) {
+func (q *query) total() ([]orderTerm, error) {
 	order := slices.Clone(q.order)
 	var have []string
 	for _, o := range order {
@@ -113,19 +120,19 @@ func (q *query) total(m *info) ([]orderTerm, error) {
 		}
 		have = append(have, o.e.col.name)
 	}
-	for _, k := range m.schema.Key {
+	for _, k := range q.m.schema.Key {
 		if !slices.Contains(have, k) {
-			order = append(order, orderTerm{e: expr{col: ref{m.schema.Name, k}}})
+			order = append(order, orderTerm{e: expr{col: ref{q.m.schema.Name, k}}})
 		}
 	}
 	return order, nil
 }
 
 // places returns the index in the table of each column of the order.
-func (q *query) places(m *info) []int {
+func (q *query) places() []int {
 	at := make([]int, len(q.order))
 	for i, o := range q.order {
-		for j, c := range m.schema.Columns {
+		for j, c := range q.m.schema.Columns {
 			if c.Name == o.e.col.name {
 				at[i] = j
 			}
@@ -193,10 +200,14 @@ func (q Query[M]) Batches(ctx context.Context, r Reader, n int) iter.Seq2[[]M, e
 // Explain returns how SQLite will find the rows of the query, one step a line:
 // SCAN reads a whole table, SEARCH uses the index that it names.
 func (q Query[M]) Explain(ctx context.Context, r Reader) (string, error) {
+	return q.q.explain(ctx, r)
+}
+
+func (q *query) explain(ctx context.Context, r Reader) (string, error) {
 	if err := q.m.ready(r); err != nil {
 		return "", q.m.wrap("explain", err)
 	}
-	plain := q.q.rowsText(&q.m.info)
+	plain := q.rowsText()
 	t := &text{args: plain.args, err: plain.err}
 	t.WriteString("EXPLAIN QUERY PLAN ")
 	t.WriteString(plain.String())

@@ -3,10 +3,8 @@ package orm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
-	"strconv"
 
 	"github.com/driftdb/driftdb/schema"
 )
@@ -14,13 +12,14 @@ import (
 // Query is a choice of rows of M. Queries are values: each method returns a
 // new one.
 type Query[M any] struct {
-	m    *model[M]
-	q    query
-	with []Rel[M]
+	_ [0]func(M)
+	q query
 }
 
 // query is a Query without its model's type.
 type query struct {
+	m       *model // nil for the zero Query
+	with    []*relation
 	where   []*node
 	order   []orderTerm
 	group   []ref
@@ -48,8 +47,8 @@ const (
 
 // conds returns the conditions of the query, with the one on soft deleted rows
 // in front.
-func (q *query) conds(m *info) []*node {
-	live := m.live()
+func (q *query) conds() []*node {
+	live := q.m.live()
 	if live == nil || q.deleted == deletedToo {
 		return q.where
 	}
@@ -75,7 +74,7 @@ func (q Query[M]) Where(c ...Cond[M]) Query[M] {
 func (q Query[M]) OrderBy(o ...Order[M]) Query[M] {
 	q.q.order = slices.Clip(q.q.order)
 	for _, t := range o {
-		q.q.order = append(q.q.order, orderTerm{t.e, t.desc})
+		q.q.order = append(q.q.order, t.orderTerm)
 	}
 	return q
 }
@@ -141,18 +140,18 @@ func refs[M any](cols []Column[M]) []ref {
 }
 
 // selectText writes the statement that reads what.
-func (q *query) selectText(m *info, what string) *text {
+func (q *query) selectText(what string) *text {
 	t := new(text)
 	t.WriteString(what)
-	q.tail(t, m)
+	q.tail(t)
 	return t
 }
 
 var errGrouped = errors.New("GroupBy and Having are for Select2, Pluck and their like: a group is no whole row")
 
 // rowsText writes the statement that reads whole rows.
-func (q *query) rowsText(m *info) *text {
-	t := new(text)
+func (q *query) rowsText() *text {
+	m, t := q.m, new(text)
 	if len(q.group) > 0 || len(q.having) > 0 {
 		t.fail(errGrouped)
 	}
@@ -160,7 +159,7 @@ func (q *query) rowsText(m *info) *text {
 		t.WriteString(m.selects)
 	} else {
 		t.WriteString("SELECT ")
-		for i, c := range q.columns(m) {
+		for i, c := range q.columns() {
 			if i > 0 {
 				t.WriteString(", ")
 			}
@@ -173,25 +172,25 @@ func (q *query) rowsText(m *info) *text {
 		}
 		t.WriteString(" FROM " + schema.QuoteIdent(m.schema.Name))
 	}
-	q.tail(t, m)
+	q.tail(t)
 	return t
 }
 
 // columns returns the indexes of the columns that are read, nil for all.
-func (q *query) columns(m *info) (at []int) {
+func (q *query) columns() (at []int) {
 	if q.only == nil {
 		return nil
 	}
-	for i, c := range m.schema.Columns {
-		if slices.Contains(m.schema.Key, c.Name) || slices.ContainsFunc(q.only, func(r ref) bool { return r.name == c.Name }) {
+	for i, c := range q.m.schema.Columns {
+		if slices.Contains(q.m.schema.Key, c.Name) || slices.ContainsFunc(q.only, func(r ref) bool { return r.name == c.Name }) {
 			at = append(at, i)
 		}
 	}
 	return at
 }
 
-func (q *query) tail(t *text, m *info) {
-	t.where(q.conds(m))
+func (q *query) tail(t *text) {
+	t.where(q.conds())
 	for i, c := range q.group {
 		t.WriteString([]string{" GROUP BY ", ", "}[min(i, 1)])
 		t.column(c)
@@ -225,10 +224,10 @@ func (q *query) tail(t *text, m *info) {
 
 // ToSQL returns the SELECT that All runs, and its arguments.
 func (q Query[M]) ToSQL() (string, []any) {
-	if q.m == nil {
+	if q.q.m == nil {
 		return "", nil
 	}
-	t := q.q.rowsText(&q.m.info)
+	t := q.q.rowsText()
 	args := make([]any, len(t.args))
 	for i, a := range t.args {
 		args[i] = a.Value
@@ -240,31 +239,32 @@ func (q Query[M]) ToSQL() (string, []any) {
 // error is yielded once, with a nil row, and ends the loop. The rows of a DB
 // are those at the time the loop began; the loop may write to the DB.
 func (q Query[M]) Each(ctx context.Context, r Reader) iter.Seq2[*M, error] {
-	if len(q.with) > 0 && q.m.ready(r) == nil {
-		return q.eachWith(ctx, r)
-	}
 	return func(yield func(*M, error) bool) {
-		err := q.m.ready(r)
-		if err == nil {
-			err = q.m.each(ctx, r, true, q.q.rowsText(&q.m.info), q.q.columns(&q.m.info), func(m *M) bool { return yield(m, nil) })
-		}
-		if err != nil {
-			yield(nil, q.m.wrap("read", err))
-		}
+		q.q.eachRow(ctx, r, func(row any, err error) bool { return yield(rowOf[M](row), err) })
 	}
 }
 
-// errBreak says that a loop's body ended it.
-var errBreak = errors.New("break")
+func (q *query) eachRow(ctx context.Context, r Reader, yield func(any, error) bool) {
+	err := q.m.ready(r)
+	switch {
+	case err != nil:
+	case len(q.with) > 0:
+		err = q.eachWith(ctx, r, func(row any) bool { return yield(row, nil) })
+	default:
+		err = q.each(ctx, r, true, func(row any) bool { return yield(row, nil) })
+	}
+	if err != nil && !errors.Is(err, errBreak) {
+		yield(nil, q.m.wrap("read", err))
+	}
+}
 
-// each runs a SELECT of all columns and calls fn for every row until it
-// returns false. loop says that fn is the caller's.
-// columns are what t selects, nil for every column.
-func (m *model[M]) each(ctx context.Context, r Reader, loop bool, t *text, columns []int, fn func(*M) bool) error {
-	spread := m.spread(columns)
-	err := runRows(ctx, r, loop, t, func(rs *rows) error {
-		row := new(M)
-		if err := m.read(spread(rs.dest), row); err != nil {
+// each reads the rows of the query and calls fn for every one until it returns
+// false. loop says that fn is the caller's.
+func (q *query) each(ctx context.Context, r Reader, loop bool, fn func(any) bool) error {
+	spread := q.m.spread(q.columns())
+	err := runRows(ctx, r, loop, q.rowsText(), func(rs *rows) error {
+		row := q.m.fresh()
+		if err := q.m.read(spread(rs.dest), row); err != nil {
 			return err
 		}
 		if !fn(row) {
@@ -278,139 +278,119 @@ func (m *model[M]) each(ctx context.Context, r Reader, loop bool, t *text, colum
 	return err
 }
 
-// runRows runs a query and calls fn for every row. A break inside fn must not
-// be followed by another call of a yield function, so cleaning up loses no
-// error but those of closing after a break.
-func runRows(ctx context.Context, r Reader, loop bool, t *text, fn func(*rows) error) (err error) {
-	if t.err != nil {
-		return t.err
-	}
-	c, release, err := r.reader(ctx, loop)
-	if err != nil {
-		return err
-	}
-	defer func() { err = keep(err, release()) }()
-	rs, err := c.query(ctx, t.String(), t.args)
-	if err != nil {
-		return err
-	}
-	defer func() { err = keep(err, rs.close()) }()
-	if columns := rs.dr.Columns(); t.head != nil && len(columns) > 0 { // none: not a query
-		if err := t.head(columns); err != nil {
-			return err
-		}
-	}
-	for {
-		ok, err := rs.next()
-		if err != nil || !ok {
-			return err
-		}
-		if err := fn(rs); err != nil {
-			return err
-		}
-	}
-}
-
-// keep joins two errors, but a break stays the only one.
-func keep(err, after error) error {
-	if errors.Is(err, errBreak) {
-		return err
-	}
-	return also(err, after)
+// one reads the first row of the query, nil if there is none.
+func (q *query) one(ctx context.Context, r Reader) (row any, err error) {
+	err = q.each(ctx, r, false, func(found any) bool { row = found; return false })
+	return row, err
 }
 
 // All returns every row of the query; an empty slice if there is none.
 func (q Query[M]) All(ctx context.Context, r Reader) ([]M, error) {
-	if err := q.m.ready(r); err != nil {
-		return nil, q.m.wrap("read", err)
-	}
-	q = q.withRelations()
-	t := q.q.rowsText(&q.m.info)
-	spread := q.m.spread(q.q.columns(&q.m.info))
 	all := []M{}
-	err := snapshot(ctx, r, len(q.with) > 0, func(r Reader) error {
-		err := runRows(ctx, r, false, t, func(rs *rows) error {
-			var zero M
-			all = append(all, zero)
-			return q.m.read(spread(rs.dest), &all[len(all)-1])
-		})
-		if err != nil || len(q.with) == 0 {
-			return err
-		}
-		return load(ctx, r, pointers(all), q.with)
-	})
-	if err != nil {
-		return nil, q.m.wrap("read", err)
+	if err := q.q.readAll(ctx, r, &all); err != nil {
+		return nil, err
 	}
 	return all, nil
 }
 
+// readAll adds every row of the query to a list, which is empty.
+func (q *query) readAll(ctx context.Context, r Reader, all any) error {
+	if err := q.m.ready(r); err != nil {
+		return q.m.wrap("read", err)
+	}
+	q = q.withRelations()
+	err := snapshot(ctx, r, len(q.with) > 0, func(r Reader) error {
+		n, err := q.readList(ctx, r, all)
+		if err != nil || len(q.with) == 0 {
+			return err
+		}
+		return load(ctx, r, q.m.rows(all, n), q.with)
+	})
+	return q.m.wrap("read", err)
+}
+
+// readList adds the rows of the query to a list, and returns how many they are.
+func (q *query) readList(ctx context.Context, r Reader, all any) (n int, err error) {
+	spread := q.m.spread(q.columns())
+	err = runRows(ctx, r, false, q.rowsText(), func(rs *rows) error {
+		n++
+		return q.m.read(spread(rs.dest), q.m.grow(all))
+	})
+	return n, err
+}
+
 // First returns the first row, or ErrNotFound. Without an order it is any row.
 func (q Query[M]) First(ctx context.Context, r Reader) (*M, error) {
-	if !q.q.limit.set || q.q.limit.n > 1 {
-		q = q.Limit(1)
-	}
-	return q.only(ctx, r)
+	return q.only(ctx, r, 1)
 }
 
 // One returns the only row, ErrNotFound if there is none and ErrNotUnique if
 // there are more.
 func (q Query[M]) One(ctx context.Context, r Reader) (*M, error) {
-	if !q.q.limit.set || q.q.limit.n > 2 {
-		q = q.Limit(2)
-	}
-	return q.only(ctx, r)
+	return q.only(ctx, r, 2)
 }
 
-func (q Query[M]) only(ctx context.Context, r Reader) (*M, error) {
+// only returns the only row among the first n.
+func (q Query[M]) only(ctx context.Context, r Reader, n int) (*M, error) {
+	if !q.q.limit.set || q.q.limit.n > n {
+		q = q.Limit(n)
+	}
 	all, err := q.All(ctx, r)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = q.q.m.wrap("read", oneOf(len(all)))
+	}
+	if err != nil {
 		return nil, err
-	case len(all) == 0:
-		return nil, q.m.wrap("read", ErrNotFound)
-	case len(all) > 1:
-		return nil, q.m.wrap("read", ErrNotUnique)
 	}
 	return &all[0], nil
 }
 
+// oneOf is the error of a read that found n rows where one was wanted.
+func oneOf(n int) error {
+	switch n {
+	case 0:
+		return ErrNotFound
+	case 1:
+		return nil
+	}
+	return ErrNotUnique
+}
+
 // Count returns how many rows the query has, or how many groups.
-func (q Query[M]) Count(ctx context.Context, r Reader) (int64, error) {
+func (q Query[M]) Count(ctx context.Context, r Reader) (int64, error) { return q.q.count(ctx, r) }
+
+func (q *query) count(ctx context.Context, r Reader) (int64, error) {
 	if err := q.m.ready(r); err != nil {
 		return 0, q.m.wrap("count", err)
 	}
-	q.q.order = nil
-	t := q.q.selectText(&q.m.info, "SELECT count(*) FROM "+schema.QuoteIdent(q.m.schema.Name))
-	if q.q.limit.set || q.q.offset.set || len(q.q.group) > 0 || len(q.q.having) > 0 {
-		t = q.q.selectText(&q.m.info, "SELECT count(*) FROM (SELECT 1 FROM "+schema.QuoteIdent(q.m.schema.Name))
+	q = q.unordered()
+	t := q.selectText("SELECT count(*) FROM " + schema.QuoteIdent(q.m.schema.Name))
+	if q.limit.set || q.offset.set || len(q.group) > 0 || len(q.having) > 0 {
+		t = q.selectText("SELECT count(*) FROM (SELECT 1 FROM " + schema.QuoteIdent(q.m.schema.Name))
 		t.WriteByte(')')
 	}
 	return q.m.number(ctx, r, "count", t)
 }
 
 // Exists says whether the query has a row.
-func (q Query[M]) Exists(ctx context.Context, r Reader) (bool, error) {
+func (q Query[M]) Exists(ctx context.Context, r Reader) (bool, error) { return q.q.exists(ctx, r) }
+
+func (q *query) exists(ctx context.Context, r Reader) (bool, error) {
 	if err := q.m.ready(r); err != nil {
 		return false, q.m.wrap("look up", err)
 	}
-	q.q.order = nil
-	t := q.q.selectText(&q.m.info, "SELECT EXISTS (SELECT 1 FROM "+schema.QuoteIdent(q.m.schema.Name))
+	q = q.unordered()
+	t := q.selectText("SELECT EXISTS (SELECT 1 FROM " + schema.QuoteIdent(q.m.schema.Name))
 	t.WriteByte(')')
 	n, err := q.m.number(ctx, r, "look up", t)
 	return n != 0, err
 }
 
-// number runs a query of one integer.
-func (m *model[M]) number(ctx context.Context, r Reader, what string, t *text) (n int64, err error) {
-	err = runRows(ctx, r, false, t, func(rs *rows) error {
-		var ok bool
-		if n, ok = rs.dest[0].(int64); !ok {
-			return errors.New("not an integer: " + strconv.Quote(fmt.Sprintf("%T", rs.dest[0])))
-		}
-		return nil
-	})
-	return n, m.wrap(what, err)
+// unordered is the query without its order.
+func (q *query) unordered() *query {
+	u := *q
+	u.order = nil
+	return &u
 }
 
 // errOrdered refuses to guess which rows an ordered or limited write means.
@@ -430,30 +410,36 @@ func (q *query) writable() error {
 	return nil
 }
 
+// writes checks a query that chooses the rows of a write by w.
+func (q *query) writes(w Writer) error {
+	if err := q.m.ready(w); err != nil {
+		return err
+	}
+	return q.writable()
+}
+
 // Update changes the rows of the query and returns how many matched. A column
 // with the item updated is set too. Without a condition it is ErrNoCondition
 // unless AllRows was called.
 func (q Query[M]) Update(ctx context.Context, w Writer, sets ...Set[M]) (int64, error) {
-	if err := q.m.ready(w); err != nil {
-		return 0, q.m.wrap("update", err)
+	return q.q.update(ctx, w, plainSets(sets))
+}
+
+func (q *query) update(ctx context.Context, w Writer, sets []set) (n int64, err error) {
+	if err = q.writes(w); err == nil {
+		n, err = q.m.update(ctx, w, q.conds(), sets)
 	}
-	if err := q.q.writable(); err != nil {
-		return 0, q.m.wrap("update", err)
-	}
-	n, err := q.m.update(ctx, w, q.q.conds(&q.m.info), plainSets(sets))
 	return n, q.m.wrap("update", err)
 }
 
 // Delete removes the rows of the query and returns how many there were, rows
 // that a cascade removed not counted. Without a condition it is ErrNoCondition
 // unless AllRows was called.
-func (q Query[M]) Delete(ctx context.Context, w Writer) (int64, error) {
-	if err := q.m.ready(w); err != nil {
-		return 0, q.m.wrap("delete", err)
+func (q Query[M]) Delete(ctx context.Context, w Writer) (int64, error) { return q.q.delete(ctx, w) }
+
+func (q *query) delete(ctx context.Context, w Writer) (n int64, err error) {
+	if err = q.writes(w); err == nil {
+		n, err = q.m.remove(ctx, w, q.conds())
 	}
-	if err := q.q.writable(); err != nil {
-		return 0, q.m.wrap("delete", err)
-	}
-	n, err := q.m.remove(ctx, w, q.q.conds(&q.m.info))
 	return n, q.m.wrap("delete", err)
 }

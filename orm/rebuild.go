@@ -48,13 +48,12 @@ func lives(entries []logEntry) (of []*life) {
 // rebuild makes changes of entries, from the last to the first: each is undone
 // in the row that it left. A row of which the entries do not say everything is
 // completed from later entries, the table, or earlier entries.
-func rebuild[M any](ctx context.Context, c *conn, m *model[M], generation string, entries []logEntry) ([]Change[M], error) {
-	r := &replayed{info: &m.info}
+func (r *replayed) rebuild(ctx context.Context, c *conn, generation string, entries []logEntry) ([]change, error) {
 	of := lives(entries)
 	if err := r.complete(ctx, c, entries, of); err != nil {
 		return nil, err
 	}
-	found := make([]Change[M], len(entries))
+	found := make([]change, len(entries))
 	for i, e := range slices.Backward(entries) {
 		l := of[i]
 		var before, after []driver.Value
@@ -70,13 +69,13 @@ func rebuild[M any](ctx context.Context, c *conn, m *model[M], generation string
 		case OpDelete:
 			before = e.before
 		}
-		ch := Change[M]{
-			Seq: Position{Generation: generation, Sequence: e.seq}, Tx: e.tx, At: time.UnixMilli(e.at).UTC(), Op: e.op,
-			Unknown: r.unknown(l.row), columns: e.columns,
+		ch := change{
+			seq: Position{Generation: generation, Sequence: e.seq}, tx: e.tx, at: time.UnixMilli(e.at).UTC(), op: e.op,
+			unknown: r.unknown(l.row), columns: e.columns,
 		}
 		var err error
-		if ch.Old, err = m.made(before); err == nil {
-			ch.New, err = m.made(after)
+		if ch.old, err = r.made(before); err == nil {
+			ch.new, err = r.made(after)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("entry %d: %w", e.seq, err)

@@ -68,9 +68,9 @@ func (l *link) match(t *text, near func(i int), extra []*node) {
 }
 
 // and adds the conditions of a query on table.
-func (t *text) and(table *info, where []*node, deleted deletedRows) {
-	q := query{where: where, deleted: deleted}
-	all := &node{op: opAnd, kids: q.conds(table)}
+func (t *text) and(table *model, where []*node, deleted deletedRows) {
+	q := query{m: table, where: where, deleted: deleted}
+	all := &node{op: opAnd, kids: q.conds()}
 	if v, ok := all.constant(); ok && v {
 		t.check(all)
 		return
@@ -81,7 +81,7 @@ func (t *text) and(table *info, where []*node, deleted deletedRows) {
 
 // equal writes that columns of table equal what near writes. They compare as the
 // columns do that are referred to, which is how SQLite enforces the key.
-func (l *link) equal(t *text, table *info, columns []string, near func(i int)) {
+func (l *link) equal(t *text, table *model, columns []string, near func(i int)) {
 	for i, c := range columns {
 		if i > 0 {
 			t.WriteString(" AND ")
@@ -102,8 +102,8 @@ func (l *link) refers() bool {
 	})
 }
 
-func (t *info) collation(column string) string {
-	for _, c := range t.schema.Columns {
+func (m *model) collation(column string) string {
+	for _, c := range m.schema.Columns {
 		if c.Name == column && c.Collate != "" {
 			return strings.ToUpper(c.Collate)
 		}
@@ -111,14 +111,14 @@ func (t *info) collation(column string) string {
 	return "BINARY"
 }
 
-func (l *link) columns(t *text, table *info, names []string) {
+func (l *link) columns(t *text, table *model, names []string) {
 	for i, c := range names {
 		t.comma(i)
 		t.column(ref{table.schema.Name, c})
 	}
 }
 
-func (l *link) tuple(t *text, table *info, names []string) {
+func (l *link) tuple(t *text, table *model, names []string) {
 	if len(names) == 1 {
 		l.columns(t, table, names)
 		return

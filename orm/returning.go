@@ -4,96 +4,82 @@ import "context"
 
 // UpdateReturning is Update that returns the row as it stands then.
 func (t Table[M, K]) UpdateReturning(ctx context.Context, w Writer, key K, sets ...Set[M]) (*M, error) {
-	return t.keyed().updateReturning(ctx, w, key, sets)
+	return found[M](t.keyed(key).updateReturning(ctx, w, plainSets(sets)))
 }
 
 // UpdateReturning is Update that returns the row as it stands then.
 func (u Unique[M, K]) UpdateReturning(ctx context.Context, w Writer, key K, sets ...Set[M]) (*M, error) {
-	return u.k.updateReturning(ctx, w, key, sets)
-}
-
-func (k keyed[M, K]) updateReturning(ctx context.Context, w Writer, key K, sets []Set[M]) (*M, error) {
-	q, err := k.query(w, key)
-	if err != nil {
-		return nil, k.m.wrap("update", err)
-	}
-	row := new(M)
-	found, err := k.m.updateKeyed(ctx, w, q.q.conds(&k.m.info), plainSets(sets), row)
-	if err == nil && !found {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return nil, k.m.wrap("update", err)
-	}
-	return row, nil
+	return found[M](u.keyed(key).updateReturning(ctx, w, plainSets(sets)))
 }
 
 // UpdateReturning is Update that returns the rows as they stand then, in no
 // order.
 func (q Query[M]) UpdateReturning(ctx context.Context, w Writer, sets ...Set[M]) ([]M, error) {
-	if err := q.m.ready(w); err != nil {
-		return nil, q.m.wrap("update", err)
-	}
-	if err := q.q.writable(); err != nil {
-		return nil, q.m.wrap("update", err)
-	}
-	if len(q.with) > 0 {
-		return nil, q.m.wrap("update", errWith)
-	}
-	if len(sets) == 0 {
-		return nil, q.m.wrap("update", errNoSets)
-	}
-	all, err := q.m.returnedAll(ctx, w, q.m.updateText(w, q.q.conds(&q.m.info), plainSets(sets)))
-	return all, q.m.wrap("update", err)
-}
-
-// DeleteReturning is Delete that returns the rows: as they were, or, with soft
-// delete, as they stand then. They come in no order.
-func (q Query[M]) DeleteReturning(ctx context.Context, w Writer) ([]M, error) {
-	if err := q.m.ready(w); err != nil {
-		return nil, q.m.wrap("delete", err)
-	}
-	if err := q.q.writable(); err != nil {
-		return nil, q.m.wrap("delete", err)
-	}
-	if len(q.with) > 0 {
-		return nil, q.m.wrap("delete", errWith)
-	}
-	all, err := q.m.returnedAll(ctx, w, q.m.removeText(w, q.q.conds(&q.m.info)))
-	return all, q.m.wrap("delete", err)
-}
-
-// returnedAll runs a statement and returns the rows that it wrote.
-func (m *model[M]) returnedAll(ctx context.Context, w Writer, t *text) ([]M, error) {
 	all := []M{}
-	t.WriteString(" RETURNING " + m.columns)
-	err := m.returned(ctx, w, t, func(rs *rows) error {
-		var zero M
-		all = append(all, zero)
-		return m.read(rs.dest, &all[len(all)-1])
-	})
-	if err != nil {
+	if err := q.q.updateReturning(ctx, w, plainSets(sets), &all); err != nil {
 		return nil, err
 	}
 	return all, nil
 }
 
+func (q *query) updateReturning(ctx context.Context, w Writer, sets []set, all any) error {
+	err := q.writes(w)
+	switch {
+	case err != nil:
+	case len(q.with) > 0:
+		err = errWith
+	case len(sets) == 0:
+		err = errNoSets
+	default:
+		err = q.m.returnedAll(ctx, w, q.m.updateText(w, q.conds(), sets), all)
+	}
+	return q.m.wrap("update", err)
+}
+
+// DeleteReturning is Delete that returns the rows: as they were, or, with soft
+// delete, as they stand then. They come in no order.
+func (q Query[M]) DeleteReturning(ctx context.Context, w Writer) ([]M, error) {
+	all := []M{}
+	if err := q.q.deleteReturning(ctx, w, &all); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+func (q *query) deleteReturning(ctx context.Context, w Writer, all any) error {
+	err := q.writes(w)
+	switch {
+	case err != nil:
+	case len(q.with) > 0:
+		err = errWith
+	default:
+		err = q.m.returnedAll(ctx, w, q.m.removeText(w, q.conds()), all)
+	}
+	return q.m.wrap("delete", err)
+}
+
+// returnedAll runs a statement and adds the rows that it wrote to a list.
+func (m *model) returnedAll(ctx context.Context, w Writer, t *text, all any) error {
+	t.WriteString(" RETURNING " + m.columns)
+	return m.returned(ctx, w, t, func(rs *rows) error { return m.read(rs.dest, m.grow(all)) })
+}
+
 // returned runs a writing statement with a RETURNING clause and calls fn for
 // every row. Inside a transaction of the caller an error undoes the statement.
-func (t *info) returned(ctx context.Context, w Writer, s *text, fn func(*rows) error) error {
+func (m *model) returned(ctx context.Context, w Writer, s *text, fn func(*rows) error) error {
 	if s.err != nil {
 		return s.err
 	}
 	return w.writing(ctx, true, func(c *conn) (err error) {
 		rs, err := c.query(ctx, s.String(), s.args)
 		if err != nil {
-			return w.base().explain(t, err)
+			return w.base().explain(m, err)
 		}
 		defer func() { err = also(err, rs.close()) }()
 		for {
 			ok, err := rs.next()
 			if err != nil {
-				return w.base().explain(t, err)
+				return w.base().explain(m, err)
 			}
 			if !ok {
 				return nil

@@ -14,22 +14,16 @@ import (
 // is written only over the version that m has: ErrStale if the row has changed
 // since. m holds the row as it stands then; on an error it is as it was.
 func (t Table[M, K]) Save(ctx context.Context, w Writer, m *M) error {
-	err := t.m.writableRow(w, m)
-	if err == nil {
-		err = t.m.save(ctx, w, m)
-	}
-	return t.m.wrap("save", err)
+	return t.m.one(ctx, "save", w, anyRow(m), (*model).save)
 }
 
 // Reload reads the row with m's primary key into m again, soft deleted or not;
 // ErrNotFound if it is gone. Fields that are not columns stay.
 func (t Table[M, K]) Reload(ctx context.Context, r Reader, m *M) error {
-	err := t.m.ready(r)
-	if err == nil && m == nil {
-		err = errNoRow
-	}
+	row := anyRow(m)
+	err := t.m.readyFor(r, row)
 	if err == nil {
-		err = t.m.reload(ctx, r, m)
+		err = t.m.reload(ctx, r, row)
 	}
 	return t.m.wrap("reload", err)
 }
@@ -41,12 +35,7 @@ func (t Table[M, K]) Reload(ctx context.Context, r Reader, m *M) error {
 // Tx that cannot happen). An error of fn ends it without a write. ErrNotFound if
 // there is no such row.
 func (t Table[M, K]) Edit(ctx context.Context, w Writer, key K, fn func(*M) error) (*M, error) {
-	q, err := t.keyed().query(w, key)
-	if err != nil {
-		return nil, t.m.wrap("edit", err)
-	}
-	row, err := t.m.edit(ctx, w, q.q, fn)
-	return row, t.m.wrap("edit", err)
+	return found[M](t.keyed(key).edit(ctx, w, func(row any) error { return fn(rowOf[M](row)) }))
 }
 
 // Clone returns a deep copy of m: nothing that one of them changes in its
@@ -55,8 +44,7 @@ func (t Table[M, K]) Clone(m *M) *M {
 	if t.m == nil || m == nil {
 		return nil
 	}
-	c := t.m.copyOf(m)
-	return &c
+	return rowOf[M](t.m.copyOf(m))
 }
 
 // Diff returns the setters that make the columns of before those of after. The
@@ -65,14 +53,7 @@ func (t Table[M, K]) Diff(before, after *M) []Set[M] {
 	if t.m == nil || before == nil || after == nil {
 		return nil
 	}
-	b, err := t.m.values(before)
-	if err != nil {
-		return []Set[M]{{set: set{err: err}}}
-	}
-	sets, err := t.m.changed(b, after, false)
-	if err != nil {
-		return []Set[M]{{set: set{err: err}}}
-	}
+	sets := t.m.diff(before, after)
 	all := make([]Set[M], len(sets))
 	for i, s := range sets {
 		all[i].set = s
@@ -80,8 +61,20 @@ func (t Table[M, K]) Diff(before, after *M) []Set[M] {
 	return all
 }
 
+func (m *model) diff(before, after any) []set {
+	b, err := m.values(before)
+	if err != nil {
+		return []set{{err: err}}
+	}
+	sets, err := m.changed(b, after, false)
+	if err != nil {
+		return []set{{err: err}}
+	}
+	return sets
+}
+
 // values returns what a row's columns hold, in the order of bound.
-func (m *model[M]) values(row *M) ([]driver.Value, error) {
+func (m *model) values(row any) ([]driver.Value, error) {
 	a := Args{table: m.schema, bound: m.bound}
 	m.bind(&a, row)
 	if a.err != nil {
@@ -95,17 +88,17 @@ func (m *model[M]) values(row *M) ([]driver.Value, error) {
 }
 
 // column returns the name of a bound column.
-func (t *info) column(i int) schema.Column { return t.schema.Columns[t.bound[i]] }
+func (m *model) column(i int) schema.Column { return m.schema.Columns[m.bound[i]] }
 
 // keyIn is the condition on the row whose bound columns hold values.
-func (t *info) keyIn(values []driver.Value) []*node { return t.valuesIn(t.schema.Key, values) }
+func (m *model) keyIn(values []driver.Value) []*node { return m.valuesIn(m.schema.Key, values) }
 
 // valuesIn is the condition on rows that hold values in these columns.
-func (t *info) valuesIn(columns []string, values []driver.Value) (all []*node) {
+func (m *model) valuesIn(columns []string, values []driver.Value) (all []*node) {
 	for _, k := range columns {
-		for i := range t.bound {
-			if c := t.column(i); c.Name == k {
-				all = append(all, &node{op: opCompare, col: ref{t.schema.Name, k}, sql: " = ", args: values[i : i+1]})
+		for i := range m.bound {
+			if c := m.column(i); c.Name == k {
+				all = append(all, &node{op: opCompare, col: ref{m.schema.Name, k}, sql: " = ", args: values[i : i+1]})
 			}
 		}
 	}
@@ -114,14 +107,14 @@ func (t *info) valuesIn(columns []string, values []driver.Value) (all []*node) {
 
 // unchanged is the condition on the row with these values and no others: its
 // version tells, or every column does.
-func (t *info) unchanged(values []driver.Value) []*node {
-	all := t.keyIn(values)
+func (m *model) unchanged(values []driver.Value) []*node {
+	all := m.keyIn(values)
 	for i, v := range values {
-		c := t.column(i)
-		if t.lockCol != "" && c.Name != t.lockCol || t.lockCol == "" && slices.Contains(t.schema.Key, c.Name) {
+		c := m.column(i)
+		if m.lockCol != "" && c.Name != m.lockCol || m.lockCol == "" && slices.Contains(m.schema.Key, c.Name) {
 			continue
 		}
-		n := &node{op: opCompare, col: ref{t.schema.Name, c.Name}, sql: " IS ", args: []driver.Value{v}}
+		n := &node{op: opCompare, col: ref{m.schema.Name, c.Name}, sql: " IS ", args: []driver.Value{v}}
 		if c.Type == schema.Text {
 			n.suffix = " COLLATE BINARY"
 		}
@@ -132,27 +125,27 @@ func (t *info) unchanged(values []driver.Value) []*node {
 
 // rowSets gives every column its value but those that only Create writes, and
 // those that every update sets.
-func (t *info) rowSets(values []driver.Value) (sets []set) {
+func (m *model) rowSets(values []driver.Value) (sets []set) {
 	for i, v := range values {
-		name := t.column(i).Name
-		if !slices.Contains(t.fixed, name) && name != t.lockCol && name != t.updated {
-			sets = append(sets, t.setter(i, v))
+		name := m.column(i).Name
+		if !slices.Contains(m.fixed, name) && name != m.lockCol && name != m.updated {
+			sets = append(sets, m.setter(i, v))
 		}
 	}
-	if len(sets) == 0 && t.updated == "" && t.lockCol == "" { // a table of keys: say whether the row is there
-		sets = append(sets, set{col: ref{t.schema.Name, t.schema.Key[0]}, self: true})
+	if len(sets) == 0 && m.updated == "" && m.lockCol == "" { // a table of keys: say whether the row is there
+		sets = append(sets, set{col: ref{m.schema.Name, m.schema.Key[0]}, self: true})
 	}
 	return sets
 }
 
-func (t *info) setter(i int, v driver.Value) set {
-	return set{col: ref{t.schema.Name, t.column(i).Name}, sql: "?", args: []driver.Value{v}}
+func (m *model) setter(i int, v driver.Value) set {
+	return set{col: ref{m.schema.Name, m.column(i).Name}, sql: "?", args: []driver.Value{v}}
 }
 
 // changed returns the setters of the columns that differ from before. Columns
 // that every update sets do not count. With keys a changed key is a change and
 // a change of what only Create writes is an error.
-func (m *model[M]) changed(before []driver.Value, row *M, keys bool) ([]set, error) {
+func (m *model) changed(before []driver.Value, row any, keys bool) ([]set, error) {
 	after, err := m.values(row)
 	if err != nil {
 		return nil, err
@@ -160,21 +153,21 @@ func (m *model[M]) changed(before []driver.Value, row *M, keys bool) ([]set, err
 	return m.differing(before, after, keys)
 }
 
-func (t *info) differing(before, after []driver.Value, keys bool) (sets []set, err error) {
+func (m *model) differing(before, after []driver.Value, keys bool) (sets []set, err error) {
 	for i, v := range after {
-		name := t.column(i).Name
-		if sameValue(before[i], v) || name == t.lockCol || name == t.updated {
+		name := m.column(i).Name
+		if sameValue(before[i], v) || name == m.lockCol || name == m.updated {
 			continue
 		}
-		if slices.Contains(t.fixed, name) {
+		if slices.Contains(m.fixed, name) {
 			if !keys {
 				continue
 			}
-			if !slices.Contains(t.schema.Key, name) {
-				return nil, fmt.Errorf("%s.%s is written by Create only", t.schema.Name, name)
+			if !slices.Contains(m.schema.Key, name) {
+				return nil, fmt.Errorf("%s.%s is written by Create only", m.schema.Name, name)
 			}
 		}
-		sets = append(sets, t.setter(i, v))
+		sets = append(sets, m.setter(i, v))
 	}
 	return sets, nil
 }
@@ -190,7 +183,7 @@ func sameValue(a, b driver.Value) bool {
 
 // updateOne changes the one row that where names and reads it into row as it
 // stands then. It says whether there was one.
-func (m *model[M]) updateOne(ctx context.Context, w Writer, where []*node, sets []set, row *M) (found bool, err error) {
+func (m *model) updateOne(ctx context.Context, w Writer, where []*node, sets []set, row any) (found bool, err error) {
 	t := m.updateText(w, where, sets)
 	t.WriteString(" RETURNING " + m.columns)
 	if t.err != nil {
@@ -199,7 +192,7 @@ func (m *model[M]) updateOne(ctx context.Context, w Writer, where []*node, sets 
 	err = w.writing(ctx, false, func(c *conn) error {
 		values, err := c.one(quiet(ctx), t.String(), t.args)
 		if err != nil {
-			return w.base().explain(&m.info, err)
+			return w.base().explain(m, err)
 		}
 		if found = values != nil; !found {
 			return nil
@@ -209,37 +202,38 @@ func (m *model[M]) updateOne(ctx context.Context, w Writer, where []*node, sets 
 	return found && err == nil, err
 }
 
-func (m *model[M]) save(ctx context.Context, w Writer, row *M) error {
+func (m *model) save(ctx context.Context, w Writer, row any) error {
 	saved := m.copyOf(row)
 	write := func(ctx context.Context, w Writer) error {
-		filled, err := m.cutRow(w, &saved, true)
+		filled := m.fresh()
+		if err := m.cutRow(w, filled, saved, true); err != nil {
+			return err
+		}
+		values, err := m.values(filled)
 		if err != nil {
 			return err
 		}
-		values, err := m.values(&filled)
-		if err != nil {
-			return err
-		}
-		where := m.keyIn(values)
+		q := query{m: m, where: m.keyIn(values), deleted: deletedToo}
+		where := q.conds()
 		if m.lock != nil {
 			where = append(where, m.version(*m.lock(row)))
 		}
-		saved = filled
-		found, err := m.updateOne(ctx, w, where, m.rowSets(values), &saved)
+		m.assign(saved, filled)
+		found, err := m.updateOne(ctx, w, where, m.rowSets(values), saved)
 		if err == nil && !found {
-			err = m.missing(ctx, w, m.keyIn(values))
+			err = q.missing(ctx, w)
 		}
 		return err
 	}
-	if err := m.aroundUpdate(ctx, w, &saved, write); err != nil {
+	if err := m.aroundUpdate(ctx, w, saved, write); err != nil {
 		return err
 	}
-	*row = saved
+	m.assign(row, saved)
 	return nil
 }
 
 // aroundUpdate runs write between the hooks of row.
-func (m *model[M]) aroundUpdate(ctx context.Context, w Writer, row *M, write func(context.Context, Writer) error) error {
+func (m *model) aroundUpdate(ctx context.Context, w Writer, row any, write func(context.Context, Writer) error) error {
 	if !m.hooks.any(hookBeforeUpdate | hookAfterUpdate | hookAfterCommit) {
 		return write(ctx, w)
 	}
@@ -259,43 +253,38 @@ func (m *model[M]) aroundUpdate(ctx context.Context, w Writer, row *M, write fun
 }
 
 // version is the condition on a row's version.
-func (t *info) version(v int64) *node {
-	return &node{op: opCompare, col: ref{t.schema.Name, t.lockCol}, sql: " = ", args: []driver.Value{v}}
+func (m *model) version(v int64) *node {
+	return &node{op: opCompare, col: ref{m.schema.Name, m.lockCol}, sql: " = ", args: []driver.Value{v}}
 }
 
 // missing tells a row that is not there from one of another version.
-func (m *model[M]) missing(ctx context.Context, r Reader, key []*node) error {
-	return m.missingAmong(ctx, r, query{where: key, deleted: deletedToo})
-}
-
-func (m *model[M]) missingAmong(ctx context.Context, r Reader, q query) error {
-	t := q.selectText(&m.info, "SELECT count(*) FROM "+schema.QuoteIdent(m.schema.Name))
-	n, err := m.number(ctx, r, "look up", t)
+func (q *query) missing(ctx context.Context, r Reader) error {
+	n, err := q.m.number(ctx, r, "look up", q.selectText("SELECT count(*) FROM "+schema.QuoteIdent(q.m.schema.Name)))
 	switch {
 	case err != nil:
 		return err
-	case n > 0 && m.lock != nil:
+	case n > 0 && q.m.lock != nil:
 		return ErrStale
 	}
 	return ErrNotFound
 }
 
-func (m *model[M]) reload(ctx context.Context, r Reader, row *M) error {
+func (m *model) reload(ctx context.Context, r Reader, row any) error {
 	values, err := m.values(row)
 	if err != nil {
 		return err
 	}
-	q := query{where: m.keyIn(values), deleted: deletedToo}
-	found, fresh := false, *row
-	err = runRows(ctx, r, false, q.rowsText(&m.info), func(rs *rows) error {
+	q := query{m: m, where: m.keyIn(values), deleted: deletedToo}
+	found, fresh := false, m.shallow(row)
+	err = runRows(ctx, r, false, q.rowsText(), func(rs *rows) error {
 		found = true
-		return m.read(rs.dest, &fresh)
+		return m.read(rs.dest, fresh)
 	})
 	if err == nil && !found {
 		err = ErrNotFound
 	}
 	if err == nil {
-		*row = fresh
+		m.assign(row, fresh)
 	}
 	return err
 }
@@ -303,24 +292,32 @@ func (m *model[M]) reload(ctx context.Context, r Reader, row *M) error {
 // editTries is how often Edit begins again when others change the row.
 const editTries = 20
 
-func (m *model[M]) edit(ctx context.Context, w Writer, q query, fn func(*M) error) (*M, error) {
+func (k keyed) edit(ctx context.Context, w Writer, fn func(any) error) (any, error) {
+	q, err := k.query(w)
+	if err != nil {
+		return nil, k.m.wrap("edit", err)
+	}
+	row, err := q.edit(ctx, w, fn)
+	return row, k.m.wrap("edit", err)
+}
+
+func (q *query) edit(ctx context.Context, w Writer, fn func(any) error) (any, error) {
 	for range editTries {
-		var row *M
-		err := m.each(ctx, w, false, q.rowsText(&m.info), nil, func(r *M) bool { row = r; return false })
+		row, err := q.one(ctx, w)
 		if err != nil {
 			return nil, err
 		}
 		if row == nil {
 			return nil, ErrNotFound
 		}
-		before, err := m.values(row)
+		before, err := q.m.values(row)
 		if err != nil {
 			return nil, err
 		}
 		if err := fn(row); err != nil { // nobody else has row: it is the copy
 			return nil, err
 		}
-		done, err := m.editOnce(ctx, w, before, row)
+		done, err := q.m.editOnce(ctx, w, before, row)
 		if done || err != nil {
 			return row, err
 		}
@@ -330,21 +327,20 @@ func (m *model[M]) edit(ctx context.Context, w Writer, q query, fn func(*M) erro
 
 // editOnce writes what row has changed. It says whether the row was still the
 // one with the values before.
-func (m *model[M]) editOnce(ctx context.Context, w Writer, before []driver.Value, row *M) (done bool, err error) {
-	filled, err := m.cutRow(w, row, true) // times as they are stored
-	if err != nil {
+func (m *model) editOnce(ctx context.Context, w Writer, before []driver.Value, row any) (done bool, err error) {
+	filled := m.fresh()
+	if err := m.cutRow(w, filled, row, true); err != nil { // times as they are stored
 		return false, err
 	}
-	if sets, err := m.changed(before, &filled, true); err != nil || len(sets) == 0 {
+	if sets, err := m.changed(before, filled, true); err != nil || len(sets) == 0 {
 		return true, err
 	}
-	*row = filled
+	m.assign(row, filled)
 	err = m.aroundUpdate(ctx, w, row, func(ctx context.Context, w Writer) error {
-		filled, err := m.cutRow(w, row, true)
-		if err != nil {
+		if err := m.cutRow(w, filled, row, true); err != nil {
 			return err
 		}
-		sets, err := m.changed(before, &filled, true)
+		sets, err := m.changed(before, filled, true)
 		if err != nil {
 			return err
 		}

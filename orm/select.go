@@ -28,9 +28,9 @@ type T4[A, B, C, D any] struct {
 func Pluck[M, A any](ctx context.Context, r Reader, q Query[M], a Expr[M, A]) ([]A, error) {
 	all := []A{}
 	if a == nil {
-		return nil, q.m.wrap("select", errNoCol)
+		return nil, q.q.m.wrap("select", errNoCol)
 	}
-	err := project(ctx, r, q, func(row *Row) {
+	err := q.q.project(ctx, r, func(row *Row) {
 		var v A
 		a.scan(row, 0, &v)
 		all = append(all, v)
@@ -49,13 +49,11 @@ func Value[M, A any](ctx context.Context, r Reader, q Query[M], a Expr[M, A]) (A
 		q = q.Limit(2)
 	}
 	all, err := Pluck(ctx, r, q, a)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = q.q.m.wrap("select", oneOf(len(all)))
+	}
+	if err != nil {
 		return zero, err
-	case len(all) == 0:
-		return zero, q.m.wrap("select", ErrNotFound)
-	case len(all) > 1:
-		return zero, q.m.wrap("select", ErrNotUnique)
 	}
 	return all[0], nil
 }
@@ -63,10 +61,10 @@ func Value[M, A any](ctx context.Context, r Reader, q Query[M], a Expr[M, A]) (A
 // Select2 returns two expressions for each row of q, or for each of its groups.
 func Select2[M, A, B any](ctx context.Context, r Reader, q Query[M], a Expr[M, A], b Expr[M, B]) ([]T2[A, B], error) {
 	if a == nil || b == nil {
-		return nil, q.m.wrap("select", errNoCol)
+		return nil, q.q.m.wrap("select", errNoCol)
 	}
 	all := []T2[A, B]{}
-	err := project(ctx, r, q, func(row *Row) {
+	err := q.q.project(ctx, r, func(row *Row) {
 		var v T2[A, B]
 		a.scan(row, 0, &v.A)
 		b.scan(row, 1, &v.B)
@@ -82,10 +80,10 @@ func Select2[M, A, B any](ctx context.Context, r Reader, q Query[M], a Expr[M, A
 // groups.
 func Select3[M, A, B, C any](ctx context.Context, r Reader, q Query[M], a Expr[M, A], b Expr[M, B], c Expr[M, C]) ([]T3[A, B, C], error) {
 	if a == nil || b == nil || c == nil {
-		return nil, q.m.wrap("select", errNoCol)
+		return nil, q.q.m.wrap("select", errNoCol)
 	}
 	all := []T3[A, B, C]{}
-	err := project(ctx, r, q, func(row *Row) {
+	err := q.q.project(ctx, r, func(row *Row) {
 		var v T3[A, B, C]
 		a.scan(row, 0, &v.A)
 		b.scan(row, 1, &v.B)
@@ -102,10 +100,10 @@ func Select3[M, A, B, C any](ctx context.Context, r Reader, q Query[M], a Expr[M
 // groups.
 func Select4[M, A, B, C, D any](ctx context.Context, r Reader, q Query[M], a Expr[M, A], b Expr[M, B], c Expr[M, C], d Expr[M, D]) ([]T4[A, B, C, D], error) {
 	if a == nil || b == nil || c == nil || d == nil {
-		return nil, q.m.wrap("select", errNoCol)
+		return nil, q.q.m.wrap("select", errNoCol)
 	}
 	all := []T4[A, B, C, D]{}
-	err := project(ctx, r, q, func(row *Row) {
+	err := q.q.project(ctx, r, func(row *Row) {
 		var v T4[A, B, C, D]
 		a.scan(row, 0, &v.A)
 		b.scan(row, 1, &v.B)

@@ -10,14 +10,14 @@ import (
 )
 
 // run executes one writing statement and returns how many rows it changed.
-func (t *info) run(ctx context.Context, w Writer, s *text) (n int64, err error) {
+func (m *model) run(ctx context.Context, w Writer, s *text) (n int64, err error) {
 	if s.err != nil {
 		return 0, s.err
 	}
 	err = w.writing(ctx, false, func(c *conn) error {
 		res, err := c.execLong(ctx, s.String(), s.args)
 		if err != nil {
-			return w.base().explain(t, err)
+			return w.base().explain(m, err)
 		}
 		n, err = res.RowsAffected()
 		return err
@@ -31,11 +31,11 @@ func (t *info) run(ctx context.Context, w Writer, s *text) (n int64, err error) 
 var errNoSets = errors.New("there is nothing to set")
 
 // update changes the rows that match.
-func (t *info) update(ctx context.Context, w Writer, where []*node, sets []set) (int64, error) {
+func (m *model) update(ctx context.Context, w Writer, where []*node, sets []set) (int64, error) {
 	if len(sets) == 0 {
 		return 0, errNoSets
 	}
-	return t.run(ctx, w, t.updateText(w, where, sets))
+	return m.run(ctx, w, m.updateText(w, where, sets))
 }
 
 // plainSets forgets the model of sets.
@@ -47,28 +47,28 @@ func plainSets[M any](sets []Set[M]) []set {
 	return all
 }
 
-func (t *info) updateText(w Writer, where []*node, sets []set) *text {
+func (m *model) updateText(w Writer, where []*node, sets []set) *text {
 	s := new(text)
-	s.WriteString("UPDATE " + schema.QuoteIdent(t.schema.Name) + " SET ")
-	s.sets(t.withUpdated(w, sets))
+	s.WriteString("UPDATE " + schema.QuoteIdent(m.schema.Name) + " SET ")
+	s.sets(m.withUpdated(w, sets))
 	s.where(where)
 	return s
 }
 
 // withUpdated adds the columns that every update sets, unless sets has them:
 // when the row was changed, and its version.
-func (t *info) withUpdated(w Writer, sets []set) []set {
+func (m *model) withUpdated(w Writer, sets []set) []set {
 	has := func(column string) bool {
 		return slices.ContainsFunc(sets, func(s set) bool { return s.col.name == column })
 	}
 	sets = slices.Clip(sets)
-	if t.updated != "" && !has(t.updated) {
-		now := set{col: ref{t.schema.Name, t.updated}, sql: "?"}
-		now.args = append(now.args, t.unit.store(w.base().o.Now()))
+	if m.updated != "" && !has(m.updated) {
+		now := set{col: ref{m.schema.Name, m.updated}, sql: "?"}
+		now.args = append(now.args, m.unit.store(w.base().o.Now()))
 		sets = append(sets, now)
 	}
-	if t.lockCol != "" && !has(t.lockCol) {
-		sets = append(sets, set{col: ref{t.schema.Name, t.lockCol}, sql: "1 + ", self: true})
+	if m.lockCol != "" && !has(m.lockCol) {
+		sets = append(sets, set{col: ref{m.schema.Name, m.lockCol}, sql: "1 + ", self: true})
 	}
 	return sets
 }
@@ -96,19 +96,4 @@ func (t *text) sets(sets []set) {
 		}
 		t.bind(s.args...)
 	}
-}
-
-// byKey is the condition that names one row by the columns of a key.
-func byKey[K any](table string, columns []string, bind func(*Args, K), key K) ([]*node, error) {
-	var a Args
-	bind(&a, key)
-	if a.err != nil {
-		return nil, a.err
-	}
-	all := make([]*node, len(columns))
-	for i, c := range columns {
-		all[i] = &node{op: opCompare, col: ref{table, c}, sql: " = "}
-		all[i].args = append(all[i].args, a.values[i].Value)
-	}
-	return all, nil
 }

@@ -3,7 +3,6 @@ package orm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/driftdb/driftdb/schema"
@@ -22,6 +21,7 @@ type conflict struct {
 	only    []ref
 	sets    []set
 	when    []*node // on the row that is there
+	err     error
 }
 
 type upsertOption[M any] func(*conflict)
@@ -63,8 +63,15 @@ func UpdateIf[M any](c Cond[M]) UpsertOption[M] {
 
 var errNoOption = errors.New("an option is nil")
 
-func errNullKey(index string) error {
-	return fmt.Errorf("a column of the key %s is NULL: the row has no such key", index)
+func conflictOf[M any](opts []UpsertOption[M]) (c conflict) {
+	for _, o := range opts {
+		if o == nil {
+			c.err = errNoOption
+			return c
+		}
+		o.apply(&c)
+	}
+	return c
 }
 
 func asUnique(err error) (*UniqueError, bool) {
@@ -74,26 +81,24 @@ func asUnique(err error) (*UniqueError, bool) {
 
 // upsertRow is upsert with the model's hooks around it: those of an update if
 // there is a row with the key, those of an insert if not.
-func (m *model[M]) upsertRow(ctx context.Context, w Writer, row *M, key target, opts []UpsertOption[M]) error {
+func (m *model) upsertRow(ctx context.Context, w Writer, row any, key target, c conflict) error {
 	if !m.hooks.any(hookBeforeCreate | hookAfterCreate | hookBeforeUpdate | hookAfterUpdate | hookAfterCommit) {
-		return m.upsert(ctx, w, row, key, opts)
+		return m.upsert(ctx, w, row, key, c)
 	}
-	stored := m.copyOf(row)
+	stored := m.fresh()
 	err := inTx(ctx, w, func(ctx context.Context, tx *Tx) error {
-		filled, _, err := m.fillRow(tx, &stored)
+		if _, err := m.fillRow(tx, stored, m.copyOf(row)); err != nil {
+			return err
+		}
+		values, err := m.values(stored)
 		if err != nil {
 			return err
 		}
-		stored = filled
-		values, err := m.values(&stored)
-		if err != nil {
-			return err
-		}
-		q := query{where: m.valuesIn(key.columns, values), deleted: deletedToo}
+		q := query{m: m, where: m.valuesIn(key.columns, values), deleted: deletedToo}
 		if key.where != "" {
 			q.where = append(q.where, &node{op: opSQL, sql: key.where})
 		}
-		n, err := m.number(ctx, tx, "look up", q.selectText(&m.info, "SELECT count(*) FROM "+schema.QuoteIdent(m.schema.Name)))
+		n, err := m.number(ctx, tx, "look up", q.selectText("SELECT count(*) FROM "+schema.QuoteIdent(m.schema.Name)))
 		if err != nil {
 			return err
 		}
@@ -101,88 +106,85 @@ func (m *model[M]) upsertRow(ctx context.Context, w Writer, row *M, key target, 
 		if n > 0 {
 			before, after = hookBeforeUpdate, hookAfterUpdate
 		}
-		if err := m.hooks.run(ctx, tx, before, &stored); err != nil {
+		if err := m.hooks.run(ctx, tx, before, stored); err != nil {
 			return err
 		}
-		if err := m.upsert(ctx, tx, &stored, key, opts); err != nil {
+		if err := m.upsert(ctx, tx, stored, key, c); err != nil {
 			return err
 		}
-		if err := m.hooks.run(ctx, tx, after, &stored); err != nil {
+		if err := m.hooks.run(ctx, tx, after, stored); err != nil {
 			return err
 		}
-		m.hooks.afterCommit(ctx, tx, &stored)
+		m.hooks.afterCommit(ctx, tx, stored)
 		return nil
 	})
 	if err == nil {
-		*row = stored
+		m.assign(row, stored)
 	}
 	return err
 }
 
 // upsert inserts row, or updates the row that has the same key, and reads back
 // the row as it stands then.
-func (m *model[M]) upsert(ctx context.Context, w Writer, row *M, key target, opts []UpsertOption[M]) error {
-	filled, mask, err := m.fillRow(w, row)
+func (m *model) upsert(ctx context.Context, w Writer, row any, key target, c conflict) error {
+	if c.err != nil {
+		return c.err
+	}
+	filled := m.fresh()
+	mask, err := m.fillRow(w, filled, row)
 	if err != nil {
 		return err
 	}
-	var c conflict
-	for _, o := range opts {
-		if o == nil {
-			return errNoOption
-		}
-		o.apply(&c)
-	}
-	err = m.returning(ctx, w, m.upsertText(w, m.binder([]M{filled}), mask, key, &c), &filled)
+	err = m.returning(ctx, w, m.upsertText(w, filled, mask, key, &c), filled)
 	if errors.Is(err, errNothing) && (c.nothing || len(c.when) > 0) {
-		return nil // the row that is there stays; so does m
+		return nil // the row that is there stays; so does the one that was given
 	}
 	if err == nil {
-		*row = filled
+		m.assign(row, filled)
 	}
 	return err
 }
 
 // upsertText writes an INSERT of one row with what becomes of the row that has
 // its key.
-func (t *info) upsertText(w Writer, bind func(*Args, int), mask uint64, key target, c *conflict) *text {
-	s := t.insertText(1, bind, nil, mask)
+func (m *model) upsertText(w Writer, row any, mask uint64, key target, c *conflict) *text {
+	s := m.insertText([]any{row}, nil, mask)
 	key.write(s)
 	if c.nothing {
 		s.WriteString(" DO NOTHING")
 	} else {
 		s.WriteString(" DO UPDATE SET ")
-		t.conflictSets(s, w, key.columns, c)
+		m.conflictSets(s, w, key.columns, c)
 		s.where(c.when)
 	}
-	s.WriteString(" RETURNING " + t.columns)
+	s.WriteString(" RETURNING " + m.columns)
 	return s
 }
 
 // conflictSets writes what an existing row becomes. A column left out of the
 // insert because it takes its default gets the default here too: excluded has
 // it.
-func (t *info) conflictSets(s *text, w Writer, key []string, c *conflict) {
+func (m *model) conflictSets(s *text, w Writer, key []string, c *conflict) {
 	columns := c.only
 	if !c.chosen {
-		for _, i := range t.bound {
-			col := t.schema.Columns[i]
-			if !slices.Contains(key, col.Name) && !slices.Contains(t.fixed, col.Name) && col.Name != t.lockCol {
-				columns = append(columns, ref{t.schema.Name, col.Name})
+		for _, i := range m.bound {
+			col := m.schema.Columns[i]
+			if !slices.Contains(key, col.Name) && !slices.Contains(m.fixed, col.Name) && col.Name != m.lockCol {
+				columns = append(columns, ref{m.schema.Name, col.Name})
 			}
 		}
 	}
 	var sets []set
 	for _, col := range columns {
-		if col.name == t.updated { // now, whatever the struct says: the row changes now
+		if col.name == m.updated { // now, whatever the struct says: the row changes now
 			continue
 		}
 		sets = append(sets, set{col: col, sql: "excluded." + schema.QuoteIdent(col.name)})
 	}
-	sets = t.withUpdated(w, append(sets, c.sets...))
+	sets = m.withUpdated(w, append(sets, c.sets...))
 	if len(sets) == 0 { // a table of keys only: name a column so that RETURNING has the row
 		k := key[0]
-		sets = append(sets, set{col: ref{t.schema.Name, k}, sql: "excluded." + schema.QuoteIdent(k)})
+		sets = append(sets, set{col: ref{m.schema.Name, k}, sql: "excluded." + schema.QuoteIdent(k)})
 	}
 	s.sets(sets)
 }

@@ -21,58 +21,60 @@ import (
 // may write to the database.
 func (q Query[M]) Watch(ctx context.Context, src ChangeSource) iter.Seq2[[]M, error] {
 	return func(yield func([]M, error) bool) {
-		err := q.m.ready(src)
-		if err == nil {
-			err = q.watch(ctx, src, yield)
+		var all []M
+		read := func(ctx context.Context, r Reader) error {
+			all = []M{}
+			return q.q.readAll(ctx, r, &all)
 		}
+		err := q.q.watch(ctx, src, read, func() bool { return yield(all, nil) })
 		if err != nil && !errors.Is(err, errBreak) {
-			yield(nil, q.m.wrap("watch", err))
+			yield(nil, q.q.m.wrap("watch", err))
 		}
 	}
 }
 
-func (q Query[M]) watch(ctx context.Context, src ChangeSource, yield func([]M, error) bool) error {
+// watch calls read, and then yield, now and after every change of what read has
+// read.
+func (q *query) watch(ctx context.Context, src ChangeSource, read func(context.Context, Reader) error, yield func() bool) error {
+	if err := q.m.ready(src); err != nil {
+		return err
+	}
 	db := src.base()
 	for {
-		all, read, err := q.watched(ctx, db)
+		seen, err := watched(ctx, db, read)
 		if err != nil {
 			return err
 		}
-		if !yield(all, nil) {
+		if !yield() {
 			return errBreak
 		}
 		for changed := false; !changed; {
-			if err := src.feed().wait(ctx, read.at); err != nil {
+			if err := src.feed().wait(ctx, seen.at); err != nil {
 				return err
 			}
-			if changed, err = read.touched(ctx, db); err != nil {
+			if changed, err = seen.touched(ctx, db); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// watched returns the rows, and what was read for them, as of one moment.
-func (q Query[M]) watched(ctx context.Context, db *DB) (all []M, read *reading, err error) {
-	read = &reading{}
-	err = db.ReadTx(ctx, func(ctx context.Context, tx *ReadTx) error {
-		if read.at, err = changelog.ReadPosition(ctx, changelog.Driver(tx.c.dc)); err != nil {
+// watched calls read, and returns what it has read, as of one moment.
+func watched(ctx context.Context, db *DB, read func(context.Context, Reader) error) (*reading, error) {
+	seen := &reading{}
+	err := db.ReadTx(ctx, func(ctx context.Context, tx *ReadTx) (err error) {
+		if seen.at, err = changelog.ReadPosition(ctx, changelog.Driver(tx.c.dc)); err != nil {
 			return err
 		}
-		texts := map[string]int{}
-		if all, err = q.recorded(ctx, tx, texts); err != nil {
+		texts := map[string]int{} // the queries that read runs
+		tx.c.seen = texts
+		err = read(ctx, tx)
+		if tx.c.seen = nil; err != nil {
 			return err
 		}
-		return read.opened(ctx, tx.c, texts)
+		return seen.opened(ctx, tx.c, texts)
 	})
-	return all, read, err
-}
-
-// recorded is All that adds the queries which it runs to texts.
-func (q Query[M]) recorded(ctx context.Context, tx *ReadTx, texts map[string]int) ([]M, error) {
-	tx.c.seen = texts
-	defer func() { tx.c.seen = nil }()
-	return q.All(ctx, tx)
+	return seen, err
 }
 
 // reading is what queries have read: the tables, and the position at which.

@@ -239,7 +239,7 @@ var Items = ItemsTable{
 	Data:    orm.NewNullBytes[Item]("items", "data"),
 	At:      orm.NewNullTime[Item]("items", "at", orm.Millisecond),
 	Meta:    orm.NewNullJSON[Item, map[string]any]("items", "meta"),
-	Twice:   orm.NewNum[Item, int64]("items", "twice").Fixed(),
+	Twice:   orm.NewNum[Item, int64]("items", "twice"),
 	Cache:   orm.NewStr[Item, string]("items", "cache"),
 	ByName: orm.NewUnique(&itemsDef, "items_name_key", []string{"name"},
 		func(m *Item) (string, bool) { return m.Name, true }, func(a *orm.Args, k string) { orm.BindStr(a, k) }),

@@ -631,7 +631,7 @@ var Links = LinksTable{
 	AccountID:  orm.NewStr[Link, string]("links", "account_id"),
 	ItemNumber: orm.NewNum[Link, int64]("links", "item_number"),
 	Weight:     orm.NewNum[Link, float32]("links", "weight"),
-	Note:       orm.NewStr[Link, string]("links", "note").Fixed(),
+	Note:       orm.NewStr[Link, string]("links", "note"),
 }
 
 func scanLink(r *orm.Row, m *Link) {
@@ -789,8 +789,8 @@ var Nodes = NodesTable{
 	ParentID: orm.NewNullNum[Node, int64]("nodes", "parent_id"),
 	Key:      orm.NewText[Node, uuid.UUID]("nodes", "key"),
 	Data:     orm.NewNullBytes[Node]("nodes", "data"),
-	Length:   orm.NewNum[Node, int64]("nodes", "length").Fixed(),
-	Twice:    orm.NewNum[Node, int32]("nodes", "twice").Fixed(),
+	Length:   orm.NewNum[Node, int64]("nodes", "length"),
+	Twice:    orm.NewNum[Node, int32]("nodes", "twice"),
 	ByKey: orm.NewUnique(&nodesDef, "nodes_key_key", []string{"key"},
 		func(m *Node) (uuid.UUID, bool) { return m.Key, true }, func(a *orm.Args, k uuid.UUID) { orm.BindText(a, k) }),
 	Parent: orm.NewOne("Parent", &nodesDef, &nodesDef, orm.On{From: []string{"parent_id"}, To: []string{"id"}},

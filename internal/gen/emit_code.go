@@ -44,9 +44,6 @@ func (e emitter) constructor() {
 	for _, col := range m.columns {
 		args := e.withUnit(col, jen.Lit(m.names.table), jen.Lit(col.sql))
 		value := e.orm("New" + col.typeSuffix()).Types(e.typeArgs(col)...).Call(args...)
-		if col.fixed() {
-			value.Dot("Fixed").Call()
-		}
 		table = append(table, keyed(col.name, value))
 	}
 	for _, u := range m.uniques {
