@@ -35,7 +35,8 @@ type JSONCol[M, T any] interface {
 	Document[M]
 }
 
-// JSON is a column of JSON text, which holds what encoding/json makes of a T.
+// JSON is a column of JSON text, which holds what encoding/json makes of a T. An
+// integer that a float64 cannot hold is read as a json.Number where T has an any.
 type JSON[M, T any] interface {
 	Col[M, T]
 	Document[M]
@@ -234,7 +235,7 @@ func ScanJSON[T any](r *Row, i int, dst *T) {
 		return
 	}
 	var v T
-	if err := json.Unmarshal([]byte(s), &v); err != nil {
+	if err := decodeJSON([]byte(s), &v); err != nil {
 		r.fail(i, jsonError(err))
 		return
 	}
@@ -297,7 +298,7 @@ func BindNullJSON[T any](a *Args, v *T) { bindNull(a, v, BindJSON[T]) }
 func CloneJSON[T any](v T) T {
 	var c T
 	b, err := json.Marshal(v)
-	if err != nil || json.Unmarshal(b, &c) != nil {
+	if err != nil || decodeJSON(b, &c) != nil {
 		return v
 	}
 	return c

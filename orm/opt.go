@@ -48,7 +48,7 @@ func (o *Opt[T]) UnmarshalJSON(b []byte) error {
 			return fmt.Errorf("%w (%s)", errNullValue, reflect.TypeFor[T]())
 		}
 	}
-	if err := json.Unmarshal(b, &v); err != nil {
+	if err := decodeJSON(b, &v); err != nil {
 		return err
 	}
 	o.v, o.set = v, true
