@@ -95,6 +95,11 @@ func (e *engine) settle(ctx context.Context, head link) error {
 		e.board.acknowledged(head.Sequence-e.acked.Sequence, e.o.Now())
 		e.acked = head
 	}
+	if e.landed(head) {
+		if err := e.closeGap(ctx, head); err != nil {
+			return err
+		}
+	}
 	if err := e.local.acknowledge(ctx, head, e.o.LogTail); err != nil {
 		return err
 	}

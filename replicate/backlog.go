@@ -41,6 +41,16 @@ const (
 	// wait; those of DB.SQL and of other programs cannot be stopped. Nothing
 	// waits while shipping has halted for good (ErrFenced for instance).
 	BacklogBlock BacklogPolicy = "block"
+
+	// BacklogResnapshot bounds the log instead, while the store fails or takes
+	// less than is written: the oldest of what waits is dropped from the log, the
+	// newest LogTail entries at most are kept. The rows are
+	// not touched. When the store takes something again, a snapshot stands for
+	// what was dropped, and the backup has a gap: points before it and behind it
+	// can be restored, those inside of it are ErrGap. Readers of the local change
+	// feed that were further behind get orm.ErrCursorLost. Nothing is dropped
+	// while shipping has halted for good.
+	BacklogResnapshot BacklogPolicy = "resnapshot"
 )
 
 // ErrBacklog says that a write was refused because too much of the log waits for
@@ -49,10 +59,10 @@ var ErrBacklog = errors.New("too many changes wait for upload, and Options.Backl
 
 func (b Backlog) validate() error {
 	switch b.Policy {
-	case BacklogAlarm, BacklogBlock:
+	case BacklogAlarm, BacklogBlock, BacklogResnapshot:
 		return nil
 	}
-	return fmt.Errorf("option Backlog.Policy is %q: want %q or %q", b.Policy, BacklogAlarm, BacklogBlock)
+	return fmt.Errorf("option Backlog.Policy is %q: want %q, %q or %q", b.Policy, BacklogAlarm, BacklogBlock, BacklogResnapshot)
 }
 
 // Admit waits until a write may begin: at once, but for a backlog beyond its
@@ -90,16 +100,25 @@ func (r *Replica) Admit(ctx context.Context) error {
 	return nil
 }
 
-// measure tells how much waits for upload, and since when.
-func (e *engine) measure(ctx context.Context) error {
+// measure tells how much waits for upload, and since when. stuck says that the
+// store does not take it, or more slowly than it grows.
+func (e *engine) measure(ctx context.Context, stuck bool) error {
 	if e.captured <= e.uploaded.Sequence {
 		e.board.backlog(0, 0, false)
 		e.alarmed = false
 		return nil
 	}
-	bytes, since, err := e.local.waits(ctx, e.uploaded.Sequence)
+	bytes, since, err := e.waits(ctx)
 	if err != nil {
 		return err
+	}
+	if stuck && bytes >= e.o.Backlog.Bound && e.o.Backlog.Policy == BacklogResnapshot && e.halted == nil {
+		if err := e.dropLog(ctx); err != nil {
+			return err
+		}
+		if bytes, since, err = e.waits(ctx); err != nil {
+			return err
+		}
 	}
 	full := bytes >= e.o.Backlog.Bound && e.o.Backlog.Policy == BacklogBlock && e.halted == nil
 	e.board.backlog(bytes, elapsed(time.UnixMilli(since), e.o.Now()), full)
@@ -111,6 +130,16 @@ func (e *engine) measure(ctx context.Context) error {
 	return nil
 }
 
+// waits returns how many bytes of log wait for upload, about, and since when,
+// Unix ms.
+func (e *engine) waits(ctx context.Context) (bytes, since int64, err error) {
+	bytes, since, err = e.local.waits(ctx, max(e.uploaded.Sequence, e.dropped.To))
+	if e.gapped() && e.dropped.After >= 0 {
+		since = e.dropped.Time
+	}
+	return bytes, since, err
+}
+
 // observe keeps the figures true while no attempt is made: the next one is not
 // due yet, or none will be. What goes wrong here the next attempt says.
 func (e *engine) observe(ctx context.Context) {
@@ -119,13 +148,22 @@ func (e *engine) observe(ctx context.Context) {
 		return
 	}
 	e.captured = max(e.captured, newest)
-	_ = e.measure(ctx)
+	_ = e.measure(ctx, !e.retryAt.IsZero())
 }
 
-// easing measures between two uploads while writers wait for room.
+// easing measures between two uploads while writers wait for room, or the log may
+// come to be dropped.
 func (e *engine) easing(ctx context.Context) error {
-	if e.board.full() == nil {
+	if e.board.full() == nil && e.o.Backlog.Policy != BacklogResnapshot {
 		return nil
 	}
-	return e.measure(ctx)
+	bytes, _, err := e.waits(ctx)
+	if err != nil {
+		return err
+	}
+	stuck := e.baseline >= 0 && bytes > e.baseline
+	if e.baseline < 0 {
+		e.baseline = bytes
+	}
+	return e.measure(ctx, stuck)
 }

@@ -32,6 +32,7 @@ type Backup struct {
 
 	Snapshots []BackupSnapshot `json:"snapshots"` // oldest first
 	Points    []BackupPoint    `json:"points"`    // that Mark has named, oldest first
+	Gaps      []BackupGap      `json:"gaps"`      // oldest first
 	Epochs    []BackupEpoch    `json:"epochs"`    // before the owner's, oldest first
 	Packs     int              `json:"packs"`
 }
@@ -43,6 +44,14 @@ type BackupPoint struct {
 	Hash     string    `json:"hash"`            // of the chain, 64 hex digits
 	Time     time.Time `json:"time,omitzero"`   // of the newest change up to there; zero before the first
 	Marked   time.Time `json:"marked,omitzero"` // of a named point: when Mark was called
+}
+
+// BackupGap is a piece of the history that was dropped before it could be stored
+// (BacklogResnapshot). Both ends can be restored, and nothing between them.
+type BackupGap struct {
+	Before BackupPoint `json:"before"` // the last point before it
+	After  BackupPoint `json:"after"`  // the first point behind it
+	Time   time.Time   `json:"time"`   // of the first change that is lost, or of the last one before it
 }
 
 // BackupSnapshot is a snapshot that the manifest names.
@@ -99,7 +108,7 @@ func (m *manifest) backup() Backup {
 		NodeID: m.NodeID, Epoch: m.Epoch, Claimed: time.UnixMilli(m.ClaimedAt), Released: m.Released, Fenced: m.open() >= 0,
 		Head: m.Head.point(), Floor: m.Floor.point(), Packs: len(m.Packs),
 	}
-	b.Snapshots, b.Points, b.Epochs = []BackupSnapshot{}, []BackupPoint{}, []BackupEpoch{}
+	b.Snapshots, b.Points, b.Gaps, b.Epochs = []BackupSnapshot{}, []BackupPoint{}, []BackupGap{}, []BackupEpoch{}
 	for _, s := range m.Snapshots {
 		b.Snapshots = append(b.Snapshots, BackupSnapshot{
 			Key: s.Key, Sequence: s.Sequence, Time: s.link().point().Time, Taken: time.UnixMilli(s.Time), Length: s.Length, StoredSize: s.StoredSize,
@@ -109,6 +118,9 @@ func (m *manifest) backup() Backup {
 		at := p.link().point()
 		at.Name, at.Marked = p.Name, time.UnixMilli(p.Time)
 		b.Points = append(b.Points, at)
+	}
+	for _, g := range m.Gaps {
+		b.Gaps = append(b.Gaps, g.backup())
 	}
 	for _, l := range m.Lineage {
 		e := BackupEpoch{NodeID: l.Node, Epoch: l.Epoch, End: -1}

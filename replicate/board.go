@@ -52,6 +52,9 @@ func (b *board) publish(e *engine) {
 		s.Name, s.NodeID, s.RetryAt = e.name, e.side.id(), e.retryAt
 		s.Captured, s.Sealed = e.captured, e.chain.last().Sequence
 		s.Uploaded, s.Acknowledged = e.uploaded.Sequence, e.acked.Sequence
+		if s.Dropped = 0; e.gapped() {
+			s.Dropped = e.dropped.To
+		}
 		if e.claim != nil {
 			s.Epoch = e.claim.Epoch
 			if newest, ok := e.claim.newest(); ok {
@@ -106,6 +109,10 @@ func (b *board) snapshot(s snapshotEntry) {
 		m.SnapshotBytes += s.StoredSize
 		m.LastSnapshotAt = time.UnixMilli(s.Time)
 	})
+}
+
+func (b *board) dropped(entries int64) {
+	b.update(func(_ *Status, m *Metrics) { m.DroppedEntries += entries })
 }
 
 // backlog keeps what waits for upload; full says that writers have to wait.

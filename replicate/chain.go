@@ -13,6 +13,7 @@ import (
 type chain struct {
 	base link // the newest acknowledged link, or where the file's chain begins
 	rows []changelog.Seal
+	gap  *link // a link beyond a gap, which a manifest may come to cover; nil for none
 }
 
 // check asserts that the batches follow each other.
@@ -37,7 +38,7 @@ func (c *chain) last() link {
 
 // contains says whether l is a link of the chain.
 func (c *chain) contains(l link) bool {
-	if c.base.is(l) {
+	if c.base.is(l) || c.gap != nil && c.gap.is(l) {
 		return true
 	}
 	return slices.ContainsFunc(c.rows, func(s changelog.Seal) bool { return endOf(s).is(l) })

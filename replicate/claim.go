@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/driftdb/driftdb/internal/changelog"
 )
 
 // claimName makes the name ours before the first request that changes anything:
@@ -122,13 +124,14 @@ func (e *engine) ownTail(ctx context.Context, m *versioned) (link, error) {
 func (e *engine) firstClaim(ctx context.Context) (*manifest, error) {
 	next := &manifest{Version: formatVersion, DBName: e.name}
 	begin := e.chain.base
-	if begin.Hash != hash0(e.name) {
-		// The file was acknowledged elsewhere, or restored from another name.
+	if begin.Hash != hash0(e.name) || e.gapped() {
+		// The file was acknowledged elsewhere, or restored from another name, or
+		// its log does not lead from where the chain begins any more.
 		var err error
 		if begin, err = e.local.rebase(ctx, e.name); err != nil {
 			return nil, err
 		}
-		e.chain = chain{base: begin}
+		e.chain, e.dropped = chain{base: begin}, changelog.Dropped{}
 		e.o.Logger.Warn("the bucket is new to this file; its chain begins anew with a snapshot", "database", e.name, "sequence", begin.Sequence)
 		e.event(Event{Kind: EventRebased, To: begin.Sequence})
 	}
@@ -176,6 +179,12 @@ func (e *engine) claimed(ctx context.Context, m *versioned) error {
 	}
 	e.claim = m
 	e.uploaded, e.whole = m.Head, m.Head
+	if e.chain.gap != nil && !e.landed(m.Head) { // nothing that could name it is on its way any more
+		if err := e.local.sealer.ForgetGap(ctx); err != nil {
+			return err
+		}
+		e.chain.gap = nil
+	}
 	unsure := e.needsFirst
 	e.needsFirst = m.Floor.Sequence > 0 && len(m.Snapshots) == 0
 	if first, ok := m.newest(); ok && unsure { // stored; a crash came before the file knew
@@ -227,13 +236,16 @@ func (e *engine) lacksHead(ctx context.Context, m *versioned) error {
 	return fmt.Errorf("database %q, file at %d, bucket at %d: %w", e.name, at.Sequence, m.Head.Sequence, ErrBehind)
 }
 
-// isAncestor follows the batches from at to the head of m and says whether the
-// chain leads there.
+// isAncestor follows the batches from at to the head of m, or to the next gap,
+// and says whether the chain leads there.
 func isAncestor(ctx context.Context, store *bucket, m *versioned, at link) (bool, error) {
 	for _, s := range m.Snapshots {
 		if s.link().is(at) {
 			return true, nil
 		}
+	}
+	if _, ok := m.gapAt(at); ok {
+		return true, nil
 	}
 	p := plan{start: at}
 	if at.Sequence < m.Floor.Sequence {
@@ -253,7 +265,7 @@ func isAncestor(ctx context.Context, store *bucket, m *versioned, at link) (bool
 				break
 			}
 		}
-		if err == nil && end.is(m.Head) {
+		if err == nil && end.is(p.end) {
 			return true, nil
 		}
 		if err != nil && !isAny(err, ErrNotExist, ErrCorrupt, errBroken) {

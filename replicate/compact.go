@@ -107,9 +107,9 @@ func (e *engine) packable() []member {
 		run := e.members[i-e.fan : i]
 		var size int64
 		same := true
-		for _, m := range run {
+		for j, m := range run {
 			size += m.size
-			same = same && m.level == run[0].level
+			same = same && m.level == run[0].level && (j == 0 || m.prev == run[j-1].end.Hash) // no gap between them
 		}
 		if same && size <= packBytes && run[e.fan-1].end.Sequence <= e.acked.Sequence {
 			return run

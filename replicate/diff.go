@@ -22,15 +22,19 @@ type RowDiff struct {
 
 // Diff returns what the rows of a backup differ in between the moments o.From and
 // o.To, by table and key. Rows that were changed and changed back are not among
-// them. It needs memory for the rows that were touched.
+// them. It needs memory for the rows that were touched. ErrGap: what was dropped
+// before it could be stored lies between the two moments.
 func Diff(ctx context.Context, name string, store Store, o LogOptions) ([]RowDiff, error) {
 	f := folding{rows: map[string]*folded{}, keys: map[string][]string{}, new: map[string][]*folded{}}
 	for e, err := range ReadLog(ctx, name, store, o) {
 		if err != nil {
 			return nil, err
 		}
-		if e.Operation == "schema" {
+		switch e.Operation {
+		case "schema":
 			continue
+		case "gap":
+			return nil, fmt.Errorf("compare two moments of %q: %w", name, e.Gap.err("what lies between them is not known"))
 		}
 		if err := f.add(e); err != nil {
 			return nil, fmt.Errorf("entry %d: %w: %w", e.Sequence, err, ErrCorrupt)

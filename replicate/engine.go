@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/driftdb/driftdb/internal/changelog"
 )
 
 // engine ships one file. Everything but the channels, the board and manual
@@ -29,10 +31,11 @@ type engine struct {
 
 	claim    *versioned // the manifest as we last wrote it; nil before the claim
 	chain    chain
-	uploaded link  // newest link stored in our epoch or covered by the claim
-	whole    link  // newest link up to uploaded that ends a transaction: a part of one is never head
-	acked    link  // newest link that a manifest of ours covers
-	captured int64 // newest sequence when last looked
+	uploaded link              // newest link stored in our epoch or covered by the claim
+	whole    link              // newest link up to uploaded that ends a transaction: a part of one is never head
+	acked    link              // newest link that a manifest of ours covers
+	captured int64             // newest sequence when last looked
+	dropped  changelog.Dropped // from the log, though it was not stored
 
 	needsFirst bool         // no restore is possible before a first snapshot is named
 	snap       *snapshotJob // nil: none under way
@@ -53,14 +56,15 @@ type engine struct {
 	drill     *drillJob   // nil: none under way
 	unnamed   []packEntry // stored, and named by the next write of the manifest
 
-	waiting []*request
-	failed  int       // attempts that failed in a row
-	retryAt time.Time // zero: no failed attempt
-	probe   probe     // whether the store is back before
-	halted  error     // final for this start
-	acksAt  time.Time // when the manifest was last written
-	ended   bool      // the name was released: nothing more is shipped
-	alarmed bool      // EventBacklog was sent for this backlog
+	waiting  []*request
+	failed   int       // attempts that failed in a row
+	retryAt  time.Time // zero: no failed attempt
+	probe    probe     // whether the store is back before
+	halted   error     // final for this start
+	acksAt   time.Time // when the manifest was last written
+	ended    bool      // the name was released: nothing more is shipped
+	baseline int64     // bytes that waited when this attempt had uploaded first; -1 before
+	alarmed  bool      // EventBacklog was sent for this backlog
 }
 
 // shipped sums batches.
@@ -110,7 +114,7 @@ func (e *engine) run(ctx context.Context) {
 			e.accept(r)
 			due = true
 		case <-e.notify:
-			if (!e.manual.Load() || e.o.Backlog.Policy == BacklogBlock) && wakeAt.IsZero() {
+			if (!e.manual.Load() || e.o.Backlog.Policy != BacklogAlarm) && wakeAt.IsZero() {
 				wakeAt = latest(time.Now().Add(e.o.Sync.Debounce), e.shippedAt.Add(e.o.Sync.MinInterval))
 			}
 		case <-look.C:
@@ -193,7 +197,7 @@ func (e *engine) attempt(ctx context.Context) {
 		return
 	}
 	err := e.sync(ctx)
-	if waitErr := e.measure(ctx); err == nil {
+	if waitErr := e.measure(ctx, err != nil); err == nil {
 		err = waitErr
 	}
 	if ctx.Err() != nil {
@@ -240,6 +244,7 @@ func (e *engine) attempt(ctx context.Context) {
 // and the next attempt goes on from there.
 func (e *engine) sync(ctx context.Context) error {
 	horizon, began := int64(-1), time.Now()
+	e.baseline = -1
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -270,6 +275,11 @@ func (e *engine) sync(ctx context.Context) error {
 				return err
 			}
 			continue // the claim knows more than we did
+		}
+		if e.landed(e.claim.Head) { // the file could not be told
+			if err := e.settle(ctx, e.claim.Head); err != nil {
+				return err
+			}
 		}
 		if snapshot && e.snap == nil {
 			if err := e.beginSnapshot(ctx); err != nil {

@@ -161,6 +161,9 @@ func (l *local) chain(ctx context.Context, db string) (chain, error) {
 		rows = rows[1:]
 	}
 	c.rows = rows
+	if c.gap, err = l.gap(ctx); err != nil {
+		return chain{}, err
+	}
 	return c, c.check()
 }
 
@@ -170,7 +173,7 @@ func (l *local) rebase(ctx context.Context, db string) (link, error) {
 	// One transaction: a crash leaves the old chain or none.
 	err := x.Exec(ctx, `BEGIN IMMEDIATE`)
 	if err == nil {
-		err = x.Exec(ctx, `DELETE FROM _driftdb_queue; DELETE FROM _driftdb_meta WHERE key = 'floor'`)
+		err = x.Exec(ctx, `DELETE FROM _driftdb_queue; DELETE FROM _driftdb_meta WHERE key IN ('floor', 'dropped', 'gap')`)
 		if err == nil {
 			err = x.Exec(ctx, `COMMIT`)
 		} else {

@@ -49,14 +49,16 @@ type LogEntry struct {
 	Sequence  int64     `json:"sequence"`
 	Tx        int64     `json:"tx"` // the same for all entries of one transaction: its first sequence
 	Time      time.Time `json:"time"`
-	Node      string    `json:"node"` // that wrote it
+	Node      string    `json:"node"` // that wrote it; empty for a gap
 	Epoch     uint32    `json:"epoch"`
-	Operation string    `json:"operation"` // insert, update, delete or schema
+	Operation string    `json:"operation"` // insert, update, delete, schema or gap
 	Table     string    `json:"table,omitempty"`
 
 	Key    json.RawMessage `json:"key,omitempty"`    // of an update or delete: the primary key before it
 	Data   json.RawMessage `json:"data,omitempty"`   // an inserted row, or what an update has set; of schema, the statements
 	Before json.RawMessage `json:"before,omitempty"` // a deleted row, or what an update has replaced
+
+	Gap *BackupGap `json:"gap,omitempty"` // of a gap: the points on both sides
 }
 
 // When and What are what the generated decoder wants to know of an entry, see
@@ -74,6 +76,10 @@ func (e *LogEntry) What() (table, operation, key, data, before string) {
 // between two moments, up to what is acknowledged, oldest first and only whole
 // transactions. The hash chain is checked on the way: an error comes instead of
 // what cannot be trusted. ErrNoPoint: the backup does not reach back so far.
+//
+// Where changes were dropped before they could be stored (BacklogResnapshot), an
+// entry with the operation "gap" stands for them. A moment inside of a gap is
+// ErrGap.
 func ReadLog(ctx context.Context, name string, store Store, o LogOptions) iter.Seq2[*LogEntry, error] {
 	return func(yield func(*LogEntry, error) bool) {
 		l, err := openLog(ctx, name, store, o)
@@ -94,6 +100,7 @@ type logReader struct {
 	at       link // of the chain, read
 	known    map[int64]hash
 	tx       int64 // first sequence of the transaction that comes next
+	begun    bool  // what comes now lies behind from
 }
 
 func openLog(ctx context.Context, name string, store Store, o LogOptions) (*logReader, error) {
@@ -129,11 +136,37 @@ func openLog(ctx context.Context, name string, store Store, o LogOptions) (*logR
 	l.plan.to = newestState()
 	v := &verifier{m: m}
 	l.known = v.anchors()
-	return l, l.r.retry.do(ctx, func() error { return l.plan.fill(ctx, b, m, false) })
+	return l, nil
 }
 
-// read yields the entries by the way that leads to head.
+// read yields the entries, and an entry for each gap on the way.
 func (l *logReader) read(ctx context.Context, yield func(*LogEntry, error) bool) error {
+	for {
+		if err := l.r.retry.do(ctx, func() error { return l.plan.fill(ctx, l.r.store, l.m, false) }); err != nil {
+			return err
+		}
+		err := l.readWay(ctx, yield)
+		g, ok := l.m.gapAt(l.plan.end)
+		if err != nil || !ok || l.to.low < g.To.Sequence {
+			return err
+		}
+		if !yield(g.entry(), nil) {
+			return errDone
+		}
+		l.plan, l.begun = plan{start: g.To, to: newestState()}, true
+		l.at, l.tx = g.To, g.To.Sequence+1
+	}
+}
+
+// entry is how ReadLog tells of a gap.
+func (g gapEntry) entry() *LogEntry {
+	first := g.From.Sequence + 1
+	b := g.backup()
+	return &LogEntry{Sequence: first, Tx: first, Time: b.Time.UTC(), Operation: "gap", Gap: &b}
+}
+
+// readWay yields the entries by the way that leads to head, or to the next gap.
+func (l *logReader) readWay(ctx context.Context, yield func(*LogEntry, error) bool) error {
 	path := l.plan.paths[0]
 	if len(l.plan.paths) > 1 {
 		// Which is the right one, only its end says.
@@ -148,7 +181,7 @@ func (l *logReader) read(ctx context.Context, yield func(*LogEntry, error) bool)
 
 // follow reads the batches of path and checks them. yield may be nil.
 func (l *logReader) follow(ctx context.Context, path []objectKey, yield func(*LogEntry, error) bool) error {
-	at, from, begun := l.at, l.from, false
+	at := l.at
 	var parts []*changelog.Document // of a transaction whose end is not read yet
 	b := &build{r: l.r, plan: &l.plan}
 	for d, err := range b.documents(ctx, path, at.Sequence) {
@@ -165,8 +198,8 @@ func (l *logReader) follow(ctx context.Context, path []objectKey, yield func(*Lo
 			continue
 		}
 		skip := parts[0].From - 1
-		if !begun {
-			if skip, begun, err = whole(from, parts); err != nil {
+		if !l.begun {
+			if skip, l.begun, err = whole(l.from, parts); err != nil {
 				return err
 			}
 		}
@@ -183,10 +216,10 @@ func (l *logReader) follow(ctx context.Context, path []objectKey, yield func(*Lo
 			return nil
 		}
 	}
-	if !at.is(l.m.Head) {
-		return fmt.Errorf("the batches lead to %d with hash %s, the manifest says %d with %s: %w", at.Sequence, at.Hash, l.m.Head.Sequence, l.m.Head.Hash, ErrCorrupt)
+	if err := l.plan.arrived(at); err != nil {
+		return err
 	}
-	if yield == nil {
+	if yield == nil || !l.plan.end.is(l.m.Head) {
 		return nil
 	}
 	return l.to.missed(at, false)
@@ -274,7 +307,8 @@ func object(tokens []string, name func(i int) string) json.RawMessage {
 
 // History yields the entries about the row of a table that has, or had, the
 // key: a JSON object from the columns of the primary key to their values, such as
-// {"id":"u1"}. Of a change of the key the entry is yielded under both.
+// {"id":"u1"}. Of a change of the key the entry is yielded under both. An entry
+// with the operation "gap" stands for changes that may have been of the row.
 func History(ctx context.Context, name string, store Store, table, key string, o LogOptions) iter.Seq2[*LogEntry, error] {
 	return func(yield func(*LogEntry, error) bool) {
 		want, err := tokens(json.RawMessage(key))
@@ -287,7 +321,8 @@ func History(ctx context.Context, name string, store Store, table, key string, o
 				yield(nil, err)
 				return
 			}
-			if e.Table == table && (e.has(e.Key, want) || e.has(e.newKey(), want)) && !yield(e, nil) {
+			ours := e.Table == table && (e.has(e.Key, want) || e.has(e.newKey(), want))
+			if (ours || e.Operation == "gap") && !yield(e, nil) {
 				return
 			}
 		}

@@ -95,6 +95,7 @@ type manifest struct {
 	Snapshots  []snapshotEntry `json:"snapshots"`
 	Packs      []packEntry     `json:"packs"`
 	Points     []pointEntry    `json:"points"`
+	Gaps       []gapEntry      `json:"gaps,omitempty"`
 	UpdatedAt  int64           `json:"updatedAt"`
 }
 
@@ -105,6 +106,7 @@ func (m *manifest) clone() *manifest {
 	c.Snapshots = slices.Clone(m.Snapshots)
 	c.Packs = slices.Clone(m.Packs)
 	c.Points = slices.Clone(m.Points)
+	c.Gaps = slices.Clone(m.Gaps)
 	return &c
 }
 
@@ -140,11 +142,12 @@ func (m *manifest) closeEpoch(node string, epoch uint32, end link) {
 	}
 }
 
-// trim drops lineage entries that nothing needs.
+// trim drops lineage entries and gaps that nothing needs.
 func (m *manifest) trim() {
 	m.Lineage = slices.DeleteFunc(m.Lineage, func(l lineageEntry) bool {
 		return l.End != nil && l.End.Sequence <= m.Floor.Sequence
 	})
+	m.Gaps = slices.DeleteFunc(m.Gaps, func(g gapEntry) bool { return g.To.Sequence <= m.Floor.Sequence })
 }
 
 func (m *manifest) encode() ([]byte, error) {
@@ -247,7 +250,10 @@ func (m *manifest) check(db string) error {
 		}
 		last = p.To
 	}
-	return m.checkPoints()
+	if err := m.checkPoints(); err != nil {
+		return err
+	}
+	return m.checkGaps()
 }
 
 // checkPoints: a point lies between floor and head, so that it can be restored.

@@ -39,6 +39,8 @@ func (r *Replica) Measurements() []Measurement {
 		{"driftdb_lag_seconds", "Age of the oldest change that waits for upload.", "s", false, m.Lag.Seconds()},
 		{"driftdb_pending_entries", "Log entries that are committed and not acknowledged.", "1", false, float64(m.PendingChanges)},
 		{"driftdb_backlog_bytes", "Bytes of log that wait for upload.", "By", false, float64(m.BacklogBytes)},
+		{"driftdb_dropped_entries_total", "Log entries dropped before they were stored.", "1", true, float64(m.DroppedEntries)},
+		{"driftdb_gaps_total", "Gaps in the history for which a snapshot stands.", "1", true, float64(m.Gaps)},
 		{"driftdb_synced_entries_total", "Log entries acknowledged.", "1", true, float64(m.TotalSynced)},
 		{"driftdb_batches_total", "Batches uploaded.", "1", true, float64(m.Batches)},
 		{"driftdb_batch_bytes_total", "Stored bytes of batches.", "By", true, float64(m.BatchBytes)},
@@ -69,7 +71,7 @@ func (m Metrics) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"isRunning": m.IsRunning, "pendingChanges": m.PendingChanges, "totalSynced": m.TotalSynced, "syncErrors": m.SyncErrors,
 		"batches": m.Batches, "batchBytes": m.BatchBytes, "manifestWrites": m.ManifestWrites, "snapshots": m.Snapshots, "snapshotBytes": m.SnapshotBytes,
-		"dbSizeBytes": m.DBSizeBytes, "backlogBytes": m.BacklogBytes, "lastSyncAt": m.LastSyncAt, "lastSnapshotAt": m.LastSnapshotAt,
+		"dbSizeBytes": m.DBSizeBytes, "backlogBytes": m.BacklogBytes, "droppedEntries": m.DroppedEntries, "gaps": m.Gaps, "lastSyncAt": m.LastSyncAt, "lastSnapshotAt": m.LastSnapshotAt,
 		"lagSeconds": m.Lag.Seconds(), "lastError": text(m.LastError), "epoch": m.Epoch, "lastDrillAt": m.LastDrillAt,
 		"lastDrillError": text(m.LastDrillError), "lastRestorable": m.LastRestorable, "lastRestorableAt": m.LastRestorableAt,
 	})

@@ -17,9 +17,10 @@ type plan struct {
 	m        *versioned
 	snapshot *snapshotEntry // nil: begins at start with an empty database
 	start    link           // where the batches begin
+	end      link           // to where they lead: the manifest's head, or the beginning of a gap
 
-	// paths are the ways from start to the manifest's head by sequence numbers,
-	// nearly always one. The one whose chain ends in head's hash counts.
+	// paths are the ways from start to end by sequence numbers, nearly always
+	// one. The one whose chain ends in end's hash counts.
 	paths [][]objectKey
 
 	// tail holds the batches of the manifest's own node and epoch that begin
@@ -51,21 +52,22 @@ func (m *manifest) startingPoints() []plan {
 }
 
 // fill lists the batches that lead from p.start to the head of m, and beyond if
-// wanted.
+// wanted, or to the next gap.
 func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond bool) error {
 	p.m, p.sizes, p.packs = m, map[objectKey]int64{}, map[objectKey]packEntry{}
+	p.end = m.reach(p.start)
 	next := map[int64][]objectKey{}
-	gaps, err := p.usePacks(next)
+	between, err := p.usePacks(next)
 	if err != nil {
 		return err
 	}
 	begins := p.start.Sequence // of the epoch: behind the end of the closed one before
 	for _, l := range m.Lineage {
-		end := m.Head.Sequence // of an open epoch, everything up to head counts
+		end := p.end.Sequence // of an open epoch, everything up to head counts
 		if l.End != nil {
-			end = l.End.Sequence
+			end = min(l.End.Sequence, end)
 		}
-		for _, g := range gaps {
+		for _, g := range between {
 			if g.after >= end || g.to <= begins {
 				continue
 			}
@@ -85,9 +87,9 @@ func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond boo
 		}
 	}
 	p.tail = map[int64]objectKey{}
-	beyond = beyond && m.open() < 0
-	for i, g := range gaps {
-		last := i == len(gaps)-1 // it reaches to head, and goes on behind it
+	beyond = beyond && m.open() < 0 && p.end.is(m.Head)
+	for i, g := range between {
+		last := i == len(between)-1 // it reaches to head, and goes on behind it
 		if g.to <= begins && !last || last && !beyond && g.after >= g.to {
 			continue
 		}
@@ -103,40 +105,48 @@ func (p *plan) fill(ctx context.Context, store *bucket, m *versioned, beyond boo
 			return err
 		}
 	}
-	p.paths = findPaths(next, p.start.Sequence, m.Head.Sequence)
+	p.paths = findPaths(next, p.start.Sequence, p.end.Sequence)
 	if len(p.paths) == 0 {
-		return fmt.Errorf("no batches lead from %d to %d: %w", p.start.Sequence, m.Head.Sequence, ErrMissing)
+		return fmt.Errorf("no batches lead from %d to %d: %w", p.start.Sequence, p.end.Sequence, ErrMissing)
 	}
 	return nil
 }
 
-// gap is a range of sequences that no pack holds: its batches have to be listed.
-type gap struct {
+// arrived asserts that the batches have led to at.
+func (p *plan) arrived(at link) error {
+	if at.is(p.end) {
+		return nil
+	}
+	return fmt.Errorf("the batches lead to %d with hash %s, the manifest says %d with %s: %w", at.Sequence, at.Hash, p.end.Sequence, p.end.Hash, ErrCorrupt)
+}
+
+// loose is a range of sequences that no pack holds: its batches have to be listed.
+type loose struct {
 	after, to int64 // from after+1 on
 }
 
-// usePacks adds the packs on the way to head and returns the gaps between them.
-// The last one ends at head, and is empty if a pack does. Batches that a pack
+// usePacks adds the packs on the way to p.end and returns what lies between them.
+// The last range ends at p.end, and is empty if a pack does. Batches that a pack
 // holds may be gone.
-func (p *plan) usePacks(next map[int64][]objectKey) (gaps []gap, err error) {
+func (p *plan) usePacks(next map[int64][]objectKey) (between []loose, err error) {
 	after := p.start.Sequence
 	for _, e := range p.m.Packs { // in order
 		k, err := parseKey(e.Key)
 		if err != nil {
 			return nil, err
 		}
-		if e.To <= after || p.alone || p.without[k] {
+		if e.To <= after || e.To > p.end.Sequence || p.alone || p.without[k] {
 			continue
 		}
 		if e.From > after+1 {
-			gaps = append(gaps, gap{after, e.From - 1})
+			between = append(between, loose{after, e.From - 1})
 		}
 		from := max(e.From, after+1) // a way may begin inside of a pack
 		next[from] = append(next[from], k)
 		p.packs[k], p.sizes[k] = e, e.StoredSize
 		after = e.To
 	}
-	return append(gaps, gap{after, max(p.m.Head.Sequence, after)}), nil
+	return append(between, loose{after, max(p.end.Sequence, after)}), nil
 }
 
 // leaveOut lets the next fill pass over the pack that err is about, or over all

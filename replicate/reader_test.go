@@ -19,16 +19,22 @@ import (
 // triggerLines are what the reader in docs leaves out.
 var triggerLines = regexp.MustCompile(`(?m)^trigger [^\n]*(?:\n\t[^\n]*|\nEND[^\n]*|\n[^a-z\n][^\n]*)*\n?`)
 
-// A reader of 150 lines in another language, written from docs/format.md, rebuilds
-// the same rows, at any point: the description is enough.
-func TestReaderInAnotherLanguage(t *testing.T) {
-	python, err := exec.LookPath("python3")
+func python(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("python3")
 	if err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatal("python3 is missing: .ci/run installs it")
 		}
 		t.Skip("no python3")
 	}
+	return path
+}
+
+// A reader of 150 lines in another language, written from docs/format.md, rebuilds
+// the same rows, at any point: the description is enough.
+func TestReaderInAnotherLanguage(t *testing.T) {
+	python := python(t)
 	for _, mode := range []string{"plain", "gzip"} {
 		t.Run(mode, func(t *testing.T) {
 			is := is.New(t)

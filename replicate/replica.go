@@ -351,7 +351,10 @@ func (e *engine) begin(ctx context.Context, claim *versioned) error {
 	if e.captured < e.chain.last().Sequence {
 		return fmt.Errorf("the log ends at %d, sealed batches reach to %d: %w", e.captured, e.chain.last().Sequence, ErrLogDamaged)
 	}
-	e.acked, e.uploaded = e.chain.base, e.chain.base
+	e.acked, e.uploaded, e.whole = e.chain.base, e.chain.base, e.chain.base
+	if e.dropped, err = e.local.marker.Dropped(ctx); err != nil {
+		return err
+	}
 	if claim != nil {
 		return e.claimed(ctx, claim)
 	}

@@ -28,15 +28,29 @@ func (v *verifier) sample(ctx context.Context, points []plan) error {
 			return err
 		}
 	}
-	// That batches lead from the oldest point to head without a gap, the keys
-	// say.
-	p := &points[0]
+	reached := int64(-1)
+	for i := range points {
+		p := &points[i]
+		if p.start.Sequence <= reached {
+			continue // was passed on the way
+		}
+		if err := v.sampleWay(ctx, p); err != nil {
+			return err
+		}
+		reached = p.end.Sequence
+	}
+	return nil
+}
+
+// sampleWay is sample for the batches that lead from p to head, or to the next
+// gap. That nothing is missing on the way, the keys say.
+func (v *verifier) sampleWay(ctx context.Context, p *plan) error {
 	p.to = newestState()
 	if err := v.r.retry.do(ctx, func() error { return p.fill(ctx, v.r.store, v.m, false) }); err != nil {
 		return v.problem(ctx, "", err)
 	}
 	path := p.paths[0]
-	chosen = choose(len(path), v.o.Sample)
+	chosen := choose(len(path), v.o.Sample)
 	known := v.anchors()
 	for i, k := range path {
 		var err error

@@ -12,6 +12,9 @@ import (
 // shipNext uploads the oldest sealed batch, or seals the next one if all are
 // uploaded. It reports whether there was anything to do.
 func (e *engine) shipNext(ctx context.Context) (bool, error) {
+	if e.gapped() {
+		return false, nil // a snapshot comes first
+	}
 	if s, ok := e.chain.after(e.uploaded); ok {
 		return true, e.upload(ctx, s)
 	}

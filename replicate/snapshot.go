@@ -21,6 +21,7 @@ type snapshotJob struct {
 	told      bool      // shipped was sent
 	owed      bool      // it carries a change of the structure that the log does not tell of
 	structure int64     // number of the schema that it has at least
+	gap       *link     // it stands for what was dropped from the log: the link that it ends with
 	done      chan struct{}
 	cancel    context.CancelFunc
 
@@ -53,7 +54,7 @@ func (e *engine) snapshotWanted() bool {
 			return true
 		}
 	}
-	return e.needsFirst || e.owes() && !e.o.Snapshot.Disabled
+	return e.needsFirst || e.gapped() || e.owes() && !e.o.Snapshot.Disabled
 }
 
 // worthIt is the rule for snapshots that nobody asked for: enough entries, and
@@ -93,6 +94,13 @@ func (m *manifest) snapshotAt() int64 {
 
 // beginSnapshot opens the read transaction and hands it to a new goroutine.
 func (e *engine) beginSnapshot(ctx context.Context) error {
+	if e.gapped() {
+		// Nobody copies a database for a store that is still away, or for a name
+		// that is not ours any more.
+		if err := e.acknowledge(ctx, nil); err != nil || !e.gapped() {
+			return err
+		}
+	}
 	held, sequence, err := e.local.hold(ctx)
 	if err != nil {
 		return err
@@ -111,6 +119,15 @@ func (e *engine) beginSnapshot(ctx context.Context) error {
 		to: sequence, millis: e.snapMillis, part: 1, parts: 1, gzip: !e.o.DisableCompression, sealed: e.store.sealed(),
 	}
 	job.owed, job.structure = e.watched.kept.Owed, e.watched.version
+	if e.gapped() {
+		end, err := e.sealGap(ctx, sequence)
+		if err != nil {
+			cancel()
+			return errors.Join(err, held.release())
+		}
+		job.gap, job.told = &end, true
+		job.shipped <- end
+	}
 	e.snap = job
 	go func() {
 		defer close(job.done)
@@ -186,9 +203,8 @@ func (e *engine) finishSnapshot(ctx context.Context) (bool, error) {
 	default:
 		return false, nil
 	}
-	job.cancel()
-	e.snap = nil
 	if job.err != nil {
+		e.dropSnapshot()
 		e.snapshotFailed(job.err)
 		return false, nil //nolint:nilerr // batches go on
 	}
@@ -196,11 +212,16 @@ func (e *engine) finishSnapshot(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if err := e.acknowledge(ctx, func(m *manifest) error {
+		if job.gap != nil {
+			m.addGap(*job.gap, job.entry, e.dropped)
+			return nil
+		}
 		m.addSnapshot(job.entry)
 		return nil
 	}); err != nil {
-		return false, err
+		return false, err // it is stored, and named by the next attempt
 	}
+	e.dropSnapshot()
 	e.snapFailed, e.snapAfter, e.pruneSoon = 0, time.Time{}, true
 	e.board.snapshot(job.entry)
 	if err := e.paid(ctx, job); err != nil {
@@ -229,7 +250,7 @@ func (e *engine) snapshotFailed(err error) {
 	e.o.Logger.Warn("snapshot failed", "database", e.name, "node", e.side.id(), "attempt", e.snapFailed, "wait", wait, "error", err)
 	e.event(Event{Kind: EventRetry, Err: err})
 	e.drop(func(r *request) error {
-		if r.snapshot || e.needsFirst {
+		if r.snapshot || e.needsFirst || e.gapped() {
 			r.attempts++
 			if final(err) || r.attempts >= e.o.Retry.MaxAttempts {
 				return err
@@ -237,6 +258,12 @@ func (e *engine) snapshotFailed(err error) {
 		}
 		return nil
 	})
+}
+
+// dropSnapshot forgets a snapshot whose goroutine has ended.
+func (e *engine) dropSnapshot() {
+	e.snap.cancel()
+	e.snap = nil
 }
 
 // stopSnapshot ends a snapshot under way and waits for its goroutine.

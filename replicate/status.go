@@ -27,6 +27,10 @@ type Status struct {
 	Uploaded     int64 // stored
 	Acknowledged int64 // covered by a manifest that we wrote
 
+	// Dropped is the sequence up to which the log was dropped before it was
+	// stored (BacklogResnapshot), until a snapshot stands for it; 0 for nothing.
+	Dropped int64
+
 	Snapshot  int64 // sequence of the newest snapshot that the manifest names; 0 for none
 	Unfenced  bool  // the store is one of Unfenced: nothing tells two writers at one moment apart
 	LastError error // of the last attempt; nil once an attempt succeeded
@@ -46,6 +50,8 @@ type Metrics struct {
 	SnapshotBytes    int64
 	DBSizeBytes      int64 // file and write-ahead log
 	BacklogBytes     int64 // bytes of log that wait for upload, when last looked
+	DroppedEntries   int64 // log entries that were dropped before they were stored: BacklogResnapshot
+	Gaps             int64 // gaps in the history for which a snapshot stands since
 	LastSyncAt       time.Time
 	LastSnapshotAt   time.Time
 	Lag              time.Duration // age of the oldest change that waits for upload when last looked; 0 for none
@@ -74,6 +80,8 @@ const (
 	EventHalted       EventKind = "halted"       // shipping has stopped; Err says why and what to do
 	EventRebased      EventKind = "rebased"      // the bucket is new to a file that was replicated before: the chain begins anew at To
 	EventBacklog      EventKind = "backlog"      // more than Backlog.Alarm bytes wait for upload; Bytes
+	EventDropped      EventKind = "dropped"      // log entries From–To were dropped before they were stored; a snapshot will stand for them
+	EventGap          EventKind = "gap"          // the history has a gap: the snapshot at To stands for the changes From–To
 	EventSchema       EventKind = "schema"       // something else has made, changed or dropped what Key names; the next snapshot carries it
 	EventPacked       EventKind = "packed"       // batches From–To were put together as one object; Key, Bytes
 	EventPruned       EventKind = "pruned"       // nothing before To is kept any more; Bytes were deleted

@@ -16,6 +16,7 @@ type target struct {
 	sequence int64 // the last sequence wanted; math.MaxInt64 for all
 	millis   int64 // the last time wanted, Unix ms; math.MaxInt64 for all
 	exact    *link // of a named point
+	low      int64 // a way to it begins here or later: what comes before leads to a gap
 }
 
 func newestState() target { return target{sequence: math.MaxInt64, millis: math.MaxInt64} }
@@ -46,12 +47,23 @@ func (o RestoreOptions) target(m *manifest) (target, error) {
 	if given > 1 {
 		return t, errors.New("options At, Sequence and Point exclude each other")
 	}
-	return t, nil
+	return t, m.withinGaps(&t)
+}
+
+// String names the target for a person.
+func (t target) String() string {
+	switch {
+	case t.millis != math.MaxInt64:
+		return time.UnixMilli(t.millis).UTC().Format(time.RFC3339Nano)
+	case t.sequence != math.MaxInt64:
+		return fmt.Sprintf("sequence %d", t.sequence)
+	}
+	return "the newest state"
 }
 
 // reaches says whether a restore to t may begin at p.
 func (t target) reaches(p plan) bool {
-	return p.start.Sequence <= t.sequence && (p.start.Sequence == 0 || p.start.MaxTime <= t.millis)
+	return p.start.Sequence >= t.low && p.start.Sequence <= t.sequence && (p.start.Sequence == 0 || p.start.MaxTime <= t.millis)
 }
 
 // within returns the last sequence of d that is wanted, d.From-1 for none, and

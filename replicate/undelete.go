@@ -71,7 +71,9 @@ var (
 // is shipped by whoever ships the file.
 //
 // ErrNotDeleted and ErrKeyTaken say why a row does not come back; so does a
-// constraint of the table that it would break. Then nothing was changed.
+// constraint of the table that it would break. Then nothing was changed. ErrGap:
+// the row was deleted before changes were dropped that could not be stored, and
+// what became of it there is not known; UndeleteOptions.To before them takes it.
 func Undelete(ctx context.Context, name string, store Store, path, table, key string, o UndeleteOptions) (UndeleteReport, error) {
 	report, err := undelete(ctx, name, store, path, table, key, o)
 	if err != nil {
@@ -106,6 +108,9 @@ func undelete(ctx context.Context, name string, store Store, path, table, key st
 	if gone.end(); gone.found == nil {
 		return report, ErrNotDeleted
 	}
+	if gone.gap != nil {
+		return report, gone.gap.err(fmt.Sprintf("the row was deleted at %d, and whether it was deleted again is not known", gone.found.entry.Sequence))
+	}
 	rows, err := f.dependents(ctx, gone.found, gone.with)
 	if err != nil {
 		return report, err
@@ -137,6 +142,7 @@ type deletion struct {
 	with  []*deleted
 
 	row map[string]json.RawMessage // the row while it is there, as far as it is whole
+	gap *BackupGap                 // behind what was found
 }
 
 func (d *deletion) add(e *LogEntry) error {
@@ -146,6 +152,8 @@ func (d *deletion) add(e *LogEntry) error {
 	}
 	ours := e.Table == d.table && e.has(e.Key, d.key)
 	switch {
+	case e.Operation == "gap":
+		d.row, d.gap = nil, e.Gap
 	case e.Operation == "delete" && (ours || d.all):
 		row := &deleted{entry: e}
 		var err error
@@ -187,7 +195,7 @@ func (d *deletion) follow(e *LogEntry) error {
 // end is the end of a transaction, and of the log.
 func (d *deletion) end() {
 	if d.here != nil {
-		d.found, d.with = d.here, d.also
+		d.found, d.with, d.gap = d.here, d.also, nil
 	}
 	d.here, d.also = nil, nil
 }

@@ -225,8 +225,8 @@ func (v *verifier) snapshot(ctx context.Context, s *snapshotEntry) error {
 	return nil
 }
 
-// chain follows the batches from the oldest point on. Where it breaks off, it is
-// taken up again at the next point.
+// chain follows the batches from the oldest point on. Where it breaks off, or
+// there is a gap, it is taken up again at the next point.
 func (v *verifier) chain(ctx context.Context, points []plan) error {
 	reached := int64(-1)
 	for i := range points {
@@ -239,8 +239,11 @@ func (v *verifier) chain(ctx context.Context, points []plan) error {
 		if err == nil {
 			reached, err = v.follow(ctx, p)
 		}
-		if err == nil {
+		if err == nil && p.end.is(v.m.Head) {
 			return nil
+		}
+		if err == nil {
+			continue
 		}
 		if err := v.problem(ctx, "", err); err != nil {
 			return err
@@ -250,7 +253,7 @@ func (v *verifier) chain(ctx context.Context, points []plan) error {
 	return nil
 }
 
-// follow reads the batches of p to head, and returns how far they are whole.
+// follow reads the batches of p, and returns how far they are whole.
 func (v *verifier) follow(ctx context.Context, p *plan) (reached int64, err error) {
 	known := v.anchors()
 	for _, path := range p.paths {
@@ -271,8 +274,8 @@ func (v *verifier) follow(ctx context.Context, p *plan) (reached int64, err erro
 			v.progress(at.Sequence)
 		}
 		v.report.Bytes += b.result.Bytes
-		if err == nil && !at.is(v.m.Head) {
-			err = fmt.Errorf("the batches lead to %d with hash %s, the manifest says %d with %s: %w", at.Sequence, at.Hash, v.m.Head.Sequence, v.m.Head.Hash, ErrCorrupt)
+		if err == nil {
+			err = p.arrived(at)
 		}
 		reached = max(reached, at.Sequence)
 		if err == nil {
@@ -298,6 +301,9 @@ func (v *verifier) anchors() map[int64]hash {
 	}
 	for _, p := range v.m.Packs {
 		known[p.To] = p.Hash
+	}
+	for _, g := range v.m.Gaps {
+		known[g.From.Sequence], known[g.To.Sequence] = g.From.Hash, g.To.Hash
 	}
 	for _, l := range v.m.Lineage {
 		if l.End != nil {

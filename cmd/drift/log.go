@@ -46,7 +46,9 @@ func (c *cli) logCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return c.entries(replicate.ReadLog(cmd.Context(), args[1], store, o), func(e *replicate.LogEntry) bool { return table == "" || e.Table == table })
+				return c.entries(replicate.ReadLog(cmd.Context(), args[1], store, o), func(e *replicate.LogEntry) bool {
+					return table == "" || e.Table == table || e.Operation == "gap"
+				})
 			})
 		},
 	}
@@ -90,6 +92,8 @@ func describe(e *replicate.LogEntry) string {
 		return fmt.Sprintf("update %s %s %s was %s", e.Table, e.Key, e.Data, e.Before)
 	case "delete":
 		return fmt.Sprintf("delete %s %s was %s", e.Table, e.Key, e.Before)
+	case "gap":
+		return fmt.Sprintf("gap: the changes behind %d up to %d were dropped before they could be stored", e.Gap.Before.Sequence, e.Gap.After.Sequence)
 	}
 	return e.Operation
 }

@@ -65,6 +65,9 @@ func (c *cli) points(ctx context.Context, s replicate.Store, name string, o repl
 		for _, p := range b.Points {
 			line(w, p.Sequence, moment(p.Time), fmt.Sprintf("point %s, marked %s", p.Name, moment(p.Marked)))
 		}
+		for _, g := range b.Gaps {
+			line(w, g.After.Sequence, moment(g.After.Time), fmt.Sprintf("gap before it: nothing between %d and here can be restored", g.Before.Sequence))
+		}
 		line(w, b.Head.Sequence, moment(b.Head.Time), "newest")
 	})
 }

@@ -47,4 +47,7 @@ func status(w io.Writer, b replicate.Backup) {
 	}
 	line(w, "packs", b.Packs)
 	line(w, "points", len(b.Points))
+	for _, g := range b.Gaps {
+		line(w, "gap", fmt.Sprintf("behind %d (%s) to %d (%s)", g.Before.Sequence, moment(g.Before.Time), g.After.Sequence, moment(g.After.Time)))
+	}
 }

@@ -9,10 +9,8 @@ docs/format.md describes what is read here; sealed backups need AES-GCM, which P
 """
 import gzip, hashlib, json, os, re, sqlite3, struct, sys
 
-
 def fail(text):
     sys.exit("driftread: " + text)
-
 class Reader:
     def __init__(self, directory, name):
         self.root, self.name = directory, name
@@ -20,7 +18,6 @@ class Reader:
         self.m = {} if text[:7] == b"DRIFTDB" else json.loads(text)
         if self.m.get("version") != 2:
             fail("the backup is sealed, or not of version 2")
-
     def bytes(self, key):
         with open(os.path.join(self.root, *key.split("/")), "rb") as f:
             return f.read()
@@ -56,10 +53,10 @@ class Reader:
             unzip = gzip.decompress if k[3] else bytes
             found.setdefault(int(k[1]), []).append((int(k[2]), lambda: unzip(read())))
 
-    def chain(self, sequence, link):
-        """The documents from sequence to head, each checked to follow the one before."""
+    def chain(self, sequence, link, end):
+        """The documents from sequence to end, each checked to follow the one before."""
         found = self.batches(sequence)
-        while sequence < self.m["head"]["sequence"]:
+        while sequence < end["sequence"]:
             for to, read in found.get(sequence + 1, []):
                 text = read()
                 canonical = b"{" + text[text.index(b'"version":') :]
@@ -71,16 +68,19 @@ class Reader:
                     break
             else:
                 fail(f"no batch follows {sequence}")
-        if link != self.m["head"]["hash"]:
+        if link != end["hash"]:
             fail("the chain ends in another hash than the manifest's")
 
     def restore(self, out, to=None):
         if os.path.exists(out):
             fail(out + " exists")
-        to = to or self.m["head"]["sequence"]
-        start = {"sequence": 0, "hash": hashlib.sha256(b"driftdb2\0" + self.name.encode()).hexdigest()}
-        if self.m["floor"] != {**start, "maxTime": 0}:
-            start = None
+        to, end = to or self.m["head"]["sequence"], self.m["head"]
+        for gap in reversed(self.m.get("gaps", [])):
+            if gap["from"]["sequence"] < to < gap["to"]["sequence"]:
+                fail("%d lies in the gap behind %d up to %d" % (to, gap["from"]["sequence"], gap["to"]["sequence"]))
+            end = gap["from"] if to <= gap["from"]["sequence"] else end
+        zero = {"sequence": 0, "hash": hashlib.sha256(b"driftdb2\0" + self.name.encode()).hexdigest()}
+        start = zero if self.m["floor"] == {**zero, "maxTime": 0} else None
         for s in self.m["snapshots"]:
             if s["sequence"] <= to:
                 start = s
@@ -99,7 +99,7 @@ class Reader:
         db.execute("BEGIN")
         db.execute("SAVEPOINT tx")
         marked = db_at = start["sequence"]
-        for d in self.chain(start["sequence"], start["hash"]):
+        for d in self.chain(start["sequence"], start["hash"], end):
             for e in d["entries"]:
                 db_at += 1
                 if db_at > to:

@@ -55,7 +55,7 @@ func detach(ctx context.Context, x Execer, h SnapshotHeader) error {
 	for _, stmt := range []string{
 		`DELETE FROM _driftdb_queue`,
 		`DELETE FROM _driftdb_log WHERE sequence < (` + NewestSQL + `)`,
-		`DELETE FROM _driftdb_meta WHERE key IN ('complete', 'floor', 'snapshotDue')`,
+		`DELETE FROM _driftdb_meta WHERE key IN ('complete', 'floor', 'snapshotDue', 'dropped', 'gap')`,
 	} {
 		if err := x.Exec(ctx, stmt); err != nil {
 			return err

@@ -130,6 +130,8 @@ const (
 	metaMigration     = "migration"
 	metaStructure     = "structure"
 	metaSnapshotDue   = "snapshotDue"
+	metaDropped       = "dropped"
+	metaGap           = "gap"
 )
 
 const setMeta = `INSERT INTO _driftdb_meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2`
