@@ -45,6 +45,9 @@ func (e *engine) acknowledge(ctx context.Context, edit func(*manifest) error) er
 			next.Head = e.whole
 		}
 		e.namePacks(next)
+		if e.prunedAt != 0 {
+			next.PrunedAt = e.prunedAt
+		}
 		if edit != nil {
 			if err := edit(next); err != nil {
 				return err
@@ -61,7 +64,7 @@ func (e *engine) acknowledge(ctx context.Context, edit func(*manifest) error) er
 		e.claim = v
 		break
 	}
-	e.acksAt, e.failed, e.unnamed = time.Now(), 0, nil
+	e.acksAt, e.failed, e.unnamed, e.prunedAt = time.Now(), 0, nil, 0
 	e.board.succeeded()
 	if err := e.at("acknowledged"); err != nil {
 		return err
@@ -108,26 +111,4 @@ func (e *engine) settle(ctx context.Context, head link) error {
 		e.event(Event{Kind: EventAcknowledged, To: head.Sequence})
 	}
 	return e.at("settled")
-}
-
-// releaseDue says whether somebody wants the name released.
-func (e *engine) releaseDue() bool {
-	for _, r := range e.waiting {
-		if r.release {
-			return e.claim != nil && !e.claim.Released || e.captured > e.acked.Sequence || e.needsFirst
-		}
-	}
-	return false
-}
-
-// release gives the name up. Everything is acknowledged: any node may go on.
-func (e *engine) release(ctx context.Context) error {
-	if err := e.acknowledge(ctx, func(m *manifest) error {
-		m.Released = true
-		return nil
-	}); err != nil {
-		return err
-	}
-	e.event(Event{Kind: EventReleased, To: e.acked.Sequence})
-	return e.look(ctx) // what was committed meanwhile takes the name back
 }

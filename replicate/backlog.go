@@ -112,6 +112,7 @@ func (e *engine) measure(ctx context.Context, stuck bool) error {
 	if err != nil {
 		return err
 	}
+	stuck = stuck || e.gapped() // nothing is shipped before a snapshot is
 	if stuck && bytes >= e.o.Backlog.Bound && e.o.Backlog.Policy == BacklogResnapshot && e.halted == nil {
 		if err := e.dropLog(ctx); err != nil {
 			return err

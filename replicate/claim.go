@@ -28,6 +28,9 @@ func (e *engine) claimName(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := e.noteClaim(); err != nil {
+			return err
+		}
 		e.board.manifestWrite()
 		v, err := swap(ctx, e.store, m, next, e.o.Now())
 		if errors.Is(err, errConflict) {
@@ -79,6 +82,9 @@ func (e *engine) judge(ctx context.Context, m *versioned) (*manifest, error) {
 func (e *engine) sign(next *manifest, epoch uint32) {
 	next.Epoch, next.NodeID, next.ClaimToken = epoch, e.side.id(), e.token
 	next.ClaimedAt, next.Released = e.o.Now().UnixMilli(), false
+	if next.PrunedAt == 0 {
+		next.PrunedAt = next.ClaimedAt // nothing is old enough yet
+	}
 }
 
 // ownTail returns how far our own earlier epoch is stored: beyond head as long
@@ -192,7 +198,7 @@ func (e *engine) claimed(ctx context.Context, m *versioned) error {
 			return err
 		}
 	}
-	e.acksAt, e.prunedAt = time.Now(), time.Now()
+	e.acksAt = time.Now()
 	e.o.Logger.Info("claimed", "database", e.name, "node", m.NodeID, "epoch", m.Epoch, "head", m.Head.Sequence)
 	e.event(Event{Kind: EventClaimed, To: m.Head.Sequence})
 	return e.settle(ctx, m.Head)

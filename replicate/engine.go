@@ -51,20 +51,24 @@ type engine struct {
 	pack      *packJob    // nil: none under way
 	prune     *pruneJob   // nil: none under way
 	shippedAt time.Time   // when the attempt that has uploaded last was begun
-	prunedAt  time.Time   // when pruning was begun last
+	prunedAt  int64       // when pruning has ended, Unix ms, for the next write of the manifest; 0: that has it
+	pruneNext time.Time   // none is begun before: the last one has failed
+	linger    time.Time   // a release waits for pruning until then; zero: none waits
 	pruneSoon bool        // a snapshot was named since
 	drill     *drillJob   // nil: none under way
 	unnamed   []packEntry // stored, and named by the next write of the manifest
 
-	waiting  []*request
-	failed   int       // attempts that failed in a row
-	retryAt  time.Time // zero: no failed attempt
-	probe    probe     // whether the store is back before
-	halted   error     // final for this start
-	acksAt   time.Time // when the manifest was last written
-	ended    bool      // the name was released: nothing more is shipped
-	baseline int64     // bytes that waited when this attempt had uploaded first; -1 before
-	alarmed  bool      // EventBacklog was sent for this backlog
+	waiting []*request
+	failed  int       // attempts that failed in a row
+	retryAt time.Time // zero: no failed attempt
+	probe   probe     // whether the store is back before
+	halted  error     // final for this start
+	acksAt  time.Time // when the manifest was last written
+	ended   bool      // the name was released: nothing more is shipped
+
+	leftAlone bool  // a claim of an earlier start is not ours to release
+	baseline  int64 // bytes that waited when this attempt had uploaded first; -1 before
+	alarmed   bool  // EventBacklog was sent for this backlog
 }
 
 // shipped sums batches.
@@ -105,6 +109,10 @@ func (e *engine) run(ctx context.Context) {
 		if e.snap != nil && e.halted == nil && e.retryAt.IsZero() {
 			snapDone = e.snap.done // else the next attempt looks
 		}
+		var pruneDone chan struct{}
+		if e.prune != nil && !e.linger.IsZero() && e.halted == nil && e.retryAt.IsZero() {
+			pruneDone = e.prune.done // the release waits for it
+		}
 		due := false
 		select {
 		case <-ctx.Done():
@@ -122,6 +130,8 @@ func (e *engine) run(ctx context.Context) {
 				e.observe(ctx)
 			}
 		case <-snapDone:
+			due = true
+		case <-pruneDone:
 			due = true
 		case <-drill:
 			e.beginDrill(ctx)
@@ -181,6 +191,9 @@ func (e *engine) next(wakeAt time.Time) (time.Duration, bool) {
 		if e.whole.Sequence > e.acked.Sequence {
 			earliest(e.acksAt.Add(e.o.Sync.ManifestInterval))
 		}
+		if e.prune != nil {
+			earliest(e.linger)
+		}
 	}
 	return max(time.Until(at), 0), !at.IsZero()
 }
@@ -197,7 +210,7 @@ func (e *engine) attempt(ctx context.Context) {
 		return
 	}
 	err := e.sync(ctx)
-	if waitErr := e.measure(ctx, err != nil); err == nil {
+	if waitErr := e.measure(ctx, err != nil); err == nil || halts(waitErr) {
 		err = waitErr
 	}
 	if ctx.Err() != nil {
@@ -270,6 +283,12 @@ func (e *engine) sync(ctx context.Context) error {
 		if e.captured == e.acked.Sequence && !snapshot && !release && e.snap == nil && !e.editDue() {
 			return nil // nothing to do, nothing asked
 		}
+		if e.claim == nil && release && e.captured == e.acked.Sequence && !snapshot && !e.editDue() {
+			if err := e.releaseEarlier(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		if e.claim == nil {
 			if err := e.claimName(ctx); err != nil {
 				return err
@@ -318,6 +337,9 @@ func (e *engine) sync(ctx context.Context) error {
 		if named || progress && (len(e.waiting) > 0 || e.uploaded.Sequence < horizon) {
 			e.board.publish(e)
 			continue
+		}
+		if release && e.idle() && e.lingers() {
+			return nil // run looks again when pruning has ended
 		}
 		if release && e.idle() {
 			if err := e.release(ctx); err != nil {
@@ -392,6 +414,9 @@ func (e *engine) answer() {
 		if r.release {
 			if e.releaseDue() || !e.idle() {
 				return nil
+			}
+			if err := e.noteReleased(); err != nil { // the next start looks at the manifest for it
+				e.o.Logger.Warn("cannot note that the name was released", "database", e.name, "error", err)
 			}
 			e.ended = true
 			return errDone

@@ -56,6 +56,11 @@ var (
 	// ErrMissing: an object that the manifest calls for is not in the store.
 	ErrMissing = errors.New("an object that the manifest calls for is missing")
 
+	// ErrMoved: a restore was planned again and again, because the manifest
+	// changed while it ran and what it had planned with was gone or did not count
+	// any more. Nothing is wrong with the backup.
+	ErrMoved = errors.New("the backup was changed, again and again, while it was being restored; begin again, with a larger Retry.MaxAttempts if it changes that fast")
+
 	// ErrV1Manifest: the manifest was written by the original DriftDB.
 	ErrV1Manifest = errors.New("the manifest was written by version 1 of DriftDB; import it first, or use another name")
 

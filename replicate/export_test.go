@@ -88,7 +88,7 @@ func (r *Replica) WaitForPack() {
 
 // PruneNow lets the next write of the manifest begin to prune.
 func (r *Replica) PruneNow() {
-	r.onEngine(func(e *engine) { e.prunedAt = e.prunedAt.Add(-48 * time.Hour) })
+	r.onEngine(func(e *engine) { e.claim.PrunedAt -= (48 * time.Hour).Milliseconds() })
 }
 
 // WaitForPrune waits until no pruning is under way.

@@ -184,9 +184,9 @@ type importer struct {
 	report   ImportV1Report
 }
 
-// get reads an object whole.
+// get reads an object whole. One that is not there is not waited for.
 func (i *importer) get(ctx context.Context, key string) (b []byte, err error) {
-	err = i.r.retry.do(ctx, func() error {
+	err = i.r.retry.object(ctx, func() error {
 		body, _, err := i.r.store.Get(ctx, key)
 		if err != nil {
 			return err

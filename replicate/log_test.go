@@ -82,6 +82,7 @@ func picked(t testing.TB, object json.RawMessage) map[string]any {
 // What is read between any two moments is whole transactions, leads from the rows
 // at the one to those at the other, and Diff says in what they differ.
 func TestReadLogAndDiff(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(6) {
 		is := is.New(t)
 		rng := rand.New(rand.NewPCG(seed, 1))

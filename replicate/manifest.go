@@ -96,6 +96,7 @@ type manifest struct {
 	Packs      []packEntry     `json:"packs"`
 	Points     []pointEntry    `json:"points"`
 	Gaps       []gapEntry      `json:"gaps,omitempty"`
+	PrunedAt   int64           `json:"prunedAt,omitempty"` // when what nothing needs was deleted last, or counting began, Unix ms
 	UpdatedAt  int64           `json:"updatedAt"`
 }
 

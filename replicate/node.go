@@ -49,6 +49,21 @@ type nodeEntry struct {
 	// an older state of: the next Prepare looks again, with nobody using the
 	// file.
 	Behind *token `json:"behind,omitempty"`
+	// Claim is our newest claim, as far as we know. Another one in the manifest
+	// says that somebody else has gone on.
+	Claim *claimNote `json:"claim,omitempty"`
+}
+
+// claimNote is a claim that was sent, or was about to be.
+type claimNote struct {
+	Token    token  `json:"token"`
+	Before   *token `json:"before,omitempty"` // the one before it, in case that it never arrives
+	Released bool   `json:"released,omitempty"`
+}
+
+// has says whether t is a claim of ours.
+func (c *claimNote) has(t token) bool {
+	return c != nil && (c.Token == t || c.Before != nil && *c.Before == t)
 }
 
 // marker is there while a take-over is under way: tokens of ours that the
@@ -170,7 +185,7 @@ func (s *sidecar) entry(name string) nodeEntry { return s.node.Databases[name] }
 // setEntry returns.
 func (s *sidecar) setEntry(name string, e nodeEntry) error {
 	old, had := s.node.Databases[name]
-	if !had && e == (nodeEntry{}) {
+	if e == old {
 		return nil
 	}
 	if e == (nodeEntry{}) {

@@ -16,8 +16,11 @@ type Options struct {
 	AutoRestore bool
 
 	// TakeOver claims the name from another node that has not released it.
-	// For platforms that guarantee a single instance. Defaults to false: the
-	// error is ErrOwned.
+	// For platforms that guarantee a single instance. Each start asks the store
+	// who owns the name, even when this node did last, before the file is opened:
+	// another machine may have taken over since, and what was written to the old
+	// file then would be lost to the backup. That is one request while nobody has.
+	// Defaults to false: the error is ErrOwned.
 	TakeOver bool
 
 	// NodeID names this node, as in [a-z0-9][a-z0-9._-]{0,62}. Defaults to a

@@ -31,6 +31,7 @@ func pack(t *testing.T, a *app, r *replicate.Replica, n int) {
 func TestPacks(t *testing.T) {
 	for _, mode := range []string{"plain", "gzip", "sealed"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			is := is.New(t)
 			store := faultstore.New(memstore.New())
 			o := fast()
@@ -110,6 +111,7 @@ func TestPacksBehindBatches(t *testing.T) {
 // A pack that is damaged or missing is no loss while its batches are there, and
 // an error that names it when they are not.
 func TestDamagedPack(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -163,6 +165,7 @@ func TestPackingUnderFaults(t *testing.T) {
 	for _, kind := range []faultstore.Kind{faultstore.Error, faultstore.LostReply} {
 		for nth := 1; nth < 12; nth++ {
 			t.Run(fmt.Sprint(kind, nth), func(t *testing.T) {
+				t.Parallel()
 				store := faultstore.New(memstore.New())
 				a := openApp(t, dbPath(t))
 				r := start(t, a, store, fast())

@@ -32,6 +32,7 @@ func startSmall(t *testing.T, a *app, store replicate.Store, o replicate.Options
 func TestPartsAreOneTransaction(t *testing.T) {
 	for _, mode := range []string{"gzip", "packs"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			is := is.New(t)
 			store := memstore.New()
 			a := openApp(t, dbPath(t))
@@ -109,6 +110,7 @@ func TestPartsAreOneTransaction(t *testing.T) {
 // The engine dies, or the network fails, at any moment of shipping a long
 // transaction: what a restore gives back is the state before it or after it.
 func TestPartsAndCrashes(t *testing.T) {
+	t.Parallel()
 	for nth := 1; ; nth++ {
 		is := is.New(t)
 		store := memstore.New()

@@ -84,6 +84,7 @@ func history(t *testing.T, store replicate.Store, o replicate.Options, rng *rand
 func TestRestoreToAPoint(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			is := is.New(t)
 			rng := rand.New(rand.NewPCG(seed, 1))
 			store := memstore.New()

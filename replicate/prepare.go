@@ -69,7 +69,7 @@ func (t *taker) prepare(ctx context.Context) (*versioned, error) {
 	if err := t.at("restored"); err != nil {
 		return nil, err
 	}
-	return m, t.side.setEntry(t.name, nodeEntry{})
+	return m, t.side.setEntry(t.name, nodeEntry{Claim: &claimNote{Token: t.token}})
 }
 
 // claim makes the name ours, its history closed at head. It returns nil when
@@ -101,7 +101,7 @@ func (t *taker) claim(ctx context.Context, there bool) (*versioned, error) {
 // forget drops what an earlier start has noted and what does not matter any
 // more. A take-over whose request may still be on its way to m does.
 func (t *taker) forget(m *versioned) error {
-	e := nodeEntry{}
+	e := nodeEntry{Claim: t.side.entry(t.name).Claim}
 	if m != nil {
 		if left := t.side.entry(t.name).Marker.standing(m.Nonce); len(left) > 0 {
 			e.Marker = &marker{Trying: left}
@@ -118,6 +118,13 @@ func (t *taker) judge(ctx context.Context, m *versioned, there bool) (bool, erro
 	entry := t.side.entry(t.name)
 	ours := m.NodeID == t.side.id()
 	free := ours || m.Released
+	if t.o.TakeOver && there && free && entry == (nodeEntry{Claim: entry.Claim}) && entry.Claim.has(m.ClaimToken) && m.open() < 0 {
+		// Nobody has claimed the name since we did: the file goes on as at any
+		// other start, if it is still the one that did.
+		if kept, err := t.contains(ctx, m.Head); kept || err != nil {
+			return false, err
+		}
+	}
 	switch {
 	case m.ClaimToken == t.token, entry.Marker.has(m.ClaimToken): // a take-over of ours, interrupted
 	case t.o.TakeOver:
@@ -136,6 +143,15 @@ func (t *taker) judge(ctx context.Context, m *versioned, there bool) (bool, erro
 		return false, fmt.Errorf("database %q: %w", t.name, ErrNoRestorePoint)
 	}
 	return true, nil
+}
+
+// contains says whether the file's chain has the link at.
+func (t *taker) contains(ctx context.Context, at link) (bool, error) {
+	e, err := t.examine(ctx)
+	if err != nil {
+		return false, err
+	}
+	return e.chain.contains(at), e.close()
 }
 
 // stillBehind looks again at a file that an earlier start found to be an older
@@ -181,6 +197,9 @@ func (t *taker) fence(ctx context.Context, m *versioned) (*versioned, error) {
 	} // else the open one stays the open one; the epoch that fenced it has shipped nothing
 	claim.Epoch, claim.NodeID, claim.ClaimToken = m.Epoch+1, t.side.id(), t.token
 	claim.ClaimedAt, claim.Released = t.o.Now().UnixMilli(), false
+	if claim.PrunedAt == 0 {
+		claim.PrunedAt = claim.ClaimedAt
+	}
 	v, err := swap(ctx, t.store, m, claim, t.o.Now())
 	if err != nil {
 		return nil, err
@@ -195,7 +214,9 @@ func (t *taker) fence(ctx context.Context, m *versioned) (*versioned, error) {
 
 // confirm keeps that the manifest carries our token.
 func (t *taker) confirm() error {
-	return t.side.setEntry(t.name, nodeEntry{Marker: &marker{Confirmed: &t.token}, Behind: t.side.entry(t.name).Behind})
+	entry := t.side.entry(t.name)
+	entry.Marker = &marker{Confirmed: &t.token}
+	return t.side.setEntry(t.name, entry)
 }
 
 // freeze lists what the fenced epoch holds beyond head and closes it there for

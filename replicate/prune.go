@@ -163,55 +163,66 @@ func (p *pruner) run(ctx context.Context) error {
 		// A clock that stands still, or none: nothing can be said of ages.
 		return fmt.Errorf("the store's clock says %s, which is long before the manifest was written", now.UTC().Format(time.RFC3339))
 	}
-	var spare []Info
-	if err := p.retry.do(ctx, func() error {
-		spare = spare[:0]
-		p.report.Young = 0
-		for info, err := range p.store.List(ctx, root+p.m.DBName+"/nodes/", "") {
-			if err != nil {
-				return fmt.Errorf("list what is stored: %w", err)
+	// A thousand at a time, so that something is done before the program ends.
+	for after, more := "", true; more; {
+		var spare []Info
+		young, last := 0, ""
+		if err := p.retry.do(ctx, func() error {
+			spare, young, more = spare[:0], 0, false
+			for info, err := range p.store.List(ctx, root+p.m.DBName+"/nodes/", after) {
+				if err != nil {
+					return fmt.Errorf("list what is stored: %w", err)
+				}
+				last = info.Key
+				k, err := parseKey(info.Key)
+				if err != nil || !p.m.spares(k) {
+					continue
+				}
+				// The manifest was written at or before now, so that this is no
+				// less than the age by the store's clock.
+				if info.Modified.IsZero() || now.Sub(info.Modified) < pruneAge {
+					young++
+					continue
+				}
+				if spare = append(spare, info); len(spare) == pruneKeys {
+					more = true
+					break
+				}
 			}
-			k, err := parseKey(info.Key)
-			if err != nil || !p.m.spares(k) {
-				continue
-			}
-			// The manifest was written at or before now, so that this is no
-			// less than the age by the store's clock.
-			if info.Modified.IsZero() || now.Sub(info.Modified) < pruneAge {
-				p.report.Young++
-				continue
-			}
-			spare = append(spare, info)
+			return nil
+		}); err != nil {
+			return err
 		}
-		return nil
-	}); err != nil {
-		return err
+		p.report.Young += young
+		if after = last; len(spare) > 0 {
+			if err := p.delete(ctx, spare); err != nil {
+				return err
+			}
+		}
 	}
-	return p.delete(ctx, spare)
+	return nil
 }
 
+// pruneKeys is how many objects one request deletes.
+const pruneKeys = 1000
+
 func (p *pruner) delete(ctx context.Context, spare []Info) error {
-	for chunk := range slices.Chunk(spare, 1000) {
-		keys := make([]string, len(chunk))
-		var bytes int64
-		for i, info := range chunk {
-			keys[i] = info.Key
-			bytes += info.Size
-		}
-		if !p.dry {
-			err := p.retry.do(ctx, func() error { return p.store.Delete(ctx, keys...) })
-			if _, permanent := errors.AsType[*PermanentError](err); permanent {
-				p.report.NotAllowed = err
-			} else if err != nil {
-				return fmt.Errorf("delete %d objects: %w", len(keys), err)
-			}
-		}
-		p.report.Objects += len(keys)
-		p.report.Bytes += bytes
-		if p.report.NotAllowed != nil {
-			continue // what would have been deleted
+	keys := make([]string, len(spare))
+	var bytes int64
+	for i, info := range spare {
+		keys[i] = info.Key
+		bytes += info.Size
+	}
+	if !p.dry {
+		err := p.retry.do(ctx, func() error { return p.store.Delete(ctx, keys...) })
+		if _, permanent := errors.AsType[*PermanentError](err); permanent {
+			p.report.NotAllowed = err // the report says what would have been deleted
+		} else if err != nil {
+			return fmt.Errorf("delete %d objects: %w", len(keys), err)
 		}
 	}
+	p.report.Objects += len(keys)
+	p.report.Bytes += bytes
 	return nil
 }
 
@@ -250,13 +261,31 @@ type pruneJob struct {
 }
 
 // pruneDue says whether it is time to look for what nothing needs: after a
-// snapshot, and once a day while changes flow.
+// snapshot, and once a day while changes flow. The manifest says when that was
+// done last, for programs that never live for a day. A time that lies ahead is of
+// a clock that was wrong.
 func (e *engine) pruneDue() bool {
-	if e.o.Retention.Disabled || e.claim == nil || e.prune != nil || e.snap != nil || e.needsFirst {
+	if e.o.Retention.Disabled || e.claim == nil || e.prune != nil || e.snap != nil || e.needsFirst || e.prunedAt != 0 || time.Now().Before(e.pruneNext) {
 		return false
 	}
-	since := time.Since(e.prunedAt)
-	return since >= pruneAge || e.pruneSoon && since >= time.Hour
+	since := e.o.Now().Sub(time.UnixMilli(e.claim.PrunedAt))
+	return since >= pruneAge || since < -time.Hour || e.pruneSoon && since >= time.Hour
+}
+
+// pruneLinger is how long a release waits for pruning that is under way: programs
+// that live for seconds have no other time for it. What it does not come to, the
+// next start does.
+const pruneLinger = 5 * time.Second
+
+// lingers says whether a release is to wait for pruning.
+func (e *engine) lingers() bool {
+	if e.prune == nil {
+		return false
+	}
+	if e.linger.IsZero() {
+		e.linger = time.Now().Add(pruneLinger)
+	}
+	return time.Now().Before(e.linger)
 }
 
 // pruneStore moves pruning along: the floor is raised with a write of the
@@ -284,7 +313,7 @@ func (e *engine) pruneStore(ctx context.Context) error {
 	if err := e.at("floor-raised"); err != nil {
 		return err
 	}
-	e.prunedAt, e.pruneSoon = time.Now(), false
+	e.pruneSoon = false
 	p := pruner{store: e.store, m: &versioned{manifest: e.claim.clone(), etag: e.claim.etag}, retry: e.o.Retry, report: report}
 	job := &pruneJob{}
 	job.job = begin(ctx, func(ctx context.Context) {
@@ -296,8 +325,10 @@ func (e *engine) pruneStore(ctx context.Context) error {
 }
 
 func (e *engine) pruned(job *pruneJob) {
+	e.prunedAt = e.o.Now().UnixMilli()
 	switch {
 	case job.err != nil:
+		e.prunedAt, e.pruneNext = 0, time.Now().Add(time.Hour)
 		e.o.Logger.Warn("pruning failed; it is tried again later", "database", e.name, "node", e.side.id(), "error", job.err)
 	case job.report.NotAllowed != nil:
 		e.o.Logger.Info("these credentials may not delete; prune with others", "database", e.name, "node", e.side.id(), "objects", job.report.Objects, "bytes", job.report.Bytes)

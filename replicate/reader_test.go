@@ -37,6 +37,7 @@ func TestReaderInAnotherLanguage(t *testing.T) {
 	python := python(t)
 	for _, mode := range []string{"plain", "gzip"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			is := is.New(t)
 			dir := t.TempDir()
 			store, err := filestore.New(dir, filestore.Options{NoSync: true})

@@ -36,6 +36,7 @@ func restored(t testing.TB, store replicate.Store, o replicate.RestoreOptions) s
 func TestRebuildManifest(t *testing.T) {
 	for _, mode := range []string{"plain", "gzip", "sealed"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			is := is.New(t)
 			store, o := memstore.New(), fast()
 			o.DisableCompression = mode == "plain"

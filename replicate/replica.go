@@ -269,7 +269,8 @@ func (r *Replica) NodeID() string {
 }
 
 // Shutdown ships and acknowledges everything committed, releases the name so
-// that any node may go on with it, and stops. When ctx ends first, or the store
+// that any node may go on with it, also where an earlier start of this node has
+// left it claimed, and stops. When ctx ends first, or the store
 // fails Retry.MaxAttempts times, the rest stays in the local file, the name
 // stays ours, and the error says so; the replica is stopped in any case. A
 // second Shutdown does nothing.
@@ -283,7 +284,11 @@ func (r *Replica) Shutdown(ctx context.Context) error {
 	if r.engine != nil {
 		if err = r.ask(ctx, &request{release: true}); err != nil {
 			pending := r.Metrics().PendingChanges
-			err = fmt.Errorf("replicate: shut down with %d changes not acknowledged; they are in the local file and are shipped at the next start: %w", pending, err)
+			what := fmt.Sprintf("with %d changes not acknowledged; they are in the local file and are shipped at the next start", pending)
+			if pending == 0 && !errors.Is(err, ErrInTx) {
+				what = "with everything acknowledged, and without releasing the name: another machine gets ErrOwned until this one was shut down cleanly"
+			}
+			err = fmt.Errorf("replicate: shut down %s: %w", what, err)
 		}
 	}
 	return errors.Join(err, r.stop())

@@ -1,6 +1,7 @@
 package replicate_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,13 +73,14 @@ func (w *gapWorld) dated(ms int64, f func()) {
 
 var down = faultstore.Always(faultstore.Any, "", faultstore.Error)
 
-// outage writes while the store is away until much of the log is gone.
-func (w *gapWorld) outage(first, last int) {
+// outage writes the rows 6 to 205 while the store is away, so that much of the
+// log goes.
+func (w *gapWorld) outage() {
 	w.t.Helper()
 	is := is.New(w.t)
 	w.store.Set(down)
-	for i := first; i <= last; i += 20 {
-		w.dated(2_000_000_000_000+int64(i), func() { w.insert(i, min(i+19, last)) })
+	for i := 6; i <= 205; i += 20 {
+		w.dated(2_000_000_000_000+int64(i), func() { w.insert(i, i+19) })
 		is.True(errors.Is(w.r.Flush(w.t.Context()), faultstore.ErrInjected))
 		is.True(w.logRows() <= 170) // what waits and what was written since it was looked at
 	}
@@ -110,9 +113,10 @@ func (w *gapWorld) restoreTo(o replicate.RestoreOptions) (string, error) {
 // stands for what was dropped. What is acknowledged is all there, on both sides of
 // the gap, and what lies in it is refused by name.
 func TestResnapshot(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	w := newGapWorld(t, resnapshot())
-	w.outage(6, 205)
+	w.outage()
 	is.True(len(w.events.of(replicate.EventDropped)) > 1)
 	is.True(w.r.Metrics().DroppedEntries > 100)
 	flush(t, w.r)
@@ -246,12 +250,13 @@ func (w *gapWorld) log(t *testing.T) {
 // A row that was deleted before a gap does not come back as if nothing could have
 // happened to it since, unless one says so.
 func TestUndeleteAcrossGap(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	w := newGapWorld(t, resnapshot())
 	w.exec(`DELETE FROM items WHERE id = 2`)
 	flush(t, w.r)
 	w.before = w.state()
-	w.outage(6, 205)
+	w.outage()
 	flush(t, w.r)
 	w.exec(`DELETE FROM items WHERE id = 100`)
 	w.exec(`DELETE FROM items WHERE id = 3`)
@@ -272,10 +277,11 @@ func TestUndeleteAcrossGap(t *testing.T) {
 // A damaged snapshot at the end of a gap is an error, never the older state
 // before the gap.
 func TestDamagedSnapshotBehindGap(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	w := newGapWorld(t, resnapshot())
 	is.NoErr(w.r.Snapshot(t.Context())) // one to fall back to
-	w.outage(6, 205)
+	w.outage()
 	flush(t, w.r)
 	w.after = w.state()
 	snapshots := manifest(t, w.store).Snapshots
@@ -294,16 +300,17 @@ func TestDamagedSnapshotBehindGap(t *testing.T) {
 
 // Retention takes the gap away with what lies before it.
 func TestPruneOverGap(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	c := newCalendar()
 	w := &gapWorld{app: openApp(t, dbPath(t)), store: faultstore.New(memstore.NewWithOptions(memstore.Options{Now: c.time})), events: &recorder{}}
 	o := resnapshot()
-	o.Now, o.Events = c.time, w.events.add
+	o.Now, o.Events, o.Retention.Disabled = c.time, w.events.add, true
 	w.r = start(t, w.app, w.store, o)
 	w.insert(1, 5)
 	flush(t, w.r)
 	w.before = w.state()
-	w.outage(6, 205)
+	w.outage()
 	flush(t, w.r)
 	w.after = w.state()
 	c.pass(20 * 24 * time.Hour)
@@ -332,10 +339,11 @@ func TestPruneOverGap(t *testing.T) {
 
 // The reader in another language knows gaps, too.
 func TestReaderKnowsGaps(t *testing.T) {
+	t.Parallel()
 	python := python(t)
 	is := is.New(t)
 	w := newGapWorld(t, resnapshot())
-	w.outage(6, 205)
+	w.outage()
 	flush(t, w.r)
 	w.after = w.state()
 	w.insert(300, 301)
@@ -363,4 +371,68 @@ func TestReaderKnowsGaps(t *testing.T) {
 		_, text := read(at)
 		is.True(strings.Contains(text, "gap"))
 	}
+}
+
+// held is a store that stores no snapshot before it is let go.
+type held struct {
+	replicate.Store
+	let chan struct{}
+}
+
+func (h held) Put(ctx context.Context, key string, body replicate.Body, cond replicate.Condition) (string, error) {
+	if strings.Contains(key, "/snapshots/") {
+		select {
+		case <-h.let:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+	return h.Store.Put(ctx, key, body, cond)
+}
+
+// The log keeps to its bound in the background, too: while the store is away, and
+// while the snapshot that is to stand for the gap takes its time; what is dropped
+// meanwhile is another gap.
+func TestResnapshotInTheBackground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		let := make(chan struct{})
+		w := &gapWorld{app: openApp(t, dbPath(t)), events: &recorder{}}
+		inner := held{memstore.New(), let}
+		w.store = faultstore.New(inner)
+		o := replicate.Options{LogTail: 10, Snapshot: replicate.SnapshotRule{Disabled: true}, Events: w.events.add}
+		o.Backlog = resnapshot().Backlog
+		w.r = start(t, w.app, w.store, o)
+		w.insert(1, 5)
+		flush(t, w.r)
+		w.store.Set(down)
+		row := 5
+		write := func(rounds int) {
+			for range rounds {
+				w.insert(row+1, row+20)
+				row += 20
+				w.r.Notify()
+				pass(2 * time.Second)
+				is.True(w.logRows() <= 200)
+			}
+		}
+		write(20)
+		is.True(w.r.Status().Dropped > 0)
+		w.store.Set()
+		write(20)
+		is.True(len(w.events.of(replicate.EventGap)) == 0)
+		close(let)
+		pass(time.Minute)
+		is.True(len(w.events.of(replicate.EventGap)) == 2)
+		is.Equal(w.r.Metrics().PendingChanges, int64(0))
+		is.Equal(w.r.Status().Dropped, int64(0))
+		write(3)
+		flush(t, w.r)
+		is.Equal(len(w.events.of(replicate.EventGap)), 2)
+		sameAsRestored(t, w.app, w.store)
+		shutdown(t, w.r)
+		report, err := replicate.Verify(t.Context(), dbName, w.store, replicate.VerifyOptions{})
+		is.NoErr(err)
+		is.True(report.OK())
+	})
 }

@@ -211,8 +211,11 @@ func (r *restorer) run(ctx context.Context, m *versioned, ours *token) (RestoreR
 			if readErr != nil {
 				return RestoreResult{}, readErr
 			}
-			if last || now.Nonce == m.Nonce {
+			if now.Nonce == m.Nonce {
 				return RestoreResult{}, err
+			}
+			if last {
+				return RestoreResult{}, fmt.Errorf("planned %d times: %w (%s)", round+1, ErrMoved, err.Error())
 			}
 			m = now
 		default:

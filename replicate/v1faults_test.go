@@ -67,6 +67,7 @@ func TestV1Fault02OldLogsAreOverwritten(t *testing.T) {
 }
 
 func TestV1Fault03AutoSnapshotHardlyEverFires(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	o := fast()

@@ -101,6 +101,7 @@ func TestVerify(t *testing.T) {
 func TestVerifyFindsEveryDamage(t *testing.T) {
 	for _, mode := range []string{"plain", "gzip", "sealed"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			is := is.New(t)
 			store := memstore.New()
 			o, vo := fast(), verifyOptions(t)

@@ -86,6 +86,7 @@ func TestSnapshotIsReadable(t *testing.T) {
 
 // No log line, event or error tells a value of a row.
 func TestNoRowValuesAreTold(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	const canary = "canary-7f3a"
 	var out syncBuffer

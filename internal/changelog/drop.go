@@ -121,7 +121,7 @@ type gapEnd struct {
 // SealGap records the link at which a gap in the chain is to end: the sequence
 // to, up to which a snapshot holds everything, with a new random hash, for what
 // was dropped has none. maxTime is that of what is stored. It is a commit of its
-// own, like Seal: once it returns nil everything up to to is on the disk. A link
+// own, like Seal: once it returns nil everything before it is on the disk. A link
 // that was recorded before is given up.
 func (q *Queue) SealGap(ctx context.Context, maxTime, to int64) (t Tip, err error) {
 	end := gapEnd{Sequence: to, MaxTime: maxTime}
