@@ -42,7 +42,7 @@ integration: ## the stores and the engine against a real S3 server process; S3_S
 	S3_SERVER=$(S3_SERVER) .ci/integration
 
 cold: ## how long driftgen takes for 20 models with an empty build cache, and with a full one
-	DRIFTDB_COLD=1 go test -count=1 -v -run 'TestSpeed|TestColdSpeed' ./internal/gen
+	go test -count=1 -v -run 'TestSpeed|TestColdSpeed' ./internal/gen
 
 fuzz: ## every fuzz target for FUZZ=30 seconds
 	.ci/fuzz $(FUZZ)

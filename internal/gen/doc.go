@@ -3,7 +3,8 @@
 // The way of a package through it, one file per step:
 //
 //	find.go      which directories hold models, which files are our own output
-//	load.go      one packages.Load that sees the models without that output
+//	load.go      the packages as they are without that output
+//	source.go    their types, from source; reach.go: from as little of it as will do
 //	collect.go   structs with tags become models, their fields columns
 //	resolve.go   names, keys, foreign keys: what needs more than one field
 //	emit*.go     models become source text, by dave/jennifer

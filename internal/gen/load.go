@@ -7,6 +7,8 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -45,15 +47,46 @@ func loadPatterns(ctx context.Context, c Config, s *scan) ([]*packages.Package, 
 		Context: ctx, Mode: loadMode, Dir: c.Dir, Env: c.Env,
 		Overlay: overlay, ParseFile: parseDeclarations,
 	}
-	pkgs, err := packages.Load(cfg, s.patterns...)
+	pkgs, err := loadPackages(ctx, c, cfg, s.patterns)
 	if err != nil {
-		return nil, loadError(err)
+		return nil, loadError(ctx, err)
 	}
 	for _, p := range pkgs {
 		s.loaded[p.PkgPath] = true
 	}
 	slices.SortFunc(pkgs, func(a, b *packages.Package) int { return strings.Compare(a.PkgPath, b.PkgPath) })
 	return pkgs, nil
+}
+
+// loadPackages prefers to have nothing compiled. What cannot be understood so,
+// and what another build system describes, is for packages.Load.
+func loadPackages(ctx context.Context, c Config, cfg *packages.Config, patterns []string) ([]*packages.Package, error) {
+	if !c.compiled && !otherDriver(c.Env) {
+		pkgs, err := loadSource(ctx, cfg, patterns)
+		if !errors.Is(err, errNeedsCompiler) {
+			return pkgs, err
+		}
+	}
+	return packages.Load(cfg, patterns...)
+}
+
+// otherDriver says whether packages.Load asks another program than the go
+// command.
+func otherDriver(env []string) bool {
+	if env == nil {
+		env = os.Environ()
+	}
+	name := ""
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, "GOPACKAGESDRIVER="); ok {
+			name = v
+		}
+	}
+	if name == "" {
+		_, err := exec.LookPath("gopackagesdriver")
+		return err == nil
+	}
+	return name != "off"
 }
 
 // resolve looks up the directories of the patterns that are import paths, for
@@ -71,7 +104,7 @@ func (s *scan) resolve(ctx context.Context, c Config) error {
 	cfg := &packages.Config{Context: ctx, Mode: packages.NeedName | packages.NeedFiles, Dir: c.Dir, Env: c.Env}
 	pkgs, err := packages.Load(cfg, paths...)
 	if err != nil {
-		return loadError(err)
+		return loadError(ctx, err)
 	}
 	for _, p := range pkgs {
 		if p.Dir == "" {
@@ -85,7 +118,10 @@ func (s *scan) resolve(ctx context.Context, c Config) error {
 }
 
 // loadError takes the go command's own words out of the layers around them.
-func loadError(err error) error {
+func loadError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	msg := strings.TrimPrefix(err.Error(), "err: ")
 	if _, after, ok := strings.Cut(msg, "stderr: "); ok {
 		msg = after

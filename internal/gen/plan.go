@@ -26,6 +26,8 @@ type Config struct {
 	Patterns []string
 	// Env is the environment of the go command. Defaults to that of the process.
 	Env []string
+
+	compiled bool // take all types from compiled packages: for tests
 }
 
 // Plan is what the models of some packages demand of the files on disk.

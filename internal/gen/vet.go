@@ -30,7 +30,7 @@ func Vet(ctx context.Context, c Config) (*Plan, error) {
 	}
 	pkgs, err := packages.Load(&packages.Config{Context: ctx, Mode: loadMode, Dir: plan.dir, Env: c.Env, Tests: true}, plan.patterns...)
 	if err != nil {
-		return nil, loadError(err)
+		return nil, loadError(ctx, err)
 	}
 	r := &reporter{all: plan.Diagnostics}
 	v := vetter{reporter: r, enums: map[string][]constant.Value{}}
