@@ -197,3 +197,8 @@ func classify(err error) *orm.Violation {
 	}
 	return &orm.Violation{Kind: orm.ViolationKind(c.Kind), Table: c.Table, Columns: c.Columns, Constraint: c.Name}
 }
+
+// FromSQL makes an orm.Writer of a *sql.DB, *sql.Conn or *sql.Tx on a file that
+// Open has opened, for typed verbs inside a transaction that other code began:
+// see [orm.FromSQL]. A handle of [orm.DB.SQL] is what it is meant for.
+func FromSQL(q orm.SQLHandle) orm.Writer { return orm.FromSQL(q, classify) }

@@ -38,7 +38,11 @@ func connect(ctx context.Context, c driver.Connector) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{dc: dc, byText: make(map[string]*list.Element), recent: list.New()}, nil
+	return newConn(dc), nil
+}
+
+func newConn(dc driver.Conn) *conn {
+	return &conn{dc: dc, byText: make(map[string]*list.Element), recent: list.New()}
 }
 
 func (c *conn) close() error {

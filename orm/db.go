@@ -134,7 +134,8 @@ type DB struct {
 	pruner  pruner
 }
 
-// Reader is where a query runs: a *DB, *Tx or *ReadTx.
+// Reader is where a query runs: a *DB, *Tx, *ReadTx or *ReadDB, or what FromSQL
+// returns.
 type Reader interface {
 	// reader lends a connection to read on until release is called. loop says
 	// that code of the caller runs meanwhile.
@@ -142,7 +143,8 @@ type Reader interface {
 	base() *DB
 }
 
-// Writer is where a write runs: a *DB or *Tx. It is a Reader too.
+// Writer is where a write runs: a *DB or *Tx, or what FromSQL returns. It is a
+// Reader too.
 type Writer interface {
 	Reader
 	// writing runs fn in a transaction, or in the one that is open. many says
@@ -170,6 +172,8 @@ func usable(r Reader) error {
 		ok = r != nil && r.c != nil
 	case *ReadDB:
 		ok = r != nil && r.db != nil && r.db.closing != nil
+	case *sqlWriter:
+		ok = r != nil
 	}
 	if !ok {
 		return errNoDB

@@ -109,7 +109,7 @@ func (s hookSet) run(ctx context.Context, tx *Tx, h hookSet, row any) error {
 // the transaction's any more, and does not end with the caller's: the commit
 // has happened.
 func (s hookSet) afterCommit(ctx context.Context, tx *Tx, row any) {
-	if m, ok := row.(afterCommitter); ok && s.any(hookAfterCommit) {
+	if m, ok := row.(afterCommitter); ok && s.any(hookAfterCommit) && !tx.state.foreign {
 		ctx = changelog.WithoutTx(quiet(ctx), tx.db.generation)
 		tx.state.after = append(tx.state.after, func() { m.AfterCommit(ctx) })
 	}
@@ -118,8 +118,11 @@ func (s hookSet) afterCommit(ctx context.Context, tx *Tx, row any) {
 // inTx runs fn in a transaction of its own, or in a savepoint of the one that w
 // is.
 func inTx(ctx context.Context, w Writer, fn func(context.Context, *Tx) error) error {
-	if tx, ok := w.(*Tx); ok {
-		return tx.Tx(ctx, fn)
+	switch w := w.(type) {
+	case *Tx:
+		return w.Tx(ctx, fn)
+	case *sqlWriter:
+		return w.tx(ctx, fn)
 	}
 	return w.base().Tx(ctx, fn)
 }

@@ -45,11 +45,16 @@ func loadRows(ctx context.Context, r Reader, rows []any, rels []*relation) error
 // snapshot runs fn with a Reader whose queries all see the same state. It is r
 // itself if there is one query only, or if r is such a Reader.
 func snapshot(ctx context.Context, r Reader, several bool, fn func(Reader) error) error {
-	db, ok := r.(*DB)
-	if !ok || !several {
+	if !several {
 		return fn(r)
 	}
-	return db.ReadTx(ctx, func(_ context.Context, tx *ReadTx) error { return fn(tx) })
+	switch r := r.(type) {
+	case *DB:
+		return r.ReadTx(ctx, func(_ context.Context, tx *ReadTx) error { return fn(tx) })
+	case *sqlWriter:
+		return r.readTx(ctx, fn)
+	}
+	return fn(r)
 }
 
 // load reads the relations of rows. Nothing is put into a field before all has

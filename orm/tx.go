@@ -25,8 +25,10 @@ type txState struct {
 	pos  atomic.Pointer[Position] // once it has been committed
 	lost bool                     // it has ended before its function did
 
-	after []func() // called once it has been committed
-	quiet bool     // our own housekeeping: nobody is told
+	after   []func() // called once it has been committed
+	quiet   bool     // our own housekeeping: nobody is told
+	foreign bool     // others began it and end it
+	checked bool     // whether foreign keys are on
 }
 
 // TxOption configures a transaction. There are none yet.
@@ -274,6 +276,12 @@ func (tx *Tx) reader(ctx context.Context, _ bool) (*conn, func() error, error) {
 func (tx *Tx) writing(ctx context.Context, many bool, fn func(c *conn) error) error {
 	if err := tx.enter(ctx); err != nil {
 		return err
+	}
+	if tx.state.foreign && !tx.state.checked {
+		if err := foreignKeysOn(ctx, tx.c); err != nil {
+			return err
+		}
+		tx.state.checked = true
 	}
 	if many {
 		return tx.savepoint(ctx, func() error { return fn(tx.c) })
