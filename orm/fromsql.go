@@ -199,15 +199,15 @@ func (s sqlStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (dri
 }
 
 func (s sqlStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := s.h.QueryContext(ctx, s.text, plain(args)...) //nolint:sqlclosecheck,rowserrcheck // sqlRows does both
+	rows, err := s.h.QueryContext(ctx, s.text, plain(args)...) //nolint:rowserrcheck // sqlRows asks
 	if err != nil {
 		return nil, err
 	}
-	columns, err := rows.Columns()
-	if err != nil {
-		return nil, also(err, rows.Close())
+	r := &sqlRows{rows: rows}
+	if r.columns, err = rows.Columns(); err != nil {
+		return nil, also(err, r.Close())
 	}
-	return &sqlRows{rows: rows, columns: columns}, nil
+	return r, nil
 }
 
 func plain(args []driver.NamedValue) []any {
