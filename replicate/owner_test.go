@@ -532,6 +532,34 @@ func TestOwnerReturnsAfterUnfinishedTakeOver(t *testing.T) {
 	sameAsRestored(t, a, store)
 }
 
+// A take-over that crashed after its claim had arrived, and again before the next
+// one was sent: the third start goes on with it, whatever its options say.
+func TestTakeOverCrashesTwice(t *testing.T) {
+	is := is.New(t)
+	store := memstore.New()
+	a := openApp(t, dbPath(t))
+	ra := start(t, a, store, fast())
+	a.insert(1, 5)
+	flush(t, ra)
+	kill(t, ra)
+
+	path, o := dbPath(t), fast()
+	for _, point := range []string{"fenced", "marked"} {
+		o.TakeOver = true
+		rb := newReplica(t, store, o)
+		rb.SetHook(crashAt(point, 1))
+		is.True(errors.Is(rb.Prepare(t.Context(), path), errCrash))
+	}
+	o.TakeOver, o.AutoRestore = false, false
+	rb := newReplica(t, store, o)
+	is.NoErr(rb.Prepare(t.Context(), path))
+	b := openApp(t, path)
+	is.NoErr(rb.Start(t.Context(), path))
+	b.insert(6, 7)
+	flush(t, rb)
+	sameAsRestored(t, b, store)
+}
+
 // The same with its own node id and without the marker: the fenced epoch is
 // closed at head, and what it holds up to there still counts.
 func TestOwnFileOverOpenEpoch(t *testing.T) {

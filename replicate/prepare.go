@@ -181,6 +181,9 @@ func (t *taker) fence(ctx context.Context, m *versioned) (*versioned, error) {
 	if entry.Marker != nil {
 		next.Confirmed = entry.Marker.Confirmed
 	}
+	if entry.Marker.has(m.ClaimToken) { // an attempt that did succeed: it stands on nothing any more, and is what the next start goes on from
+		next.Confirmed = &m.ClaimToken
+	}
 	if !slices.Contains(next.Trying, tried) {
 		next.Trying = append(next.Trying, tried)
 	}
