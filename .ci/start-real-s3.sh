@@ -13,7 +13,8 @@
 #   export $(.ci/start-real-s3.sh start "$dir") && go test -tags s3integration ./s3store
 #
 # Environment:
-#   S3_SERVER  versitygw (default) or minio
+#   S3_SERVER  versitygw (default), minio, rclone, or ceph, which is not built but installed from
+#              Debian's packages, keeps its data in memory and begins anew with each start
 #   S3_TLS     1 (default: over https the SDK frames uploads in its own way) or 0
 #   S3_PORT    the port; by default a free one, kept for later starts on DIR
 #   S3_CACHE   where built programs are kept; default: driftdb-s3servers in the user's cache directory
@@ -34,12 +35,21 @@ die() { say "$*"; exit 1; }
 case $server in
   versitygw) package=github.com/versity/versitygw/cmd/versitygw health=/healthz ;;
   minio) package=github.com/minio/minio health=/minio/health/ready ;;
-  *) die "S3_SERVER is $server; versitygw and minio are known" ;;
+  rclone) package=github.com/rclone/rclone health=/ ;;
+  ceph) health=/ ;;
+  *) die "S3_SERVER is $server; versitygw, minio, rclone and ceph are known" ;;
 esac
+# shellcheck source=ceph.sh
+. "$repo/.ci/ceph.sh"
 
 # build sets program. Its name holds a hash of the module's pins and of the toolchain: another pin
 # is another program, and an interrupted build leaves none.
 build() {
+  if [ "$server" = ceph ]; then
+    ceph_install || die "radosgw, ceph-mon and ceph-osd are not installed, and apt-get cannot do it"
+    program=$(command -v radosgw)
+    return
+  fi
   local module=$repo/internal/s3servers/$server stamp
   stamp=$({ cat "$module/go.mod" "$module/go.sum"; go env GOVERSION GOOS GOARCH; } | sha256sum | cut -c1-16)
   program=$cache/$server-$stamp
@@ -67,6 +77,7 @@ halt() {
     if kill -0 "$pid" 2>/dev/null; then kill -KILL "$pid"; fi
   fi
   rm -f "$dir/pid"
+  if [ "$server" = ceph ]; then ceph_halt "$1"; fi
 }
 
 make_keys() {
@@ -89,6 +100,7 @@ make_certificate() {
 # open, and an unknown key is answered with InvalidAccessKeyId.
 launch() {
   local args=()
+  if [ "$server" = ceph ]; then ceph_launch "$1"; return; fi
   case $server in
     versitygw)
       if [ "$tls" = 1 ]; then args=(--cert "$dir/certs/public.crt" --key "$dir/certs/private.key"); fi
@@ -99,6 +111,10 @@ launch() {
       if [ "$tls" = 1 ]; then args=(--certs-dir "$dir/certs"); fi
       HOME=$dir MINIO_ROOT_USER=$access MINIO_ROOT_PASSWORD=$secret MINIO_BROWSER=off MINIO_UPDATE=off setsid nohup "$program" \
         server --quiet --address "127.0.0.1:$1" "${args[@]}" "$dir/data" >>"$dir/log" 2>&1 </dev/null & ;;
+    rclone)
+      if [ "$tls" = 1 ]; then args=(--cert "$dir/certs/public.crt" --key "$dir/certs/private.key"); fi
+      setsid nohup "$program" serve s3 --config /dev/null --addr "127.0.0.1:$1" --auth-key "$access,$secret" \
+        "${args[@]}" "$dir/data" >>"$dir/log" 2>&1 </dev/null & ;;
   esac
   echo $! >"$dir/pid"
 }
@@ -109,7 +125,7 @@ answers() { # PORT
 
 # start_on PORT waits until the server answers; it fails at once when the server has gone.
 start_on() {
-  launch "$1"
+  launch "$1" || return 1
   for _ in $(seq 300); do
     running || return 1
     if answers "$1"; then return 0; fi

@@ -19,7 +19,7 @@ var ErrMayNotDelete = errors.New("these credentials may not delete")
 
 // Check tries out on a scratch object, under "check/", whether the bucket does
 // what replication needs, and says what is wrong and what to do about it. It
-// sends about ten small requests.
+// sends about ten small requests. With ConditionalNone it tries no conditions.
 func (s *Store) Check(ctx context.Context) error {
 	c := check{store: s, key: "check/" + strings.ToLower(rand.Text())}
 	err := c.run(ctx)
@@ -49,15 +49,23 @@ func (c check) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	etag, err := c.createdOnce(ctx, first)
+	none := c.store.Conditional() == ConditionalNone
+	var etag string
+	if none {
+		etag, err = c.put(ctx, first, replicate.Condition{})
+	} else {
+		etag, err = c.createdOnce(ctx, first)
+	}
 	if err != nil {
 		return err
 	}
 	if err := c.readBack(ctx, first, etag); err != nil {
 		return err
 	}
-	if err := c.swapped(ctx, etag); err != nil {
-		return err
+	if !none {
+		if err := c.swapped(ctx, etag); err != nil {
+			return err
+		}
 	}
 	return c.listed(ctx)
 }
@@ -72,7 +80,7 @@ func (c check) createdOnce(ctx context.Context, data []byte) (etag string, err e
 	switch {
 	case err == nil:
 		return "", replicate.Permanent(errors.New("an object was written twice under If-None-Match: *"),
-			"this server does not do conditional writes, without which two writers overwrite each other: use another one")
+			ignored)
 	case !errors.Is(err, replicate.ErrPrecondition):
 		return "", err
 	}
@@ -112,7 +120,7 @@ func (c check) swapped(ctx context.Context, etag string) error {
 	_, err := c.put(ctx, []byte("2"), replicate.Condition{IfMatch: etag})
 	if errors.Is(err, replicate.ErrPrecondition) {
 		return replicate.Permanent(errors.New("If-Match with the object's own entity tag was refused"),
-			fmt.Sprintf("this server wants entity tags in another form: set UnquotedIfMatch to %t", !c.store.unquoted))
+			"this server wants entity tags in another form than Conditional says: leave it at ConditionalAuto")
 	}
 	if err != nil {
 		return err
@@ -121,7 +129,7 @@ func (c check) swapped(ctx context.Context, etag string) error {
 	switch {
 	case err == nil:
 		return replicate.Permanent(errors.New("an object was overwritten under the entity tag of an older version"),
-			"this server does not do compare-and-swap, without which two writers overwrite each other: use another one")
+			ignored)
 	case !errors.Is(err, replicate.ErrPrecondition):
 		return err
 	}

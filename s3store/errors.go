@@ -83,7 +83,7 @@ func (s *Store) failPut(ctx context.Context, key string, cond replicate.Conditio
 		return fmt.Errorf("s3 put %q in bucket %q: %w", s.prefix+key, s.bucket, replicate.ErrPrecondition)
 	case conditional && answered && a.status == http.StatusNotImplemented:
 		return replicate.Permanent(s.fail(ctx, opPut, key, err),
-			"this server does not do conditional writes, without which two writers overwrite each other: use another one")
+			ignored)
 	}
 	return s.fail(ctx, opPut, key, err)
 }

@@ -85,8 +85,23 @@ func (g target) drop(t *testing.T) {
 	g.forward.CloseIdleConnections()
 }
 
+// The servers differ; docs/s3.md, Tests, has the table that this is of.
+//
+// noTrailers refuses the checksums that the SDK sends by default over https.
+func noTrailers() bool {
+	return os.Getenv("S3_SERVER") == "ceph" && strings.HasPrefix(os.Getenv("S3_ENDPOINT"), "https:")
+}
+
+func realChecksums() map[string]s3store.Checksums {
+	all := map[string]s3store.Checksums{"when supported": s3store.ChecksumsWhenSupported, "when required": s3store.ChecksumsWhenRequired}
+	if noTrailers() {
+		delete(all, "when supported")
+	}
+	return all
+}
+
 func TestRealStore(t *testing.T) {
-	for name, checksums := range map[string]s3store.Checksums{"when supported": s3store.ChecksumsWhenSupported, "when required": s3store.ChecksumsWhenRequired} {
+	for name, checksums := range realChecksums() {
 		t.Run(name, func(t *testing.T) {
 			g, n := realTarget(t), 0
 			storetest.Run(t, func(t *testing.T) replicate.Store {
@@ -110,8 +125,23 @@ func TestRealCheck(t *testing.T) {
 	for _, checksums := range []s3store.Checksums{s3store.ChecksumsAuto, s3store.ChecksumsWhenSupported} {
 		o := g.options
 		o.Checksums = checksums
-		if err := g.open(t, o).Check(t.Context()); err != nil {
+		store := g.open(t, o)
+		err := store.Check(t.Context())
+		if checksums == s3store.ChecksumsWhenSupported && noTrailers() { // a person is told what to set
+			if !strings.Contains(permanent(err), "ChecksumsWhenRequired") {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err != nil {
 			t.Fatal(err)
+		}
+		want := s3store.ConditionalIfMatch
+		if os.Getenv("S3_SERVER") == "ceph" {
+			want = s3store.ConditionalIfMatchUnquoted
+		}
+		if found := store.Conditional(); found != want {
+			t.Errorf("conditional writes were found to be %v, not %v", found, want)
 		}
 	}
 }

@@ -177,7 +177,8 @@ func (f *failing) Read([]byte) (int, error) { return 0, f.err }
 func TestEarlyRefusal(t *testing.T) {
 	is := is.New(t)
 	store, proxy := embedded(t).proxied(t)
-	put(t, store, "k", []byte("x"))
+	_, err := store.Put(t.Context(), "k", bodyOf([]byte("x")), ifMatch(put(t, store, "k", []byte("w"))))
+	is.NoErr(err) // what is to be known of the server's conditions is known
 	proxy.Forget()
 	for _, cond := range []replicate.Condition{ifAbsent, ifMatch("other")} {
 		_, err := store.Put(t.Context(), "k", streamOf(noise(1, 20<<20)), cond)

@@ -3,6 +3,7 @@ package s3store
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -48,10 +49,9 @@ type Options struct {
 	// ChecksumsAuto.
 	Checksums Checksums
 
-	// UnquotedIfMatch sends entity tags in If-Match without quotes, as some
-	// servers built on Ceph want them. Defaults to false; Store.Check says when
-	// to set it.
-	UnquotedIfMatch bool
+	// Conditional says how the server does conditional writes. Defaults to
+	// ConditionalAuto.
+	Conditional Conditional
 
 	// Multipart sets the buffers of large uploads.
 	Multipart Multipart
@@ -86,6 +86,11 @@ type Options struct {
 
 	// UserAgent is added to the User-Agent of every request, such as "my-app/1.2".
 	UserAgent string
+
+	// Logger gets a line where the store has coped with something by itself: a
+	// read that broke off and goes on, a server with another form of If-Match.
+	// Defaults to none.
+	Logger *slog.Logger
 }
 
 // ServerEncryption is encryption at rest, by the server. The zero value leaves it
@@ -159,6 +164,9 @@ func (o Options) withDefaults() Options {
 	if o.Prefix != "" {
 		o.Prefix += "/"
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	if o.ReadTimeout == 0 {
 		o.ReadTimeout = defaultReadTimeout
 	}
@@ -192,6 +200,7 @@ func (o Options) validate(bucket string) error {
 	check(o.SessionToken == "" || o.AccessKeyID != "", "SessionToken needs AccessKeyID and SecretAccessKey")
 	check(o.PathStyle >= PathStyleAuto && o.PathStyle <= PathStyleOff, "unknown PathStyle %d", o.PathStyle)
 	check(o.Checksums >= ChecksumsAuto && o.Checksums <= ChecksumsWhenRequired, "unknown Checksums %d", o.Checksums)
+	check(o.Conditional >= ConditionalAuto && o.Conditional <= ConditionalNone, "unknown Conditional %d", o.Conditional)
 	check(o.Multipart.PartSize == 0 || o.Multipart.PartSize >= minPartSize, "Multipart.PartSize is %d bytes; S3 wants at least %d", o.Multipart.PartSize, minPartSize)
 	check(o.Multipart.Concurrency >= 0, "Multipart.Concurrency is %d", o.Multipart.Concurrency)
 	switch o.Encryption.Algorithm {
@@ -289,8 +298,13 @@ func (o Options) whenRequired(endpoint string) bool {
 	case ChecksumsWhenRequired:
 		return true
 	}
+	return !amazon(endpoint)
+}
+
+// amazon says whether an endpoint is one of Amazon S3, as the empty one is.
+func amazon(endpoint string) bool {
 	host := hostOf(endpoint)
-	return host != "" && !strings.HasSuffix(host, ".amazonaws.com") && !strings.HasSuffix(host, ".amazonaws.com.cn")
+	return host == "" || strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".amazonaws.com.cn")
 }
 
 func hostOf(endpoint string) string {

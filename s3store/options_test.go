@@ -37,6 +37,7 @@ func TestValidate(t *testing.T) {
 		{"bucket", Options{SessionToken: "canarysecret"}, "needs AccessKeyID"},
 		{"bucket", Options{PathStyle: 3}, "PathStyle 3"},
 		{"bucket", Options{Checksums: -1}, "Checksums -1"},
+		{"bucket", Options{Conditional: 4}, "Conditional 4"},
 		{"bucket", Options{Multipart: Multipart{PartSize: 1 << 20}}, "at least 5242880"},
 		{"bucket", Options{Multipart: Multipart{Concurrency: -1}}, "Concurrency is -1"},
 		{"bucket", Options{Headers: map[string]string{"Authorization": "canarysecret"}}, "\"Authorization\" is not"},
@@ -98,5 +99,14 @@ func TestAutomaticChoices(t *testing.T) {
 		is.Equal(Options{PathStyle: PathStyleOff}.pathStyle(test.endpoint), false)
 		is.Equal(Options{Checksums: ChecksumsWhenRequired}.whenRequired(test.endpoint), true)
 		is.Equal(Options{Checksums: ChecksumsWhenSupported}.whenRequired(test.endpoint), false)
+	}
+}
+
+func TestConditionsOfAmazon(t *testing.T) {
+	is := is.New(t)
+	for endpoint, asks := range map[string]bool{"": false, "https://s3.eu-central-1.amazonaws.com": false, "https://s3.example.com": true, "http://127.0.0.1:9000": true} {
+		form, heeds := newConditions(ConditionalAuto, endpoint).known()
+		is.Equal(heeds, !asks)
+		is.Equal(form == ConditionalIfMatch, !asks)
 	}
 }

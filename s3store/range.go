@@ -23,28 +23,12 @@ func (s *Store) GetFrom(ctx context.Context, key string, offset int64) (io.ReadC
 	if err := s.start(ctx, key); err != nil {
 		return nil, replicate.Info{}, s.fail(ctx, opGet, key, err)
 	}
-	in := &s3.GetObjectInput{Bucket: &s.bucket, Key: s.key(key), Range: aws.String(fmt.Sprintf("bytes=%d-", offset))}
-	// A checksum, should the server send one, is that of the whole object.
-	out, err := s.client.GetObject(ctx, in, func(o *s3.Options) { o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired })
+	p, err := s.part(ctx, key, offset, "")
 	if err != nil {
-		if a, ok := answerOf(err); ok && a.status == http.StatusRequestedRangeNotSatisfiable {
-			return nil, replicate.Info{}, fmt.Errorf("s3 get %q from byte %d: %w", key, offset, replicate.ErrPrecondition)
-		}
-		return nil, replicate.Info{}, s.fail(ctx, opGet, key, err)
+		return nil, replicate.Info{}, err
 	}
-	info := replicate.Info{Key: key, Size: -1, ETag: unquote(out.ETag), Modified: aws.ToTime(out.LastModified)}
-	b := &body{ctx: ctx, src: out.Body, store: s, key: key, left: -1}
-	if out.ContentLength != nil {
-		b.left = *out.ContentLength
-	}
-	begins, size, ok := contentRange(aws.ToString(out.ContentRange))
-	switch {
-	case ok && begins == offset:
-		info.Size = size
-	case ok:
-		return nil, replicate.Info{}, errors.Join(fmt.Errorf("s3 get %q: asked from byte %d, answered from %d", key, offset, begins), out.Body.Close())
-	default: // the server knows no ranges and sends all of it
-		info.Size = b.left
+	b := newBody(ctx, s, key, p.src, p.begins, p.left, p.info.ETag)
+	if p.begins < offset { // the server knows no ranges and sends all of it
 		if _, err := io.CopyN(io.Discard, b, offset); err != nil {
 			if errors.Is(err, io.EOF) {
 				err = fmt.Errorf("s3 get %q from byte %d: %w", key, offset, replicate.ErrPrecondition)
@@ -52,7 +36,50 @@ func (s *Store) GetFrom(ctx context.Context, key string, offset int64) (io.ReadC
 			return nil, replicate.Info{}, errors.Join(err, b.Close())
 		}
 	}
-	return b, info, nil
+	return b, p.info, nil
+}
+
+// part is what a server sends of an object.
+type part struct {
+	src    io.ReadCloser
+	begins int64          // the byte of the object that comes first
+	left   int64          // bytes to come, -1 if not known
+	info   replicate.Info // of the whole object
+}
+
+// part asks for the object from the byte offset on, and for the version etag of
+// it unless that is empty. A server that knows no ranges begins at 0.
+func (s *Store) part(ctx context.Context, key string, offset int64, etag string) (p part, err error) {
+	in := &s3.GetObjectInput{Bucket: &s.bucket, Key: s.key(key), Range: aws.String(fmt.Sprintf("bytes=%d-", offset))}
+	if etag != "" {
+		in.IfMatch = aws.String(`"` + etag + `"`)
+	}
+	// A checksum, should the server send one, is that of the whole object.
+	out, err := s.client.GetObject(ctx, in, func(o *s3.Options) { o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired })
+	if err != nil {
+		a, _ := answerOf(err)
+		switch {
+		case a.status == http.StatusRequestedRangeNotSatisfiable:
+			return p, fmt.Errorf("s3 get %q from byte %d: %w", key, offset, replicate.ErrPrecondition)
+		case a.status == http.StatusPreconditionFailed && etag != "":
+			return p, fmt.Errorf("s3 get %q: %w", key, replicate.ErrPrecondition)
+		}
+		return p, s.fail(ctx, opGet, key, err)
+	}
+	p = part{src: out.Body, left: -1, info: replicate.Info{Key: key, Size: -1, ETag: unquote(out.ETag), Modified: aws.ToTime(out.LastModified)}}
+	if out.ContentLength != nil {
+		p.left = *out.ContentLength
+	}
+	begins, size, ok := contentRange(aws.ToString(out.ContentRange))
+	switch {
+	case ok && begins == offset:
+		p.begins, p.info.Size = offset, size
+	case ok:
+		return part{}, errors.Join(fmt.Errorf("s3 get %q: asked from byte %d, answered from %d", key, offset, begins), out.Body.Close())
+	default:
+		p.info.Size = p.left
+	}
+	return p, nil
 }
 
 // contentRange reads "bytes 7-99/100"; size is -1 where it is "*".

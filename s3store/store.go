@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"unicode/utf8"
 
@@ -25,7 +26,7 @@ type Store struct {
 	bucket       string
 	prefix       string // empty or with a slash at its end
 	whenRequired bool   // no default checksums: Content-MD5 goes with every upload
-	unquoted     bool
+	conditions   *conditions
 	partSize     int64
 	large        uploader
 	counters     *counters
@@ -33,6 +34,7 @@ type Store struct {
 	encryption   ServerEncryption
 	class        string
 	staticKeys   bool // credentials are fixed: an expired one stays so
+	log          *slog.Logger
 	closeIdle    func()
 }
 
@@ -50,9 +52,11 @@ func New(ctx context.Context, bucket string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("s3store: %w", err)
 	}
+	endpoint := aws.ToString(client.Options().BaseEndpoint)
 	s := &Store{
-		bucket: bucket, prefix: o.Prefix, unquoted: o.UnquotedIfMatch, partSize: o.Multipart.PartSize,
-		whenRequired: o.whenRequired(aws.ToString(client.Options().BaseEndpoint)),
+		conditions: newConditions(o.Conditional, endpoint), log: o.Logger,
+		bucket: bucket, prefix: o.Prefix, partSize: o.Multipart.PartSize,
+		whenRequired: o.whenRequired(endpoint),
 		counters:     &counters{}, secrets: &secrets{}, staticKeys: o.AccessKeyID != "",
 		closeIdle: closeIdle, encryption: o.Encryption, class: o.StorageClass,
 	}
@@ -68,7 +72,8 @@ func (s *Store) Close() error {
 }
 
 // Get opens the object at key. Info.Size is -1 if the server does not say it.
-// A body that breaks off ends with an error that is worth another attempt.
+// A body that breaks off goes on with the rest of the same version; where that
+// fails too it ends with an error that is worth another attempt.
 func (s *Store) Get(ctx context.Context, key string) (io.ReadCloser, replicate.Info, error) {
 	if err := s.start(ctx, key); err != nil {
 		return nil, replicate.Info{}, s.fail(ctx, opGet, key, err)
@@ -81,7 +86,7 @@ func (s *Store) Get(ctx context.Context, key string) (io.ReadCloser, replicate.I
 	if out.ContentLength != nil {
 		info.Size = *out.ContentLength
 	}
-	return &body{ctx: ctx, src: out.Body, store: s, key: key, left: info.Size}, info, nil
+	return newBody(ctx, s, key, out.Body, 0, info.Size, info.ETag), info, nil
 }
 
 // Put stores body at key if cond holds. A body of unknown size, or one larger
@@ -93,12 +98,20 @@ func (s *Store) Put(ctx context.Context, key string, body replicate.Body, cond r
 	if cond.IfAbsent && cond.IfMatch != "" {
 		return "", fmt.Errorf("s3 put %q: IfAbsent and IfMatch exclude each other", key)
 	}
+	if cond == (replicate.Condition{}) {
+		return s.putOnce(ctx, key, body, cond, ConditionalAuto)
+	}
+	return s.putIf(ctx, key, body, cond)
+}
+
+// putOnce makes one attempt, with the condition in the given form.
+func (s *Store) putOnce(ctx context.Context, key string, body replicate.Body, cond replicate.Condition, form Conditional) (string, error) {
 	r, err := body.Open()
 	if err != nil {
 		return "", fmt.Errorf("s3 put %q: open the body: %w", key, err)
 	}
 	src := &source{r: r, size: body.Size}
-	etag, err := s.put(ctx, key, src, cond)
+	etag, err := s.put(ctx, key, src, cond, form)
 	closeErr := r.Close()
 	switch {
 	case src.err != nil: // before the SDK's rendering of it
@@ -111,15 +124,15 @@ func (s *Store) Put(ctx context.Context, key string, body replicate.Body, cond r
 	return etag, nil
 }
 
-func (s *Store) put(ctx context.Context, key string, src *source, cond replicate.Condition) (string, error) {
+func (s *Store) put(ctx context.Context, key string, src *source, cond replicate.Condition, form Conditional) (string, error) {
 	in := &s3.PutObjectInput{Bucket: &s.bucket, Key: s.key(key)}
-	s.condition(in, cond)
+	writeCondition(in, cond, form)
 	in.StorageClass = types.StorageClass(s.class)
 	in.ServerSideEncryption = types.ServerSideEncryption(s.encryption.Algorithm)
 	if s.encryption.KMSKeyID != "" {
 		in.SSEKMSKeyId = &s.encryption.KMSKeyID
 	}
-	if src.size < 0 || src.size > s.partSize {
+	if !s.inOne(src.size) {
 		return s.large.upload(ctx, in, src)
 	}
 	// In memory as a whole: the SDK reads it twice, for hash and transfer.
@@ -139,18 +152,9 @@ func (s *Store) put(ctx context.Context, key string, src *source, cond replicate
 	return unquote(out.ETag), nil
 }
 
-// condition writes cond into a request's headers. Entity tags are without
-// quotes outside of requests, because servers do not agree on them.
-func (s *Store) condition(in *s3.PutObjectInput, cond replicate.Condition) {
-	switch {
-	case cond.IfAbsent:
-		in.IfNoneMatch = aws.String("*")
-	case cond.IfMatch != "" && s.unquoted:
-		in.IfMatch = aws.String(cond.IfMatch)
-	case cond.IfMatch != "":
-		in.IfMatch = aws.String(`"` + cond.IfMatch + `"`)
-	}
-}
+// inOne says whether a body of size bytes, -1 for unknown, is sent in one
+// request for sure.
+func (s *Store) inOne(size int64) bool { return size >= 0 && size <= s.partSize }
 
 // start refuses what must not reach the server.
 func (s *Store) start(ctx context.Context, key string) error {

@@ -209,50 +209,64 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	tests := map[string]struct {
 		habit func(http.ResponseWriter, *http.Request) bool
 		want  string // part of the error, empty for none
+		form  s3store.Conditional
 	}{
-		"none": {func(http.ResponseWriter, *http.Request) bool { return false }, ""},
-		"ignores If-None-Match": {func(_ http.ResponseWriter, r *http.Request) bool {
+		"none": {habit: func(http.ResponseWriter, *http.Request) bool { return false }},
+		"ignores If-None-Match": {habit: func(_ http.ResponseWriter, r *http.Request) bool {
 			r.Header.Del("If-None-Match")
 			return false
-		}, "written twice"},
-		"ignores If-Match": {func(_ http.ResponseWriter, r *http.Request) bool {
+		}, want: "written twice"},
+		"ignores If-Match": {habit: func(_ http.ResponseWriter, r *http.Request) bool {
 			r.Header.Del("If-Match")
 			return false
-		}, "does not do compare-and-swap"},
-		"wants entity tags without quotes": {quotesRefused, "set UnquotedIfMatch to true"},
-		"does not do conditions": {func(w http.ResponseWriter, r *http.Request) bool {
+		}, want: "its condition, If-Match, did not hold"},
+		"ignores If-Match, which is taken on trust": {habit: func(_ http.ResponseWriter, r *http.Request) bool {
+			r.Header.Del("If-Match")
+			return false
+		}, form: s3store.ConditionalIfMatch, want: "the entity tag of an older version"},
+		"has no conditions, as is said": {habit: func(_ http.ResponseWriter, r *http.Request) bool {
+			r.Header.Del("If-Match")
+			r.Header.Del("If-None-Match")
+			return false
+		}, form: s3store.ConditionalNone},
+		"wants entity tags without quotes":              {habit: quotesRefused},
+		"wants entity tags without quotes, as is said":  {habit: quotesRefused, form: s3store.ConditionalIfMatchUnquoted},
+		"wants entity tags without quotes, unlike said": {habit: quotesRefused, form: s3store.ConditionalIfMatch, want: "leave it at ConditionalAuto"},
+		"does not do conditions": {habit: func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Header.Get("If-None-Match") == "" {
 				return false
 			}
 			answer(w, http.StatusNotImplemented, "NotImplemented", "")
 			return true
-		}, "conditional writes"},
-		"unpacks objects": {func(w http.ResponseWriter, r *http.Request) bool {
+		}, want: "conditional writes"},
+		"unpacks objects": {habit: func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodGet || r.URL.Query().Has("list-type") || strings.HasSuffix(r.URL.Path, "-missing") {
 				return false
 			}
 			_, _ = io.WriteString(w, "driftdb checks this bucket: 1")
 			return true
-		}, "decompresses"},
-		"hides missing objects": {func(w http.ResponseWriter, r *http.Request) bool {
+		}, want: "decompresses"},
+		"hides missing objects": {habit: func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "-missing") {
 				return false
 			}
 			answer(w, http.StatusForbidden, "AccessDenied", "Access Denied")
 			return true
-		}, "s3:ListBucket"},
-		"lists nothing": {func(w http.ResponseWriter, r *http.Request) bool {
+		}, want: "s3:ListBucket"},
+		"lists nothing": {habit: func(w http.ResponseWriter, r *http.Request) bool {
 			if !r.URL.Query().Has("list-type") {
 				return false
 			}
 			_, _ = io.WriteString(w, "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
 			return true
-		}, "not in the listing"},
+		}, want: "not in the listing"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			is := is.New(t)
-			err := open(t, lax(t, test.habit)).Check(t.Context())
+			o := lax(t, test.habit)
+			o.Conditional = test.form
+			err := open(t, o).Check(t.Context())
 			if test.want == "" {
 				is.NoErr(err)
 				return
@@ -272,17 +286,6 @@ func quotesRefused(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	return false
-}
-
-func TestUnquotedIfMatch(t *testing.T) {
-	is := is.New(t)
-	o := lax(t, quotesRefused)
-	o.UnquotedIfMatch = true
-	store := open(t, o)
-	is.NoErr(store.Check(t.Context()))
-	etag := put(t, store, "k", []byte("1"))
-	_, err := store.Put(t.Context(), "k", bodyOf([]byte("2")), ifMatch(etag))
-	is.NoErr(err)
 }
 
 // TestCheckWithoutDelete: a writer that may not delete is a sensible one.

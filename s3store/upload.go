@@ -84,7 +84,7 @@ type partClient struct {
 // does not hold before its bytes are sent, and lets a Complete whose reply is
 // lost be recognised by what has changed.
 func (p *partClient) lookBefore(ctx context.Context, in *s3.PutObjectInput) error {
-	head, err := p.head(ctx, in.Bucket, in.Key)
+	head, err := p.store.head(ctx, in.Key)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -100,18 +100,6 @@ func (p *partClient) lookBefore(ctx context.Context, in *s3.PutObjectInput) erro
 		return replicate.ErrPrecondition
 	}
 	return nil
-}
-
-// head returns the zero Info where a successful look-up found nothing.
-func (p *partClient) head(ctx context.Context, bucket, key *string) (replicate.Info, error) {
-	out, err := p.Client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: bucket, Key: key})
-	if a, ok := answerOf(err); ok && err != nil && a.status == http.StatusNotFound && a.code != "NoSuchBucket" {
-		return replicate.Info{}, nil
-	}
-	if err != nil {
-		return replicate.Info{}, err
-	}
-	return replicate.Info{ETag: unquote(out.ETag), Size: aws.ToInt64(out.ContentLength)}, nil
 }
 
 // PutObject sends a body that turned out to fit into one part.
@@ -160,7 +148,7 @@ func (p *partClient) CompleteMultipartUpload(ctx context.Context, in *s3.Complet
 		if !unsure || ctx.Err() != nil || !p.looked {
 			return nil, err
 		}
-		head, headErr := p.head(ctx, in.Bucket, in.Key)
+		head, headErr := p.store.head(ctx, in.Key)
 		switch {
 		case headErr == nil && head.ETag != "" && head.ETag != p.before.ETag && head.Size == p.body.n:
 			return &s3.CompleteMultipartUploadOutput{ETag: aws.String(head.ETag)}, nil

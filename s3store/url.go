@@ -16,8 +16,8 @@ import (
 //
 // The prefix may be left out, and means "driftdb" then; a slash alone means none.
 // The query may have endpoint, region, path-style (auto, on, off), checksums
-// (auto, when-supported, when-required), unquoted-if-match (true, false),
-// read-timeout (such as 30s), ca-file, unsigned-accept-encoding (true, false),
+// (auto, when-supported, when-required), conditional
+// (auto, if-match, if-match-unquoted, none), read-timeout (such as 30s), ca-file, unsigned-accept-encoding (true, false),
 // encryption, kms-key-id and storage-class, which stand for the fields of Options.
 // Credentials are refused: they come from the environment, a profile or the
 // machine's role, and never stand in a command line.
@@ -78,10 +78,8 @@ func setOption(o *Options, name, value string) (err error) {
 		o.PathStyle = PathStyle(choose("auto", "on", "off"))
 	case "checksums":
 		o.Checksums = Checksums(choose("auto", "when-supported", "when-required"))
-	case "unquoted-if-match":
-		if o.UnquotedIfMatch, err = strconv.ParseBool(value); err != nil {
-			err = fmt.Errorf("the option %s of the URL is true or false", name)
-		}
+	case "conditional":
+		o.Conditional = Conditional(choose(conditionalNames()...))
 	case "read-timeout":
 		if o.ReadTimeout, err = time.ParseDuration(value); err != nil {
 			err = fmt.Errorf("the option %s of the URL is a duration, such as 30s", name)
@@ -99,7 +97,7 @@ func setOption(o *Options, name, value string) (err error) {
 	case "storage-class":
 		o.StorageClass = value
 	default:
-		err = fmt.Errorf("the URL has an unknown option %q: there are endpoint, region, path-style, checksums, unquoted-if-match, read-timeout, ca-file, unsigned-accept-encoding, encryption, kms-key-id and storage-class", name)
+		err = fmt.Errorf("the URL has an unknown option %q: there are endpoint, region, path-style, checksums, conditional, read-timeout, ca-file, unsigned-accept-encoding, encryption, kms-key-id and storage-class; drift takes unfenced too", name)
 	}
 	return err
 }

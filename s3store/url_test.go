@@ -21,8 +21,8 @@ func TestParseURL(t *testing.T) {
 		"s3://b/p/?endpoint=http%3A%2F%2F127.0.0.1%3A9000&region=eu&path-style=on&checksums=when-required": {
 			Prefix: "p", Endpoint: "http://127.0.0.1:9000", Region: "eu", PathStyle: s3store.PathStyleOn, Checksums: s3store.ChecksumsWhenRequired,
 		},
-		"s3://b?endpoint=https://h:1&unquoted-if-match=true&read-timeout=5s&ca-file=/x.pem": {
-			Endpoint: "https://h:1", UnquotedIfMatch: true, ReadTimeout: 5 * time.Second, CAFile: "/x.pem",
+		"s3://b?endpoint=https://h:1&conditional=if-match-unquoted&read-timeout=5s&ca-file=/x.pem": {
+			Endpoint: "https://h:1", Conditional: s3store.ConditionalIfMatchUnquoted, ReadTimeout: 5 * time.Second, CAFile: "/x.pem",
 		},
 	} {
 		bucket, o, err := s3store.ParseURL(text)
@@ -43,7 +43,7 @@ func TestParseURL(t *testing.T) {
 		"s3://b?path-style=canary":  "auto, on, off",
 		"s3://b?checksums=":         "when-supported",
 		"s3://b?read-timeout=1":     "duration",
-		"s3://b?unquoted-if-match=": "true or false",
+		"s3://b?conditional=canary": "if-match-unquoted, none",
 		"s3://b#x":                  "#",
 		"s3://b?%zz":                "behind ?",
 		"s3://b\x7fcanary":          "not a URL",

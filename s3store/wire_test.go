@@ -30,6 +30,8 @@ var wireTraps = map[string]func(*testing.T, target){
 	"refusals that pass":                               passingRefusals,
 	"an outage leaves retries alone":                   longOutage,
 	"a body that breaks off":                           brokenBody,
+	"a body of an object that is replaced":             brokenBodyChanged,
+	"a rest that breaks off":                           brokenRest,
 	"a server that does not answer":                    silentServer,
 	"parts are sent again":                             partsAgain,
 	"a complete whose reply is lost":                   lostComplete,
@@ -153,6 +155,8 @@ func lostReply(t *testing.T, g target) {
 	is := is.New(t)
 	store, proxy := g.proxied(t)
 	first := put(t, store, "old", []byte("old"))
+	first, err := store.Put(t.Context(), "old", bodyOf([]byte("older")), ifMatch(first))
+	is.NoErr(err) // what is to be known of the server's conditions is known
 	for key, cond := range map[string]replicate.Condition{"new": ifAbsent, "old": ifMatch(first)} {
 		for _, fault := range []faultproxy.Fault{faultproxy.DropReply, faultproxy.RefuseAfter} {
 			is.NoErr(store.Delete(t.Context(), "new"))
@@ -223,29 +227,94 @@ func longOutage(t *testing.T, g target) {
 	is.Equal(proxy.Fired(), 2)
 }
 
+// brokenBody: the rest is asked for, of the same version; a line that carries
+// nothing to the end is not tried for ever.
 func brokenBody(t *testing.T, g target) {
 	is := is.New(t)
 	store, proxy := g.proxied(t)
 	data := noise(1, 300_000)
-	put(t, store, "k", data)
-	proxy.Set(faultproxy.Rule{Method: http.MethodGet, Fault: faultproxy.CutBody})
+	etag := put(t, store, "k", data)
+	proxy.Forget()
+	proxy.Set(faultproxy.Rule{Method: http.MethodGet, Fault: faultproxy.CutBody, Times: 2})
 	body, info, err := store.Get(t.Context(), "k")
 	is.NoErr(err)
 	is.Equal(info.Size, int64(len(data)))
 	got, err := io.ReadAll(body)
+	is.NoErr(errors.Join(err, body.Close()))
+	is.True(bytes.Equal(got, data))
+	seen := proxy.Requests()
+	is.Equal(len(seen), 3)
+	is.Equal(seen[0].Header.Get("Range"), "")
+	for _, r := range seen[1:] {
+		is.True(strings.HasPrefix(r.Header.Get("Range"), "bytes=") && r.Header.Get("Range") != "bytes=0-")
+		is.Equal(r.Header.Get("If-Match"), `"`+etag+`"`)
+	}
+
+	proxy.Set(faultproxy.Rule{Method: http.MethodGet, Fault: faultproxy.CutBody, Times: -1})
+	proxy.Forget()
+	body, _, err = store.Get(t.Context(), "k")
+	is.NoErr(err)
+	got, err = io.ReadAll(body)
 	transient(t, err)
 	is.True(len(got) < len(data))
+	is.True(bytes.Equal(got, data[:len(got)]))
+	is.Equal(len(proxy.Requests()), 5) // it was asked for, and four times for the rest
 	_, again := body.Read(make([]byte, 1))
 	is.Equal(again, err) // it stays broken
 	is.NoErr(body.Close())
+	got, err = read(t, store, "k")
+	transient(t, err)
+	is.True(len(got) < len(data))
+	proxy.Set()
 	got, err = read(t, store, "k")
 	is.NoErr(err)
 	is.True(bytes.Equal(got, data))
 }
 
+// brokenBodyChanged: what has come is never put together with another version.
+func brokenBodyChanged(t *testing.T, g target) {
+	is := is.New(t)
+	store, proxy := g.proxied(t)
+	for name, change := range map[string]func(){
+		"replaced": func() { put(t, store, "k", noise(2, 300_000)) },
+		"deleted":  func() { is.NoErr(store.Delete(t.Context(), "k")) },
+	} {
+		put(t, store, "k", noise(1, 300_000))
+		proxy.Set(faultproxy.Rule{Method: http.MethodGet, Fault: faultproxy.CutBody})
+		body, _, err := store.Get(t.Context(), "k")
+		is.NoErr(err)
+		change()
+		got, err := io.ReadAll(body)
+		transient(t, err)
+		if !strings.Contains(err.Error(), "replaced or deleted while it was read") {
+			t.Errorf("%s: %v", name, err)
+		}
+		is.True(bytes.Equal(got, noise(1, 300_000)[:len(got)]))
+		is.NoErr(body.Close())
+	}
+}
+
+// brokenRest: the rest of an object goes on as the whole does.
+func brokenRest(t *testing.T, g target) {
+	is := is.New(t)
+	store, proxy := g.proxied(t)
+	data := noise(1, 300_000)
+	put(t, store, "k", data)
+	proxy.Forget()
+	proxy.Set(faultproxy.Rule{Method: http.MethodGet, Fault: faultproxy.CutBody},
+		faultproxy.Rule{Method: http.MethodGet, Nth: 2, Fault: faultproxy.Refuse, Status: http.StatusServiceUnavailable, Code: "SlowDown"})
+	body, info, err := store.GetFrom(t.Context(), "k", 100_000)
+	is.NoErr(err)
+	is.Equal(info.Size, int64(len(data)))
+	got, err := io.ReadAll(body)
+	is.NoErr(errors.Join(err, body.Close()))
+	is.True(bytes.Equal(got, data[100_000:]))
+	is.Equal(len(proxy.Requests()), 3)
+}
+
 func silentServer(t *testing.T, g target) {
 	store, proxy := g.proxied(t, func(o *s3store.Options) { o.ReadTimeout = 150 * time.Millisecond })
-	put(t, store, "k", []byte("x"))
+	put(t, g.open(t, g.options), "k", []byte("x"))
 	proxy.Set(faultproxy.Rule{Times: -1, Fault: faultproxy.Hang})
 	_, err := read(t, store, "k")
 	transient(t, err)
@@ -261,5 +330,12 @@ func silentServer(t *testing.T, g target) {
 		t.Fatalf("get under a deadline: %v, want context.DeadlineExceeded", err)
 	}
 	proxy.Set()
-	put(t, store, "k", []byte("y"))
+	for try := 1; ; try++ { // not every server is so quick each time
+		if _, err = store.Put(t.Context(), "k", bodyOf([]byte("y")), replicate.Condition{}); err == nil {
+			return
+		}
+		if transient(t, err); try == 50 {
+			t.Fatal(err)
+		}
+	}
 }

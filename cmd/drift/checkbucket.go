@@ -1,12 +1,12 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/driftdb/driftdb/replicate"
+	"github.com/driftdb/driftdb/s3store"
 )
 
 func (c *cli) checkBucketCommand() *cobra.Command {
@@ -16,15 +16,27 @@ func (c *cli) checkBucketCommand() *cobra.Command {
 		Long: "Check-bucket writes, reads, lists and deletes a small object under the prefix, and tries whether conditional writes hold,\n" +
 			"without which two writers could not be kept apart.\n\n" + storeHelp,
 		Args: exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.with(cmd.Context(), args[0], func(s replicate.Store, _ replicate.ReadOptions) error {
-				if checked, ok := s.(interface{ Check(context.Context) error }); ok {
-					if err := checked.Check(cmd.Context()); err != nil {
-						return fmt.Errorf("check the bucket: %w", err)
-					}
-				}
-				return c.done(map[string]any{"ok": true}, "the bucket does what is needed")
-			})
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			_, opened, err := openStore(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, opened.Close()) }()
+			s, ok := opened.(*s3store.Store)
+			if !ok { // a directory has just been looked at
+				return c.done(map[string]any{"ok": true}, "the directory does what is needed")
+			}
+			if err := s.Check(cmd.Context()); err != nil {
+				return fmt.Errorf("check the bucket: %w", err)
+			}
+			conditional, text := s.Conditional(), "the bucket does what is needed"
+			switch conditional {
+			case s3store.ConditionalNone:
+				text += ", as far as it was tried: no conditional writes"
+			case s3store.ConditionalIfMatchUnquoted:
+				text += "; it takes entity tags in If-Match without quotes, which is found out by itself"
+			}
+			return c.done(map[string]any{"ok": true, "conditional": conditional.String()}, text)
 		},
 	}
 }
