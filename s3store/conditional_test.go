@@ -13,6 +13,7 @@ import (
 
 	"github.com/matryer/is"
 
+	"github.com/driftdb/driftdb/internal/faultproxy"
 	"github.com/driftdb/driftdb/replicate"
 	"github.com/driftdb/driftdb/s3store"
 )
@@ -251,6 +252,26 @@ func TestConditionalNone(t *testing.T) {
 	is.True(errors.Is(err, replicate.ErrPrecondition))
 	_, err = loose.Put(t.Context(), "k", bodyOf([]byte("2")), ifMatch(etag))
 	is.NoErr(err)
+}
+
+// A server that names no entity tag when it completes an upload is asked for it.
+func TestCompleteWithoutTag(t *testing.T) {
+	is := is.New(t)
+	store, proxy := embedded(t).proxied(t)
+	untagged := faultproxy.Rule{Method: http.MethodPost, URL: "uploadId=", Times: -1, Fault: faultproxy.Edit, Edit: func(r *http.Response) {
+		const reply = "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>"
+		_ = r.Body.Close()
+		r.Header.Del("ETag")
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(reply)), int64(len(reply))
+	}}
+	proxy.Set(untagged)
+	etag, err := store.Put(t.Context(), "k", streamOf(noise(1, 6<<20)), replicate.Condition{})
+	is.NoErr(err)
+	body, info, err := store.Get(t.Context(), "k")
+	is.NoErr(err)
+	is.NoErr(body.Close())
+	is.True(etag != "")
+	is.Equal(etag, info.ETag)
 }
 
 // A server that knows no ranges sends all of it again, and one that knows no

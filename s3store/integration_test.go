@@ -85,7 +85,7 @@ func (g target) drop(t *testing.T) {
 	g.forward.CloseIdleConnections()
 }
 
-// The servers differ; docs/s3.md, Tests, has the table that this is of.
+// The servers differ; docs/testing.md has the table that this is of.
 //
 // noTrailers refuses the checksums that the SDK sends by default over https.
 func noTrailers() bool {

@@ -66,7 +66,23 @@ func (m *managed) upload(ctx context.Context, in *s3.PutObjectInput, body *sourc
 	if err != nil {
 		return "", err
 	}
-	return unquote(out.ETag), nil
+	if etag := unquote(out.ETag); etag != "" {
+		return etag, nil
+	}
+	return m.tagOf(ctx, in, body.n)
+}
+
+// tagOf asks for the entity tag of an upload that the server did not name, as
+// Ceph does not when it completes one.
+func (m *managed) tagOf(ctx context.Context, in *s3.PutObjectInput, size int64) (string, error) {
+	head, err := m.store.head(ctx, in.Key)
+	switch {
+	case err != nil:
+		return "", err
+	case head.ETag == "" || head.Size != size:
+		return "", fmt.Errorf("of %d bytes that were uploaded %d are there: another writer, or the server has lost them", size, head.Size)
+	}
+	return head.ETag, nil
 }
 
 // partClient is what the manager sends its requests through: the store's
