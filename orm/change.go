@@ -137,7 +137,7 @@ func (t Table[M, K]) History(ctx context.Context, src ChangeSource, key K) iter.
 			t.arg(&a, key)
 			var found []change
 			if err = a.err; err == nil {
-				found, err = t.m.history(ctx, src, keyText(a.values))
+				found, err = t.m.history(ctx, src, t.m.keyText(a.values))
 			}
 			for i := range found {
 				if !yield(changeOf[M](&found[i]), nil) {

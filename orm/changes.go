@@ -356,7 +356,7 @@ func (r *replayed) key(row []driver.Value) string {
 	for _, k := range r.schema.Key {
 		for i, c := range r.schema.Columns {
 			if c.Name == k {
-				fmt.Fprintf(&b, "%T %q,", row[i], fmt.Sprint(row[i]))
+				r.keyPart(&b, k, row[i])
 			}
 		}
 	}
@@ -364,12 +364,27 @@ func (r *replayed) key(row []driver.Value) string {
 }
 
 // keyText is what key returns for a key that was bound.
-func keyText(values []driver.NamedValue) string {
+func (m *model) keyText(values []driver.NamedValue) string {
 	var b strings.Builder
-	for _, v := range values {
-		fmt.Fprintf(&b, "%T %q,", v.Value, fmt.Sprint(v.Value))
+	for i, v := range values {
+		m.keyPart(&b, m.schema.Key[i], v.Value)
 	}
 	return b.String()
+}
+
+// keyPart writes one column of a key so that keys are the same text if they are
+// the same to SQLite.
+func (m *model) keyPart(b *strings.Builder, column string, v driver.Value) {
+	text := fmt.Sprint(v)
+	if m.collation(column) == "NOCASE" {
+		text = strings.Map(func(r rune) rune {
+			if 'A' <= r && r <= 'Z' {
+				r += 'a' - 'A'
+			}
+			return r
+		}, text)
+	}
+	fmt.Fprintf(b, "%T %q,", v, text)
 }
 
 // made makes a row of values, nil of none. What the log leaves out stays zero.

@@ -225,7 +225,7 @@ type Time[M any] interface {
 
 // NewTime is called by generated code.
 func NewTime[M any](table, name string, u Unit) Time[M] {
-	return newColumn[M](table, name, u.value, u.scan)
+	return timed[M](table, name, u)
 }
 
 // BytesCol is a column of bytes without setters.

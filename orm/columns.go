@@ -15,6 +15,7 @@ type column[M, T any] struct {
 	_      [0]func(M)
 	c      ref
 	sum    sumRange // of numbers
+	unit   *Unit    // of times
 	open   string   // around the column, where this is an aggregate of it
 	close  string
 	encode func(T) (driver.Value, error)
@@ -37,7 +38,7 @@ func (*column[M, T]) exprOf(M) {}
 
 func (c *column[M, T]) ref() ref { return c.c }
 
-func (c *column[M, T]) expr() expr { return expr{col: c.c, open: c.open, close: c.close} }
+func (c *column[M, T]) expr() expr { return expr{col: c.c, unit: c.unit, open: c.open, close: c.close} }
 
 func (c *column[M, T]) scan(r *Row, i int, dst *T) { c.decode(r, i, dst) }
 
@@ -77,21 +78,37 @@ func (c *column[M, T]) NotIn(v ...T) Cond[M] {
 }
 
 func (c *column[M, T]) list(op opKind, v []T) Cond[M] {
-	n := &node{op: op, col: c.c, args: make([]driver.Value, len(v))}
+	n := &node{op: op, col: c.c, args: make([]driver.Value, 0, len(v))}
 	for i := range v {
 		x, err := c.encode(v[i])
 		if err != nil && n.err == nil {
 			n.err = errorAt(c.c, err)
 		}
-		n.args[i] = x
+		if x != nil { // nothing equals NULL, and NOT IN with one among the values matches no row at all
+			n.args = append(n.args, x)
+		}
+	}
+	if op == opNotIn && len(n.args) == 0 && n.err == nil { // every value is none of nothing
+		return c.NotNull()
 	}
 	return cond[M](n)
 }
 
-func (c *column[M, T]) InQuery(s Sub[T]) Cond[M] { return cond[M](c.c.inQuery(" IN ", s.write)) }
+func (c *column[M, T]) InQuery(s Sub[T]) Cond[M] {
+	return cond[M](c.c.inQuery(" IN ", s.write, sameUnit(c.unit, s.unit)))
+}
 
 func (c *column[M, T]) NotInQuery(s Sub[T]) Cond[M] {
-	return cond[M](c.c.inQuery(" NOT IN ", withoutNull(s.write)))
+	return cond[M](c.c.inQuery(" NOT IN ", withoutNull(s.write), sameUnit(c.unit, s.unit)))
+}
+
+// sameUnit refuses to compare times that are stored in different units: SQLite
+// would compare the integers.
+func sameUnit(a, b *Unit) error {
+	if a != nil && b != nil && *a != *b {
+		return errors.New("the times that are compared are stored in different units: give the columns the same item time=")
+	}
+	return nil
 }
 
 func withoutNull(query func(*text)) func(*text) {
@@ -105,8 +122,8 @@ func withoutNull(query func(*text)) func(*text) {
 	}
 }
 
-func (c ref) inQuery(op string, query func(*text)) *node {
-	n := &node{op: opSub, col: c, sql: op, sub: query}
+func (c ref) inQuery(op string, query func(*text), err error) *node {
+	n := &node{op: opSub, col: c, sql: op, sub: query, err: errorAt(c, err)}
 	if query == nil {
 		n.sub, n.err = func(*text) {}, errors.New("a sub-query is empty: make it with orm.Sub1")
 	}
@@ -118,7 +135,7 @@ func (c *column[M, T]) EqCol(e Expr[M, T]) Cond[M] {
 		return cond[M](&node{op: opCompare, err: errNoCol})
 	}
 	right := e.expr()
-	return cond[M](&node{op: opEqual, col: c.c, right: &right})
+	return cond[M](&node{op: opEqual, col: c.c, right: &right, err: errorAt(c.c, sameUnit(c.unit, right.unit))})
 }
 
 func (c *column[M, T]) Asc() Order[M] { return Order[M]{orderTerm: orderTerm{e: c.expr()}} }
@@ -135,7 +152,7 @@ func (c *column[M, T]) Null() Expr[M, sql.Null[T]] { return c.optional("", "") }
 
 func (c *column[M, T]) optional(before, after string) *agg[M, sql.Null[T]] {
 	return &agg[M, sql.Null[T]]{
-		e: expr{col: c.c, open: before, close: after}, decode: scanOptional(c.decode), encode: encodeOptional(c.encode),
+		e: expr{col: c.c, unit: c.unit, open: before, close: after}, decode: scanOptional(c.decode), encode: encodeOptional(c.encode),
 	}
 }
 
@@ -170,7 +187,7 @@ func (c *column[M, T]) SetSQL(expr string, args ...any) Set[M] {
 
 func (c ref) setSQL(expr string, args []any) set {
 	values, err := encodeAny(args)
-	return set{col: c, sql: "(" + expr + ")", args: values, err: errorAt(c, err)}
+	return set{col: c, sql: inParens(expr), args: values, err: errorAt(c, err)}
 }
 
 func (c *column[M, T]) Add(v T) Set[M] {
@@ -268,6 +285,12 @@ func encodeNilBytes(v []byte) (driver.Value, error) {
 		return nil, nil
 	}
 	return encodeBytes(v)
+}
+
+func timed[M any](table, name string, u Unit) *column[M, time.Time] {
+	c := newColumn[M](table, name, u.value, u.scan)
+	c.unit = &u
+	return c
 }
 
 func (u Unit) value(v time.Time) (driver.Value, error) {

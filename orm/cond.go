@@ -293,11 +293,18 @@ func (t *text) node(n *node) {
 			t.WriteByte('1')
 			return
 		}
-		t.WriteByte('(')
-		t.WriteString(n.sql)
-		t.WriteByte(')')
+		t.WriteString(inParens(n.sql))
 		t.bind(n.args...)
 	}
+}
+
+// inParens puts parentheses around SQL of the application, whose last line may be
+// a comment.
+func inParens(sql string) string {
+	if strings.Contains(sql, "--") {
+		return "(" + sql + "\n)"
+	}
+	return "(" + sql + ")"
 }
 
 func (t *text) paren(n *node) {
@@ -327,7 +334,10 @@ func (t *text) join(kids []*node, with, empty string) {
 		if i > 0 {
 			t.WriteString(with)
 		}
-		if k != nil && (k.op == opAnd || k.op == opOr) && len(kids) > 1 && len(k.kids) > 1 {
+		for k != nil && (k.op == opAnd || k.op == opOr) && len(k.kids) == 1 { // what it holds may need the parentheses
+			k = k.kids[0]
+		}
+		if k != nil && (k.op == opAnd || k.op == opOr) && len(kids) > 1 {
 			t.paren(k)
 			continue
 		}

@@ -153,6 +153,50 @@ func (c *conn) execLong(ctx context.Context, text string, args []driver.NamedVal
 	return c.exec(ctx, text, args)
 }
 
+// execRaw is execLong for SQL of the application, whose rows, if it has any, are
+// read to the end: the driver's exec takes the first step only, and the statement
+// would go on running. It returns how many rows were changed.
+func (c *conn) execRaw(ctx context.Context, text string, args []driver.NamedValue) (n int64, err error) {
+	const counts = "SELECT total_changes(), changes()"
+	before, err := c.one(quiet(ctx), counts, nil)
+	if err != nil {
+		return 0, err
+	}
+	if ctx.Done() != nil { // see execLong
+		awake, err := c.query(quiet(ctx), "SELECT 1 UNION ALL SELECT 2", nil)
+		if err != nil {
+			return 0, err
+		}
+		defer func() { err = also(err, awake.close()) }()
+		if _, err := awake.next(); err != nil {
+			return 0, err
+		}
+	}
+	if err := c.drain(ctx, text, args); err != nil {
+		return 0, err
+	}
+	after, err := c.one(quiet(ctx), counts, nil)
+	if err != nil || before[0] == after[0] {
+		return 0, err // changes() is that of an earlier statement
+	}
+	n, _ = after[1].(int64)
+	return n, nil
+}
+
+// drain runs a statement to its end.
+func (c *conn) drain(ctx context.Context, text string, args []driver.NamedValue) (err error) {
+	rs, err := c.query(ctx, text, args)
+	if err != nil {
+		return err
+	}
+	defer func() { err = also(err, rs.close()) }()
+	for {
+		if ok, err := rs.next(); err != nil || !ok {
+			return err
+		}
+	}
+}
+
 // rows are the rows of a running statement.
 type rows struct {
 	c    *conn

@@ -21,7 +21,7 @@ func (m *model) createRow(ctx context.Context, w Writer, row any) error {
 	}
 	stored := m.fresh()
 	err := inTx(ctx, w, func(ctx context.Context, tx *Tx) error {
-		if _, err := m.fillRow(tx, stored, row); err != nil {
+		if _, err := m.fillRow(tx, stored, m.copyOf(row)); err != nil { // a hook may change what the fields lead to
 			return err
 		}
 		if err := m.hooks.run(ctx, tx, hookBeforeCreate, stored); err != nil {

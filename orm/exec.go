@@ -33,7 +33,15 @@ func exec(ctx context.Context, w Writer, query string, args []any) (int64, error
 	case first[0] == "BEGIN" || first[0] == "COMMIT" || first[0] == "END" || first[0] == "ROLLBACK" || first[0] == "SAVEPOINT" || first[0] == "RELEASE":
 		return 0, fmt.Errorf("%s belongs to the database: use DB.Tx, and Tx.Tx for a savepoint", first[0])
 	}
-	return (&model{schema: new(schema.Table)}).run(ctx, w, t)
+	var n int64
+	err = w.writing(ctx, false, func(c *conn) (err error) {
+		n, err = c.execRaw(ctx, t.String(), t.args)
+		return w.base().explain(&model{schema: new(schema.Table)}, err)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // RawReturning runs one writing statement of your own with a RETURNING clause

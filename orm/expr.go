@@ -23,6 +23,7 @@ type expr struct {
 	open  string      // "sum(", for an aggregate
 	close string      // ")"
 	rows  bool        // count(*): there is no column
+	unit  *Unit       // of a time
 	write func(*text) // anything else; nil for the above
 }
 
@@ -138,6 +139,7 @@ func encodeOptional[T any](encode func(T) (driver.Value, error)) func(sql.Null[T
 type Sub[T any] struct {
 	_     [0]func(T)
 	write func(*text)
+	unit  *Unit // of a time
 }
 
 // Sub1 makes a query of one expression a part of another one:
@@ -146,7 +148,7 @@ func Sub1[M, T any](q Query[M], e Expr[M, T]) Sub[T] {
 	if q.q.m == nil || e == nil {
 		return Sub[T]{write: func(t *text) { t.fail(errNoTable) }}
 	}
-	return Sub[T]{write: q.q.subQuery(e.expr())}
+	return Sub[T]{write: q.q.subQuery(e.expr()), unit: e.expr().unit}
 }
 
 func (q *query) subQuery(e expr) func(*text) {

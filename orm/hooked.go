@@ -18,7 +18,7 @@ func (m *model) createRowsHooked(ctx context.Context, w Writer, all []any) error
 	err := inTx(ctx, w, func(ctx context.Context, tx *Tx) error {
 		for i, row := range all {
 			stored[i] = m.fresh()
-			if _, err := m.fillRow(tx, stored[i], row); err != nil {
+			if _, err := m.fillRow(tx, stored[i], m.copyOf(row)); err != nil {
 				return err
 			}
 			if err := m.hooks.run(ctx, tx, hookBeforeCreate, stored[i]); err != nil {

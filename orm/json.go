@@ -136,8 +136,9 @@ func (p JSONPath[M]) Exists() Cond[M] {
 // its elements or members.
 func (p JSONPath[M]) Has(v any) Cond[M] {
 	text, err := encodeJSON(v)
-	const each = "EXISTS (SELECT 1 FROM json_each(%s, ?) WHERE json_quote(value) = json_quote(json_extract(?, '$')) AND (type = json_type(?) OR type IN ('integer', 'real') AND json_type(?) IN ('integer', 'real')))"
-	return p.cond(each, []driver.Value{p.path, text, text, text}, err)
+	const each = "EXISTS (SELECT 1 FROM json_each(%s, ?) WHERE CASE WHEN type IN ('integer', 'real') THEN json_type(?) IN ('integer', 'real') AND value = json_extract(?, '$')" +
+		" ELSE type = json_type(?) AND json_quote(value) = json_quote(json_extract(?, '$')) END)"
+	return p.cond(each, []driver.Value{p.path, text, text, text, text}, err)
 }
 
 func (p JSONPath[M]) compare(op string, v any) Cond[M] {
@@ -152,8 +153,9 @@ func (p JSONPath[M]) compare(op string, v any) Cond[M] {
 		return p.cond("json_type(%s, ?) <> 'null'", []driver.Value{p.path}, nil)
 	case text == "null":
 		err = errors.New("null has no order")
-	case op == "<>":
-		return p.cond("json_type(%s, ?) IS NOT NULL AND (%s -> ?) <> json(?)", []driver.Value{p.path, p.path, text}, nil)
+	case op == "<>": // whatever Eq does not match, if it is there
+		eq := p.compare("=", v) // whose path is checked again
+		return p.cond("json_type(%s, ?) IS NOT NULL AND NOT coalesce("+eq.n.sql+", 0)", append([]driver.Value{p.path}, eq.n.args...), nil)
 	case text == "true" || text == "false":
 		if op != "=" {
 			err = errors.New("a boolean has no order")

@@ -155,7 +155,7 @@ func (m *model) findMany(ctx context.Context, r Reader, n int, bind func(*Args, 
 		if part.err != nil {
 			return part.err
 		}
-		id := keyText(part.values[at:])
+		id := m.keyText(part.values[at:])
 		if seen[id] {
 			part.values = part.values[:at]
 			continue

@@ -243,7 +243,7 @@ func finalDiff(s schema.Schema, m *schema.Migration, lines []string) string {
 }
 
 func run(ctx context.Context, c *conn, sql string) error {
-	if _, err := c.exec(ctx, sql, nil); err != nil {
+	if _, err := c.execRaw(ctx, sql, nil); err != nil {
 		return fmt.Errorf("%s: %w", firstLine(sql), err)
 	}
 	return nil

@@ -116,7 +116,7 @@ type NullTime[M any] interface {
 
 // NewNullTime is called by generated code.
 func NewNullTime[M any](table, name string, u Unit) NullTime[M] {
-	return newColumn[M](table, name, u.value, u.scan)
+	return timed[M](table, name, u)
 }
 
 // NullBytesCol is a column of bytes that may be NULL, without setters.

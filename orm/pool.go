@@ -10,16 +10,21 @@ import (
 func (db *DB) take(ctx context.Context, lock chan struct{}) error {
 	select {
 	case <-lock:
-		return nil
 	default:
+		select {
+		case <-lock:
+		case <-db.closing:
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	select {
-	case <-lock:
-		return nil
-	case <-db.closing:
+	case <-db.closing: // meanwhile: the connections may be closed already
+		lock <- struct{}{}
 		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
+	default:
+		return nil
 	}
 }
 

@@ -303,12 +303,9 @@ func (k keyed) edit(ctx context.Context, w Writer, fn func(any) error) (any, err
 
 func (q *query) edit(ctx context.Context, w Writer, fn func(any) error) (any, error) {
 	for range editTries {
-		row, err := q.one(ctx, w)
+		row, stored, err := q.stored(ctx, w)
 		if err != nil {
 			return nil, err
-		}
-		if row == nil {
-			return nil, ErrNotFound
 		}
 		before, err := q.m.values(row)
 		if err != nil {
@@ -317,7 +314,10 @@ func (q *query) edit(ctx context.Context, w Writer, fn func(any) error) (any, er
 		if err := fn(row); err != nil { // nobody else has row: it is the copy
 			return nil, err
 		}
-		done, err := q.m.editOnce(ctx, w, before, row)
+		done, wrote, err := q.m.editOnce(ctx, w, before, stored, row)
+		if done && !wrote && err == nil { // fn may have changed what is no column of ours to write
+			row, _, err = q.stored(ctx, w)
+		}
 		if done || err != nil {
 			return row, err
 		}
@@ -325,15 +325,36 @@ func (q *query) edit(ctx context.Context, w Writer, fn func(any) error) (any, er
 	return nil, fmt.Errorf("%w again and again: %d times", ErrStale, editTries)
 }
 
-// editOnce writes what row has changed. It says whether the row was still the
-// one with the values before.
-func (m *model) editOnce(ctx context.Context, w Writer, before []driver.Value, row any) (done bool, err error) {
+// stored reads the row of the query, and what stands in its bound columns: of
+// JSON and of types of the application that is not always what binding the row
+// again would store.
+func (q *query) stored(ctx context.Context, r Reader) (row any, values []driver.Value, err error) {
+	err = runRows(ctx, r, false, q.rowsText(), func(rs *rows) error {
+		row = q.m.fresh()
+		values = make([]driver.Value, len(q.m.bound))
+		for i, c := range q.m.bound {
+			values[i] = rs.dest[c]
+			if b, ok := values[i].([]byte); ok {
+				values[i] = slices.Clone(b)
+			}
+		}
+		return q.m.read(rs.dest, row)
+	})
+	if err == nil && row == nil {
+		err = ErrNotFound
+	}
+	return row, values, err
+}
+
+// editOnce writes what row has changed since before. done says that the row was
+// still the one in which the values stored stand.
+func (m *model) editOnce(ctx context.Context, w Writer, before, stored []driver.Value, row any) (done, wrote bool, err error) {
 	filled := m.fresh()
 	if err := m.cutRow(w, filled, row, true); err != nil { // times as they are stored
-		return false, err
+		return false, false, err
 	}
 	if sets, err := m.changed(before, filled, true); err != nil || len(sets) == 0 {
-		return true, err
+		return true, false, err
 	}
 	m.assign(row, filled)
 	err = m.aroundUpdate(ctx, w, row, func(ctx context.Context, w Writer) error {
@@ -348,14 +369,14 @@ func (m *model) editOnce(ctx context.Context, w Writer, before []driver.Value, r
 			done = true
 			return nil
 		}
-		done, err = m.updateOne(ctx, w, m.unchanged(before), sets, row)
-		if err == nil && !done {
+		done, err = m.updateOne(ctx, w, m.unchanged(stored), sets, row)
+		if wrote = done; err == nil && !done {
 			err = errAgain
 		}
 		return err
 	})
 	if err == errAgain { //nolint:errorlint // our own, never wrapped
-		return false, nil
+		return false, false, nil
 	}
-	return done, err
+	return done, wrote, err
 }

@@ -3,6 +3,7 @@ package orm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/driftdb/driftdb/schema"
@@ -83,9 +84,10 @@ func asUnique(err error) (*UniqueError, bool) {
 // there is a row with the key, those of an insert if not.
 func (m *model) upsertRow(ctx context.Context, w Writer, row any, key target, c conflict) error {
 	if !m.hooks.any(hookBeforeCreate | hookAfterCreate | hookBeforeUpdate | hookAfterUpdate | hookAfterCommit) {
-		return m.upsert(ctx, w, row, key, c)
+		_, err := m.upsertOne(ctx, w, row, key, c)
+		return err
 	}
-	stored := m.fresh()
+	stored, wrote := m.fresh(), false
 	err := inTx(ctx, w, func(ctx context.Context, tx *Tx) error {
 		if _, err := m.fillRow(tx, stored, m.copyOf(row)); err != nil {
 			return err
@@ -102,6 +104,9 @@ func (m *model) upsertRow(ctx context.Context, w Writer, row any, key target, c 
 		if err != nil {
 			return err
 		}
+		if n > 0 && c.nothing {
+			return c.err
+		}
 		before, after := hookBeforeCreate, hookAfterCreate
 		if n > 0 {
 			before, after = hookBeforeUpdate, hookAfterUpdate
@@ -109,7 +114,7 @@ func (m *model) upsertRow(ctx context.Context, w Writer, row any, key target, c 
 		if err := m.hooks.run(ctx, tx, before, stored); err != nil {
 			return err
 		}
-		if err := m.upsert(ctx, tx, stored, key, c); err != nil {
+		if wrote, err = m.upsertOne(ctx, tx, stored, key, c); err != nil || !wrote {
 			return err
 		}
 		if err := m.hooks.run(ctx, tx, after, stored); err != nil {
@@ -118,31 +123,33 @@ func (m *model) upsertRow(ctx context.Context, w Writer, row any, key target, c 
 		m.hooks.afterCommit(ctx, tx, stored)
 		return nil
 	})
-	if err == nil {
+	if err == nil && wrote {
 		m.assign(row, stored)
 	}
 	return err
 }
 
-// upsert inserts row, or updates the row that has the same key, and reads back
-// the row as it stands then.
-func (m *model) upsert(ctx context.Context, w Writer, row any, key target, c conflict) error {
+// upsertOne inserts row, or updates the row that has the same key, and reads back
+// the row as it stands then. It says whether anything was written: the options can
+// leave a row that is there, and row, as they are.
+func (m *model) upsertOne(ctx context.Context, w Writer, row any, key target, c conflict) (wrote bool, err error) {
 	if c.err != nil {
-		return c.err
+		return false, c.err
 	}
 	filled := m.fresh()
 	mask, err := m.fillRow(w, filled, row)
 	if err != nil {
-		return err
+		return false, err
 	}
 	err = m.returning(ctx, w, m.upsertText(w, filled, mask, key, &c), filled)
 	if errors.Is(err, errNothing) && (c.nothing || len(c.when) > 0) {
-		return nil // the row that is there stays; so does the one that was given
+		return false, nil
 	}
-	if err == nil {
-		m.assign(row, filled)
+	if err != nil {
+		return false, err
 	}
-	return err
+	m.assign(row, filled)
+	return true, nil
 }
 
 // upsertText writes an INSERT of one row with what becomes of the row that has
@@ -166,6 +173,15 @@ func (m *model) upsertText(w Writer, row any, mask uint64, key target, c *confli
 // it.
 func (m *model) conflictSets(s *text, w Writer, key []string, c *conflict) {
 	columns := c.only
+	for _, col := range columns {
+		if col.name == "" {
+			s.fail(errNoCol)
+			continue
+		}
+		if i := slices.IndexFunc(m.bound, func(i int) bool { return m.schema.Columns[i].Name == col.name }); i < 0 || slices.Contains(m.fixed, col.name) || col.name == m.lockCol {
+			s.fail(fmt.Errorf("UpdateOnly: %s.%s is not to be updated: it is a part of the primary key, the version, or a column that only Create or only the database writes", m.schema.Name, col.name))
+		}
+	}
 	if !c.chosen {
 		for _, i := range m.bound {
 			col := m.schema.Columns[i]

@@ -67,14 +67,19 @@ func watched(ctx context.Context, db *DB, read func(context.Context, Reader) err
 			return err
 		}
 		texts := map[string]int{} // the queries that read runs
-		tx.c.seen = texts
-		err = read(ctx, tx)
-		if tx.c.seen = nil; err != nil {
+		if err := recorded(ctx, tx, texts, read); err != nil {
 			return err
 		}
 		return seen.opened(ctx, tx.c, texts)
 	})
 	return seen, err
+}
+
+// recorded calls read and adds the queries that it runs to texts.
+func recorded(ctx context.Context, tx *ReadTx, texts map[string]int, read func(context.Context, Reader) error) error {
+	tx.c.seen = texts
+	defer func() { tx.c.seen = nil }() // also when read panics: the connection is used again
+	return read(ctx, tx)
 }
 
 // reading is what queries have read: the tables, and the position at which.
