@@ -2,7 +2,6 @@ package driftdb_test
 
 import (
 	"database/sql"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -10,9 +9,13 @@ import (
 	"github.com/matryer/is"
 )
 
-// The programs of docs/from-gorm.md and docs/from-ent.md copy a file as these
-// libraries make it: the statements are theirs, with rows as they write them.
-func TestDocsConvertFiles(t *testing.T) {
+// testConversions runs the programs of docs/from-gorm.md and docs/from-ent.md, which
+// copy a file as these libraries make it: the statements are theirs, with rows as
+// they write them.
+func testConversions(t *testing.T, m userModule) {
+	t.Helper()
+	programs := t.TempDir()
+	m.run(t, "build", "-o", programs+string(filepath.Separator), "./from-gorm", "./from-ent")
 	for page, tt := range map[string]struct {
 		old   []string
 		query string // of the new file, one text
@@ -41,12 +44,7 @@ func TestDocsConvertFiles(t *testing.T) {
 	} {
 		t.Run(page, func(t *testing.T) {
 			is := is.New(t)
-			text, err := os.ReadFile(filepath.Join("docs", page))
-			is.NoErr(err)
-			dir, run := userModule(t, goBlock.FindAllStringSubmatch(string(text), -1))
-			program := filepath.Join(dir, "convert")
-			run("build", "-o", program, ".")
-
+			dir, program := t.TempDir(), filepath.Join(programs, pageDir(page))
 			from, to := filepath.Join(dir, "old.sqlite"), filepath.Join(dir, "new.sqlite")
 			old, err := sql.Open("sqlite3", from)
 			is.NoErr(err)

@@ -1,11 +1,12 @@
 package driftdb_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,54 +28,65 @@ func TestReadmeQuickStart(t *testing.T) {
 	_, program, found := strings.Cut(blocks[1][2], "func main()")
 	is.True(found && strings.Count(program, "\n") <= 25)
 
-	dir, run := userModule(t, blocks)
-	run("build", "-o", filepath.Join(dir, "app"), ".")
+	m := newUserModule(t)
+	for _, b := range blocks {
+		path := filepath.Join(m.dir, filepath.FromSlash(b[1]))
+		is.NoErr(os.MkdirAll(filepath.Dir(path), 0o755))
+		is.NoErr(os.WriteFile(path, []byte(b[2]), 0o644))
+	}
+	m.run(t, "generate", "./...")
+	m.run(t, "vet", "./...")
+	m.run(t, "build", "-o", filepath.Join(m.dir, "app"), ".")
 }
 
-// TestDocsCompile builds every page of docs that has Go files in it, as the
-// quick start is built.
+// TestDocsCompile builds every page of docs that has Go files in it. The pages are
+// directories of one module, generated, vetted, tested and built by one run of
+// the go command each; app in example.com/app is the page.
 func TestDocsCompile(t *testing.T) {
 	is := is.New(t)
 	pages, err := filepath.Glob("docs/*.md")
 	is.NoErr(err)
-	built := 0
+	m := newUserModule(t)
+	var tested []string
 	for _, page := range pages {
 		text, err := os.ReadFile(page)
 		is.NoErr(err)
-		blocks := goBlock.FindAllStringSubmatch(string(text), -1)
+		blocks := goBlock.FindAllStringSubmatchIndex(string(text), -1)
 		if page == filepath.FromSlash("docs/tags.md") {
 			continue // parts of models, which internal/gen compiles
 		}
 		if strings.Count(string(text), "```go\n") != len(blocks) {
 			t.Errorf("%s: a block of Go has no name of a file before it: nobody compiles it", page)
 		}
-		if len(blocks) == 0 || page == filepath.FromSlash("docs/from-gorm.md") || page == filepath.FromSlash("docs/from-ent.md") {
-			continue // the last two: TestDocsConvertFiles runs them
+		if m.add(t, page, string(text), blocks) {
+			tested = append(tested, "./"+pageDir(page)+"/...")
 		}
-		built++
-		t.Run(filepath.Base(page), func(t *testing.T) {
-			_, run := userModule(t, blocks)
-			if slices.ContainsFunc(blocks, func(b []string) bool { return strings.HasSuffix(b[1], "_test.go") }) {
-				run("test", "./...")
-			}
-		})
 	}
-	is.True(built >= 1)
+	is.True(len(m.pages) > 10 && len(tested) >= 2)
+	m.run(t, "generate", "./...")
+	m.run(t, "vet", "./...")
+	t.Run("tests of pages", func(t *testing.T) { m.run(t, append([]string{"test"}, tested...)...) })
+	t.Run("conversions", func(t *testing.T) { testConversions(t, m) })
 }
 
-// userModule writes blocks of a page into a module outside this one, generates
-// its models and vets it. run runs the go command there.
-func userModule(t *testing.T, blocks [][]string) (dir string, run func(args ...string)) {
+// userModule is a module outside this one. Files of pages are in it.
+type userModule struct {
+	dir   string
+	pages map[string]pageLine // by the path of the file, with slashes
+}
+
+// pageLine is where the first line of a file stands.
+type pageLine struct {
+	page string
+	line int
+}
+
+func newUserModule(t *testing.T) userModule {
 	t.Helper()
 	is := is.New(t)
 	root, err := filepath.Abs(".")
 	is.NoErr(err)
-	dir = t.TempDir()
-	for _, b := range blocks {
-		path := filepath.Join(dir, filepath.FromSlash(b[1]))
-		is.NoErr(os.MkdirAll(filepath.Dir(path), 0o755))
-		is.NoErr(os.WriteFile(path, []byte(b[2]), 0o644))
-	}
+	dir := t.TempDir()
 	mod, err := os.ReadFile("go.mod")
 	is.NoErr(err)
 	text := strings.Replace(string(mod), "module github.com/driftdb/driftdb", "module example.com/app", 1)
@@ -83,17 +95,64 @@ func userModule(t *testing.T, blocks [][]string) (dir string, run func(args ...s
 	sum, err := os.ReadFile("go.sum")
 	is.NoErr(err)
 	is.NoErr(os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o644))
+	return userModule{dir, map[string]pageLine{}}
+}
 
-	run = func(args ...string) {
-		t.Helper()
-		cmd := exec.Command("go", args...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
+// pageDir is the directory of a page of docs in the module of all.
+func pageDir(page string) string { return strings.TrimSuffix(filepath.Base(page), ".md") }
+
+// add writes the files of a page, and says whether there are tests among them.
+func (m userModule) add(t *testing.T, page, text string, blocks [][]int) (tests bool) {
+	t.Helper()
+	is := is.New(t)
+	for _, b := range blocks {
+		name := pageDir(page) + "/" + text[b[2]:b[3]]
+		m.pages[name] = pageLine{filepath.ToSlash(page), strings.Count(text[:b[4]], "\n") + 1}
+		path := filepath.Join(m.dir, filepath.FromSlash(name))
+		is.NoErr(os.MkdirAll(filepath.Dir(path), 0o755))
+		code := strings.ReplaceAll(text[b[4]:b[5]], `"example.com/app/`, `"example.com/app/`+pageDir(page)+"/")
+		is.NoErr(os.WriteFile(path, []byte(code), 0o644))
+		tests = tests || strings.HasSuffix(name, "_test.go")
 	}
-	run("generate", "./...")
-	run("vet", "./...")
-	return dir, run
+	return tests
+}
+
+// run runs the go command in the module. What it says about files of pages it
+// says about the pages.
+func (m userModule) run(t *testing.T, args ...string) {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Dir = m.dir
+	// Nothing inlined: what is wrong is found all the same, a quarter sooner.
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod -gcflags=example.com/app/...=-l", "GOPROXY=off", "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, m.located(string(out)))
+	}
+}
+
+var position = regexp.MustCompile(`[\w./-]+\.go:\d+`)
+
+// located puts the places in pages after those in files.
+func (m userModule) located(out string) string {
+	return position.ReplaceAllStringFunc(out, func(at string) string {
+		name, n, _ := strings.Cut(at, ":")
+		line, err := strconv.Atoi(n)
+		p, ok := m.pages[strings.TrimPrefix(strings.TrimPrefix(name, filepath.ToSlash(m.dir)+"/"), "./")]
+		if err != nil || !ok {
+			return at
+		}
+		return fmt.Sprintf("%s (%s:%d)", at, p.page, p.line+line-1)
+	})
+}
+
+// What is wrong in a page is said to be there.
+func TestDocsLocated(t *testing.T) {
+	is := is.New(t)
+	text := "# Page\n\n`models/models.go`:\n\n```go\npackage models\n\nvar x = y\n```\n"
+	m := newUserModule(t)
+	m.add(t, "docs/page.md", text, goBlock.FindAllStringSubmatchIndex(text, -1))
+	want := "page/models/models.go:3 (docs/page.md:8)"
+	is.Equal(strings.Split(text, "\n")[8-1], "var x = y")
+	is.Equal(m.located("vet: page/models/models.go:3:9: undefined: y\n./page/models/other.go:3"), "vet: "+want+":9: undefined: y\n./page/models/other.go:3")
+	is.Equal(m.located(filepath.ToSlash(m.dir)+"/page/models/models.go:3"), filepath.ToSlash(m.dir)+"/"+want)
 }
