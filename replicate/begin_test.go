@@ -263,3 +263,34 @@ func TestOptions(t *testing.T) {
 	_, err = replicate.New("ok", nil, replicate.Options{})
 	is.True(err != nil)
 }
+
+// What another bucket has acknowledged says nothing of this one.
+func TestNewBucketCountsFromItsOwnBeginning(t *testing.T) {
+	first, second := memstore.New(), memstore.New()
+	a := openApp(t, dbPath(t))
+	a.insert(1, 20)
+	r := start(t, a, first, fast())
+	flush(t, r)
+	shutdown(t, r)
+	a.insert(21, 21)
+	r = newReplica(t, second, fast())
+	r.SetCut(5, 7)
+	uploads := 0
+	r.SetHook(func(p string) error {
+		if p == "uploaded" {
+			if uploads++; uploads == 2 {
+				return errors.New("stop")
+			}
+		}
+		return nil
+	})
+	if err := r.Start(t.Context(), a.path); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Flush(t.Context())
+	s := r.Status()
+	m := manifest(t, second)
+	if m != nil && s.Acknowledged > m.Head {
+		t.Errorf("acknowledged %d, the manifest covers %d", s.Acknowledged, m.Head)
+	}
+}

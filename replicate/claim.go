@@ -138,6 +138,7 @@ func (e *engine) firstClaim(ctx context.Context) (*manifest, error) {
 			return nil, err
 		}
 		e.chain, e.dropped = chain{base: begin}, changelog.Dropped{}
+		e.acked, e.uploaded, e.whole = begin, begin, begin // what another bucket holds does not count
 		e.o.Logger.Warn("the bucket is new to this file; its chain begins anew with a snapshot", "database", e.name, "sequence", begin.Sequence)
 		e.event(Event{Kind: EventRebased, To: begin.Sequence})
 	}

@@ -65,6 +65,9 @@ func swap(ctx context.Context, store *bucket, prev *versioned, next *manifest, n
 	if err != nil {
 		return nil, err
 	}
+	if len(b) > maxManifest { // nobody could read it
+		return nil, Permanent(fmt.Errorf("the manifest of %q would have %d bytes, and %d can be read", next.DBName, len(b), maxManifest), "prune, or take named points away")
+	}
 	etag, err := store.Put(ctx, manifestKey(next.DBName), bytesBody(b), cond)
 	if err == nil {
 		return &versioned{manifest: next, etag: etag}, nil

@@ -213,3 +213,21 @@ func TestDamagedPartBeyondHead(t *testing.T) {
 	path, _ = restore(t, inner)
 	is.Equal(dump(t, path), before)
 }
+
+// A trigger of the application that is newer than ours writes its entry before
+// the insert that it belongs to, and a part may end between the two.
+func TestApplicationTriggersAcrossParts(t *testing.T) {
+	store := memstore.New()
+	a := openApp(t, dbPath(t))
+	trigger := `CREATE TRIGGER mine AFTER INSERT ON items BEGIN UPDATE items SET n = NEW.id * 100 WHERE id = NEW.id; END`
+	a.in(func(x changelog.Execer) error { return x.Exec(t.Context(), trigger) })
+	r := startSmall(t, a, store, fast())
+	a.bulk(1, 40)
+	flush(t, r)
+	shutdown(t, r)
+	path, _ := restore(t, store)
+	want, got := strings.ReplaceAll(dump(t, a.path), "trigger mine: "+trigger+"\n", ""), dump(t, path)
+	if d := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); d != "" {
+		t.Errorf("restored differs:\n%s", d)
+	}
+}

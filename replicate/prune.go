@@ -129,6 +129,9 @@ func (m *manifest) floorFor(r Retention, now time.Time) (link, PruneReport) {
 
 // setFloor raises the floor, and drops what lies below it.
 func (m *manifest) setFloor(floor link) {
+	if floor.Sequence < m.Floor.Sequence {
+		return // somebody has raised it further meanwhile, and deleted what lay below
+	}
 	m.Floor = floor
 	m.Snapshots = slices.DeleteFunc(m.Snapshots, func(s snapshotEntry) bool { return s.Sequence < floor.Sequence })
 	m.Packs = slices.DeleteFunc(m.Packs, func(p packEntry) bool { return p.To <= floor.Sequence })

@@ -45,6 +45,7 @@ const (
 	partAttempts  = 4                // of one part; the engine tries the whole again
 	abortAttempts = 4                // of dropping an upload that failed
 	afterDeadline = 20 * time.Second // for what must be done though the context has ended
+	afterCancel   = 2 * time.Second  // for what should be, by a program that ends
 )
 
 func (m *managed) upload(ctx context.Context, in *s3.PutObjectInput, body *source) (string, error) {
@@ -200,14 +201,18 @@ func wait(ctx context.Context, d time.Duration) error {
 // makes it fail, so it is repeated until the server knows the upload no more;
 // a server that says yes each time is believed in the end.
 func (p *partClient) AbortMultipartUpload(ctx context.Context, in *s3.AbortMultipartUploadInput, opts ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterDeadline)
+	within, attempts := afterDeadline, abortAttempts
+	if ctx.Err() != nil { // the caller is on its way out: what stays is for the bucket's rule on incomplete uploads
+		within, attempts = afterCancel, 1
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		out, err := p.Client.AbortMultipartUpload(ctx, in, opts...)
 		if a, ok := answerOf(err); ok && a.code == "NoSuchUpload" {
 			return &s3.AbortMultipartUploadOutput{}, nil
 		}
-		if attempt == abortAttempts {
+		if attempt == attempts {
 			return out, err
 		}
 		if waitErr := wait(ctx, backoff(attempt)); waitErr != nil {

@@ -195,8 +195,8 @@ func (a *Applier) apply(ctx context.Context, d *Document, to int64) (newest int6
 					return fmt.Errorf("change %d: %w", r.e.Sequence, err)
 				}
 			}
-			if r.c.err != nil {
-				return r.c.err
+			if r.c.err != nil || d.Part < d.Parts && to == d.To {
+				return r.c.err // the transaction goes on in the next part
 			}
 			return a.late.settle(quiet, &a.stmts)
 		})
