@@ -295,8 +295,11 @@ func BindNilJSON[T any](a *Args, v T) {
 // BindNullJSON binds JSON text: nil is NULL. It is for generated code.
 func BindNullJSON[T any](a *Args, v *T) { bindNull(a, v, BindJSON[T]) }
 
-// CloneJSON returns a deep copy of v by way of JSON; what cannot be encoded is
-// returned as it is. Generated code calls it.
+// CloneJSON returns a deep copy of v by way of JSON, as the column would hold
+// it: what is kept out of JSON by the tag json:"-" or by being unexported is
+// lost, and an integer in an any that no float64 holds exactly becomes a
+// json.Number. What cannot be encoded is returned as it is. Generated code calls
+// it.
 func CloneJSON[T any](v T) T {
 	var c T
 	b, err := json.Marshal(v)

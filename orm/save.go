@@ -39,7 +39,11 @@ func (t Table[M, K]) Edit(ctx context.Context, w Writer, key K, fn func(*M) erro
 }
 
 // Clone returns a deep copy of m: nothing that one of them changes in its
-// columns shows in the other.
+// columns shows in the other. A json column with pointers, or with slices or maps
+// inside others, is copied by way of JSON: what JSON does not hold, such as
+// members tagged json:"-", is lost, and an integer in an any that no float64
+// holds exactly is a json.Number. A type with Scan and Value, or with text of its
+// own, that holds such memory is copied by way of these.
 func (t Table[M, K]) Clone(m *M) *M {
 	if t.m == nil || m == nil {
 		return nil

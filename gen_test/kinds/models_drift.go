@@ -673,12 +673,11 @@ var _ struct {
 func cloneDoc(m *Doc) Doc {
 	c := *m
 	c.Meta = orm.CloneJSON(m.Meta)
-	c.Tags = orm.CloneJSON(m.Tags)
+	c.Tags = slices.Clone(m.Tags)
 	c.Addr = orm.CloneJSON(m.Addr)
-	c.PAddr = orm.CloneJSON(m.PAddr)
-	c.Raw = orm.CloneJSON(m.Raw)
+	c.PAddr = orm.ClonePtrBy(m.PAddr, orm.CloneJSON)
+	c.Raw = slices.Clone(m.Raw)
 	c.Any = orm.CloneJSON(m.Any)
-	c.Pairs = orm.CloneJSON(m.Pairs)
 	return c
 }
 

@@ -246,7 +246,7 @@ var _ struct {
 func cloneAccount(m *Account) Account {
 	c := *m
 	c.Age = orm.ClonePtr(m.Age)
-	c.Tags = orm.CloneJSON(m.Tags)
+	c.Tags = slices.Clone(m.Tags)
 	c.Avatar = slices.Clone(m.Avatar)
 	c.Nick = orm.ClonePtr(m.Nick)
 	return c

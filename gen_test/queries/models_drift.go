@@ -7,6 +7,7 @@ import (
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -130,7 +131,7 @@ var _ struct {
 
 func cloneCity(m *City) City {
 	c := *m
-	c.Tags = orm.CloneJSON(m.Tags)
+	c.Tags = slices.Clone(m.Tags)
 	return c
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
+	"slices"
 	"time"
 )
 
@@ -225,7 +226,7 @@ var _ struct {
 func clonePage(m *Page) Page {
 	c := *m
 	c.Code = orm.ClonePtr(m.Code)
-	c.Tags = orm.CloneJSON(m.Tags)
+	c.Tags = slices.Clone(m.Tags)
 	c.Meta = orm.CloneJSON(m.Meta)
 	c.Score = orm.ClonePtr(m.Score)
 	c.DeletedAt = orm.ClonePtr(m.DeletedAt)

@@ -196,11 +196,14 @@ func (c *collector) model(d *structDecl) {
 		return
 	}
 	if named.TypeParams().Len() > 0 {
+		if c.flattened[d.obj] != "" && d.table == "" {
+			return // a part of others, with types for its parameters
+		}
 		c.errorf(pos, "generic model %s is not supported: a table belongs to one type", name)
 		return
 	}
 	m := &model{name: name, pos: pos, home: c, file: d.file, named: named, syntax: d.st, names: newNames(name, d.table)}
-	m.guards = []guarded{{name, d.st}}
+	m.guards = []guarded{{named, d.st}}
 	m.unit = d.unit
 	st, ok := named.Underlying().(*types.Struct)
 	if !ok {

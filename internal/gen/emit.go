@@ -14,7 +14,7 @@ func (c *collector) emitFile(f *sourceFile) ([]byte, error) {
 	out := c.newFile()
 	guarded := map[string]bool{}
 	for _, m := range f.models {
-		e := emitter{m: m, file: out, syntax: syntaxCode{c.pkg.TypesInfo}}
+		e := emitter{m: m, file: out, syntax: syntaxCode{info: c.pkg.TypesInfo}}
 		e.tableType()
 		e.keyTypes()
 		e.constants()
@@ -23,8 +23,8 @@ func (c *collector) emitFile(f *sourceFile) ([]byte, error) {
 		e.scanAndBind()
 		e.fillAndOmit()
 		for _, g := range m.guards {
-			if !guarded[g.name] {
-				guarded[g.name] = true
+			if name := c.typeName(g.named); !guarded[name] {
+				guarded[name] = true
 				e.guard(g)
 			}
 		}
@@ -34,7 +34,7 @@ func (c *collector) emitFile(f *sourceFile) ([]byte, error) {
 		e.verbs()
 	}
 	for _, m := range f.rows {
-		e := emitter{m: m, file: out, syntax: syntaxCode{c.pkg.TypesInfo}}
+		e := emitter{m: m, file: out, syntax: syntaxCode{info: c.pkg.TypesInfo}}
 		e.emitRow()
 		e.guard(m.guards[0])
 	}
@@ -80,11 +80,10 @@ const migrationsTest = "drift_migrations_test.go"
 
 // emitMigrationTest returns the test that runs every migration.
 func (c *collector) emitMigrationTest() ([]byte, error) {
-	out := jen.NewFilePathName(c.pkg.PkgPath, c.pkg.Name)
-	out.HeaderComment(Header)
+	out := c.newTestFile()
 	out.Comment("// TestMigrations runs the migrations from every version on, with rows, and restores the result from a bucket.")
 	out.Func().Id("TestMigrations").Params(jen.Id("t").Op("*").Qual("testing", "T")).Block(
-		jen.Qual("github.com/driftdb/driftdb/drifttest", "Migrations").Call(jen.Id("t"), jen.Id("Schema")))
+		jen.Qual(drifttestPath, "Migrations").Call(jen.Id("t"), jen.Id("Schema")))
 	return render(out)
 }
 
@@ -93,7 +92,10 @@ func (c *collector) emitMigrationTest() ([]byte, error) {
 func (c *collector) newFile() *jen.File {
 	f := jen.NewFilePathName(c.pkg.PkgPath, c.pkg.Name)
 	f.HeaderComment(Header)
-	names := map[string]string{"context": "context", "iter": "iter", "time": "time", ormPath: "orm", schemaPath: "schema"}
+	names := map[string]string{
+		"context": "context", "embed": "embed", "fmt": "fmt", "iter": "iter", "log/slog": "slog", "maps": "maps", "slices": "slices", "time": "time",
+		ormPath: "orm", schemaPath: "schema",
+	}
 	for _, p := range c.pkg.Types.Imports() {
 		names[p.Path()] = p.Name()
 	}
@@ -102,6 +104,20 @@ func (c *collector) newFile() *jen.File {
 			f.ImportAlias(path, "drift"+name)
 		} else {
 			f.ImportName(path, name)
+		}
+	}
+	return f
+}
+
+const drifttestPath = "github.com/driftdb/driftdb/drifttest"
+
+// newTestFile begins a test of the output.
+func (c *collector) newTestFile() *jen.File {
+	f := jen.NewFilePathName(c.pkg.PkgPath, c.pkg.Name)
+	f.HeaderComment(Header)
+	for path, name := range map[string]string{"testing": "testing", drifttestPath: "drifttest"} {
+		if c.pkg.Types.Scope().Lookup(name) != nil {
+			f.ImportAlias(path, "drift"+name)
 		}
 	}
 	return f
@@ -276,8 +292,10 @@ func sqlCode(s string) *jen.Statement {
 // guard writes the declaration that does not compile once the struct has
 // changed.
 func (e emitter) guard(g guarded) {
+	e.syntax.params = g.named.Origin().TypeParams()
+	e.syntax.args = g.named.TypeArgs()
 	e.file.Line()
-	e.file.Var().Id("_").Add(e.syntax.structType(g.syntax)).Op("=").Id(g.name).Values().Add(
+	e.file.Var().Id("_").Add(e.syntax.structType(g.syntax)).Op("=").Add(typeCode(g.named)).Values().Add(
 		beside("a field or a tag that has changed does not compile: run go generate"))
 }
 

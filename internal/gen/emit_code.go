@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"go/types"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -247,6 +248,9 @@ func (e emitter) isZero(col *column) *jen.Statement {
 	case col.kind == kindStr:
 		return f.Op("==").Lit("")
 	case col.kind == kindBool:
+		if _, named := col.elem.(*types.Named); named {
+			f = jen.Bool().Call(f)
+		}
 		return jen.Op("!").Add(f)
 	case col.kind == kindTime:
 		return f.Dot("IsZero").Call()

@@ -45,40 +45,6 @@ func (e emitter) rules() (def []jen.Code) {
 	return def
 }
 
-// clones says whether a plain copy of the model shares memory with it.
-func (m *model) clones() bool {
-	return m.first(func(col *column) bool { return col.shares() }) != nil
-}
-
-func (col *column) shares() bool {
-	return col.pointer || col.kind == kindBytes || col.kind == kindJSON
-}
-
-// clone writes the function that makes a deep copy.
-func (e emitter) clone() {
-	m := e.m
-	if !m.clones() {
-		return
-	}
-	body := []jen.Code{jen.Id("c").Op(":=").Op("*").Id("m")}
-	for _, col := range m.columns {
-		if !col.shares() {
-			continue
-		}
-		to := jen.Id("c." + col.selector()).Op("=")
-		switch {
-		case col.kind == kindJSON:
-			body = append(body, to.Add(e.orm("CloneJSON").Call(field(col))))
-		case col.pointer:
-			body = append(body, to.Add(e.orm("ClonePtr").Call(field(col))))
-		default:
-			body = append(body, to.Qual("slices", "Clone").Call(field(col)))
-		}
-	}
-	e.file.Line()
-	e.file.Func().Id("clone" + m.names.model).Params(e.modelParam()).Add(e.model()).Block(append(body, jen.Return(jen.Id("c")))...)
-}
-
 // patched returns the columns that a patch can change.
 func (m *model) patched() (out []*column) {
 	for _, col := range m.columns {
@@ -108,8 +74,13 @@ func (e emitter) patch() {
 			t = jen.Op("*").Add(t)
 			set = jen.Id(m.names.value).Dot(col.name).Dot("SetPtr")
 		}
-		fields = append(fields, jen.Id(col.name).Add(e.orm("Opt").Types(t)).Tag(map[string]string{"json": col.jsonName() + ",omitzero"}))
-		sets = append(sets, e.orm("PatchSet").Call(jen.Id("p."+col.name), set))
+		tag := "-"
+		if !col.jsonHidden {
+			tag = col.jsonName() + ",omitzero"
+		}
+		name := m.patchField(col)
+		fields = append(fields, jen.Id(name).Add(e.orm("Opt").Types(t)).Tag(map[string]string{"json": tag}))
+		sets = append(sets, e.orm("PatchSet").Call(jen.Id("p."+name), set))
 	}
 	e.file.Line()
 	e.comment("%s changes the columns of a %s whose values are present; in JSON, null is NULL and what is absent stays.", m.names.patch, m.name)
@@ -124,37 +95,53 @@ func (e emitter) patch() {
 		oneLine(jen.Return(jen.Id(m.names.value).Dot("Diff").Call(jen.Id("before"), jen.Id("after")))))
 }
 
-// jsonName is the column's name in a patch: what the field's own tag says, or
-// the name of the column in Go with a lower case initial.
+// patchField is the column's name in a patch: its own, unless that is the
+// method's.
+func (m *model) patchField(col *column) string {
+	name := col.name
+	for name == "Sets" || name != col.name && slices.ContainsFunc(m.columns, func(o *column) bool { return o.name == name }) {
+		name += "Col"
+	}
+	return name
+}
+
+// jsonName is the column's name in a patch in JSON: what the field's own tag
+// says, after the prefix of the struct that it stands in, or the name of the
+// column in Go with a lower case initial.
 func (col *column) jsonName() string {
 	if col.json != "" {
-		return col.json
+		return col.group + col.json
 	}
 	return lowerFirst(col.name)
 }
 
-// redact writes how a model with secret columns is printed.
+// redact writes how a model with secret columns is printed, as far as the
+// package does not do it itself.
 func (e emitter) redact() {
 	m := e.m
-	if m.first(func(col *column) bool { return col.secret }) == nil {
+	if !m.secrets() {
 		return
 	}
-	var parts []jen.Code
-	for _, col := range m.columns {
-		value := jen.Add(field(col))
-		if col.secret {
-			value = jen.Lit("[redacted]")
+	if m.method("LogValue") == nil {
+		var parts []jen.Code
+		for _, col := range m.columns {
+			value := jen.Add(field(col))
+			if col.secret {
+				value = jen.Lit("[redacted]")
+			}
+			parts = append(parts, jen.Qual("log/slog", "Any").Call(jen.Lit(col.selector()), value))
 		}
-		parts = append(parts, jen.Qual("log/slog", "Any").Call(jen.Lit(col.selector()), value))
+		e.file.Line()
+		e.comment("LogValue implements slog.LogValuer: secret columns show as [redacted].")
+		e.file.Func().Params(jen.Id("m").Add(e.model())).Id("LogValue").Params().Qual("log/slog", "Value").Block(
+			jen.Return(jen.Qual("log/slog", "GroupValue").Add(jen.Custom(jen.Options{Open: "(", Close: ")", Separator: ",", Multi: true}, parts...))))
 	}
-	e.file.Line()
-	e.comment("LogValue implements slog.LogValuer: secret columns show as [redacted].")
-	e.file.Func().Params(jen.Id("m").Add(e.model())).Id("LogValue").Params().Qual("log/slog", "Value").Block(
-		jen.Return(jen.Qual("log/slog", "GroupValue").Add(jen.Custom(jen.Options{Open: "(", Close: ")", Separator: ",", Multi: true}, parts...))))
-	e.file.Line()
-	e.comment("Format implements fmt.Formatter, for every verb as LogValue does.")
-	e.file.Func().Params(jen.Id("m").Add(e.model())).Id("Format").Params(jen.Id("f").Qual("fmt", "State"), jen.Id("_").Rune()).Block(
-		jen.Qual("fmt", "Fprint").Call(jen.Id("f"), jen.Lit(m.name), jen.Id("m").Dot("LogValue").Call()))
+	if m.method("Format") == nil {
+		e.file.Line()
+		e.comment("Format implements fmt.Formatter, for every verb as LogValue does.")
+		e.file.Func().Params(jen.Id("m").Add(e.model())).Id("Format").Params(jen.Id("f").Qual("fmt", "State"), jen.Id("_").Rune()).Block(
+			jen.Qual("fmt", "Fprint").Call(jen.Id("f"), jen.Lit(m.name), jen.Id("m").Dot("LogValue").Call()))
+	}
 }
 
 // emitEnums writes the helpers of the enums that are declared in f's package

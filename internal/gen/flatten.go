@@ -18,6 +18,7 @@ type part struct {
 	sql    string         // before the names of its columns in SQL
 	blame  token.Position // for a struct of another package, whose source is not at hand
 	within string         // its name, for messages about such a struct
+	hidden bool           // the struct is kept out of JSON
 }
 
 // syntaxField is one field of a struct type, as written.
@@ -72,7 +73,9 @@ func (c *collector) flatten(m *model, st *types.Struct, syn *ast.StructType, p p
 		before := len(c.all)
 		tag := readTag(c.reporter, l, pos)
 		m.suspect = m.suspect || len(c.all) > before
-		c.field(m, v, fieldPlace{part: p, pos: pos, typePos: typePos, local: syn != nil, json: jsonTag(st.Tag(i))}, tag)
+		at := fieldPlace{part: p, pos: pos, typePos: typePos, local: syn != nil}
+		at.json, at.jsonHidden = jsonTag(st.Tag(i))
+		c.field(m, v, at, tag)
 		if p.within != "" {
 			for i := range c.all[before:] {
 				c.all[before+i].Msg = "in " + p.within + ": " + c.all[before+i].Msg
@@ -87,15 +90,15 @@ type fieldPlace struct {
 	pos, typePos token.Position
 	local        bool   // its source is at hand
 	json         string // its name in JSON, as its own tag says
+	jsonHidden   bool   // its own tag keeps it out of JSON
 }
 
-// jsonTag returns the name that a json tag gives a field, "" for none.
-func jsonTag(tag string) string {
-	name, _, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ",")
-	if name == "-" {
-		return ""
-	}
-	return name
+// jsonTag returns the name that a json tag gives a field, "" for none, and
+// whether it keeps the field out of JSON.
+func jsonTag(tag string) (name string, hidden bool) {
+	text := reflect.StructTag(tag).Get("json")
+	name, _, _ = strings.Cut(text, ",")
+	return name, text == "-" // "-," is the name -
 }
 
 // field appends the columns of one field to m: none, one, or those of a
@@ -160,7 +163,7 @@ func (c *collector) field(m *model, v *types.Var, at fieldPlace, tag fieldTag) {
 		c.errorf(at.typePos, "the type of %s is unexported in another package", v.Name())
 		return
 	}
-	col := &column{goType: g, model: m, name: at.goName + v.Name(), group: at.sql, pos: at.pos, tag: tag, json: at.json}
+	col := &column{goType: g, model: m, name: at.goName + v.Name(), group: at.sql, pos: at.pos, tag: tag, json: at.json, jsonHidden: at.hidden || at.jsonHidden}
 	col.sql = at.sql + schema.SnakeCase(v.Name())
 	col.path = c.selector(m, v, append(slices.Clone(at.path), v.Name()), at.part)
 	m.columns = append(m.columns, col)
@@ -174,7 +177,7 @@ func (c *collector) embed(m *model, v *types.Var, t types.Type, st *types.Struct
 			c.errorf(it.pos, "%s cannot stand at a struct that is flattened: write it at one of its fields", it.Key)
 		}
 	}
-	p := part{path: append(slices.Clone(at.path), v.Name()), goName: at.goName, sql: at.sql, blame: at.pos, within: c.typeName(t)}
+	p := part{path: append(slices.Clone(at.path), v.Name()), goName: at.goName, sql: at.sql, blame: at.pos, within: c.typeName(t), hidden: at.hidden || at.jsonHidden}
 	if !v.Embedded() {
 		p.goName += v.Name()
 	}
@@ -185,8 +188,8 @@ func (c *collector) embed(m *model, v *types.Var, t types.Type, st *types.Struct
 	if n, ok := t.(*types.Named); ok && at.local {
 		if d := c.structs[n.Obj()]; d != nil {
 			syn, p.within = d.st, ""
-			if g := (guarded{n.Obj().Name(), d.st}); !slices.Contains(m.guards, g) {
-				m.guards = append(m.guards, g)
+			if !slices.ContainsFunc(m.guards, func(g guarded) bool { return types.Identical(g.named, n) }) {
+				m.guards = append(m.guards, guarded{n, d.st})
 			}
 		}
 	}

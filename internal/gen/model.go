@@ -48,7 +48,7 @@ type model struct {
 
 // guarded is a struct whose change makes the output stale.
 type guarded struct {
-	name   string
+	named  *types.Named
 	syntax *ast.StructType
 }
 
@@ -90,6 +90,7 @@ type column struct {
 	was              string
 	enum             *enum
 	json             string // the field's name in JSON, "" for none of its own
+	jsonHidden       bool   // the field is kept out of JSON
 	unit             string // of a time: the name of orm's constant
 	collate          string
 	def              *defaultValue

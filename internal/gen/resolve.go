@@ -2,8 +2,10 @@ package gen
 
 import (
 	"cmp"
+	"fmt"
 	"go/build"
 	"go/token"
+	"go/types"
 	"io"
 	"path/filepath"
 	"slices"
@@ -141,12 +143,34 @@ func (c *collector) checkColumns(m *model) {
 		}
 		by[u.by] = true
 	}
+	c.checkPatch(m)
+	c.checkPrinted(m)
 	c.once(m, "updated", func(col *column) bool { return col.updated })
 	c.once(m, "version", func(col *column) bool { return col.version })
 	c.once(m, "softdelete", func(col *column) bool { return col.softdelete })
 	c.once(m, "created", func(col *column) bool { return col.created })
 	if n := len(m.omitted()); n > 64 {
 		c.errorf(m.pos, "%s has %d columns that can take their default: 64 is the most", m.name, n)
+	}
+}
+
+// checkPatch reports columns that a patch in JSON cannot tell apart.
+func (c *collector) checkPatch(m *model) {
+	members := map[string]*column{}
+	for _, col := range m.patched() {
+		if col.jsonHidden {
+			continue
+		}
+		name := col.jsonName()
+		if o := members[name]; o != nil {
+			if o.name == col.name {
+				continue // which has been reported
+			}
+			c.errorf(col.pos, "%s and %s are both the member %q of a patch in JSON, where neither would be read: name one of them otherwise with a json tag",
+				o.selector(), col.selector(), name)
+			continue
+		}
+		members[name] = col
 	}
 }
 
@@ -202,8 +226,7 @@ func (c *collector) checkDeclared() {
 		}
 		for _, n := range m.declared() {
 			if o := c.pkg.Types.Scope().Lookup(n); o != nil {
-				at := c.pos(o.Pos())
-				c.errorf(m.pos, "the output for %s declares %s, which %s:%d declares already: rename one of them", m.name, n, filepath.Base(at.Filename), at.Line)
+				c.errorf(m.pos, "the output for %s declares %s, which %s declares already: rename one of them", m.name, n, c.place(o))
 			} else if o := taken[n]; o != nil && o != m {
 				c.errorf(m.pos, "the output for %s and for %s both declare %s: rename one of them", o.name, m.name, n)
 				break
@@ -211,9 +234,20 @@ func (c *collector) checkDeclared() {
 			taken[n] = m
 		}
 	}
+	names := map[string]string{}
+	for n, m := range taken {
+		names[n] = m.name
+	}
+	c.checkQueries(names)
 	if o := c.pkg.Types.Scope().Lookup("Schema"); o != nil && len(c.models) > 0 {
 		c.errorf(c.pos(o.Pos()), "the output declares Schema, the set of all tables: rename this one")
 	}
+}
+
+// place returns where o stands, as people read it.
+func (c *collector) place(o types.Object) string {
+	at := c.pos(o.Pos())
+	return fmt.Sprintf("%s:%d", filepath.Base(at.Filename), at.Line)
 }
 
 // predicted returns every name that the output declares.

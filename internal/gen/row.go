@@ -3,6 +3,7 @@ package gen
 import (
 	"fmt"
 	"go/ast"
+	"go/token"
 	"go/types"
 	"slices"
 	"strings"
@@ -24,8 +25,9 @@ func (c *collector) row(d *structDecl) {
 		return
 	}
 	m := &model{name: name, pos: c.pos(d.spec.Name.Pos()), file: d.file, named: named, syntax: d.st, names: newNames(name, ""), unit: d.unit}
-	m.guards = []guarded{{name, d.st}}
+	m.guards = []guarded{{named, d.st}}
 	c.flatten(m, st, d.st, part{})
+	c.checkRowMethods(m)
 	seen := map[string]*column{}
 	for _, col := range m.columns {
 		for _, it := range col.tag.items {
@@ -64,6 +66,7 @@ func (e emitter) emitRow() {
 // querySet is an interface whose methods are queries.
 type querySet struct {
 	name    string
+	pos     token.Position
 	methods []*queryMethod
 }
 
@@ -90,7 +93,7 @@ func (c *collector) query(d *structDecl) {
 		c.errorf(d.pos, "//drift:query stands above an interface, whose methods have SQL as their comments; %s is none", name)
 		return
 	}
-	q := &querySet{name: name}
+	q := &querySet{name: name, pos: c.pos(d.spec.Name.Pos())}
 	for _, f := range it.Methods.List {
 		if len(f.Names) != 1 {
 			c.errorf(c.pos(f.Pos()), "%s embeds another interface: write its methods here", name)
@@ -173,7 +176,8 @@ func (c *collector) queryResult(m *queryMethod, ft *ast.FuncType, fail func(stri
 	if len(results) != 2 || c.typeOf(results[1]) != "error" {
 		return fail(want)
 	}
-	reads := strings.EqualFold(firstWord(m.sql), "SELECT") || strings.EqualFold(firstWord(m.sql), "VALUES") || strings.EqualFold(firstWord(m.sql), "WITH") || strings.Contains(strings.ToUpper(m.sql), "RETURNING")
+	verb, returning := mainVerb(m.sql)
+	reads := verb == "SELECT" || verb == "VALUES" || returning
 	switch r := results[0].(type) {
 	case *ast.ArrayType:
 		if r.Len != nil {
@@ -190,7 +194,7 @@ func (c *collector) queryResult(m *queryMethod, ft *ast.FuncType, fail func(stri
 	}
 	if !reads {
 		if !m.writes {
-			return fail("%s writes: give the method a w orm.Writer", firstWord(m.sql))
+			return fail("%s writes: give the method a w orm.Writer", verb)
 		}
 		if c.typeOf(results[0]) != "int64" {
 			return fail("it writes and has no RETURNING: it returns (int64, error), the number of rows")
@@ -244,34 +248,12 @@ func badStatement(text string) string {
 	return ""
 }
 
-// stripSQL is SQL without what stands in quotes.
-func stripSQL(s string) string {
-	var b strings.Builder
-	for s != "" {
-		i := strings.IndexAny(s, "'\"`[")
-		if i < 0 {
-			b.WriteString(s)
-			break
-		}
-		b.WriteString(s[:i])
-		quote := s[i : i+1]
-		if quote == "[" {
-			quote = "]"
-		}
-		_, s, _ = strings.Cut(s[i+1:], quote)
-	}
-	return b.String()
-}
-
 func countMarks(sql string) int { return strings.Count(stripSQL(sql), "?") }
 
 // emitQueries writes the implementation of an interface of queries.
 func (c *collector) emitQueries(out *jen.File, q *querySet) {
-	syntax := syntaxCode{c.pkg.TypesInfo}
-	typ := lowerFirst(q.name)
-	if typ == q.name {
-		typ += "Set"
-	}
+	syntax := syntaxCode{info: c.pkg.TypesInfo}
+	typ := q.typeName()
 	comment := func(format string, args ...any) {
 		for _, line := range comments(fmt.Sprintf(format, args...)) {
 			out.Add(line)
@@ -291,8 +273,9 @@ func (c *collector) emitQueries(out *jen.File, q *querySet) {
 	for _, m := range q.methods {
 		var params, args []jen.Code
 		for i, p := range m.params {
-			params = append(params, jen.Id(p.name).Add(syntax.expr(p.typ)))
-			if args = append(args, jen.Id(p.name)); i == 1 {
+			name := c.argName(m, p.name)
+			params = append(params, jen.Id(name).Add(syntax.expr(p.typ)))
+			if args = append(args, jen.Id(name)); i == 1 {
 				args = append(args, jen.Id(constName(q, m)))
 			}
 		}
@@ -319,6 +302,14 @@ func (c *collector) emitQueries(out *jen.File, q *querySet) {
 	}
 }
 
+// typeName is the name of the type that implements the interface.
+func (q *querySet) typeName() string {
+	if name := lowerFirst(q.name); name != q.name {
+		return name
+	}
+	return q.name + "Set"
+}
+
 func constName(q *querySet, m *queryMethod) string { return lowerFirst(q.name) + m.name + "SQL" }
 
 // queriesTest is the file with the test that prepares every query.
@@ -327,8 +318,7 @@ const queriesTest = "drift_queries_test.go"
 // emitQueriesTest returns the test that prepares the queries of the package
 // against its tables.
 func (c *collector) emitQueriesTest() ([]byte, error) {
-	out := jen.NewFilePathName(c.pkg.PkgPath, c.pkg.Name)
-	out.HeaderComment(Header)
+	out := c.newTestFile()
 	var all []jen.Code
 	for _, q := range c.queries {
 		for _, m := range q.methods {
@@ -337,13 +327,13 @@ func (c *collector) emitQueriesTest() ([]byte, error) {
 	}
 	out.Comment("// TestQueries prepares every query of this package against its tables.")
 	out.Func().Id("TestQueries").Params(jen.Id("t").Op("*").Qual("testing", "T")).Block(
-		jen.Qual("github.com/driftdb/driftdb/drifttest", "Queries").Call(jen.Id("t"), jen.Id("Schema"), jen.Index().Index(jen.Lit(2)).String().Add(lines(all...))))
+		jen.Qual(drifttestPath, "Queries").Call(jen.Id("t"), jen.Id("Schema"), jen.Index().Index(jen.Lit(2)).String().Add(lines(all...))))
 	return render(out)
 }
 
 // queryNames returns the names that the output declares for queries.
 func (q *querySet) declared() []string {
-	names := []string{"New" + upperFirst(q.name)}
+	names := []string{"New" + upperFirst(q.name), q.typeName()}
 	for _, m := range q.methods {
 		names = append(names, constName(q, m))
 	}

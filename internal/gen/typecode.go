@@ -58,7 +58,12 @@ func typeCode(t types.Type) *jen.Statement {
 
 // syntaxCode writes Go syntax again, with the output's own imports in place
 // of the file's. It knows what can stand in the type of a field.
-type syntaxCode struct{ info *types.Info }
+type syntaxCode struct {
+	info *types.Info
+	// of the generic type that is written, and what stands for them
+	params *types.TypeParamList
+	args   *types.TypeList
+}
 
 func (w syntaxCode) expr(e ast.Expr) *jen.Statement {
 	switch e := e.(type) {
@@ -66,6 +71,11 @@ func (w syntaxCode) expr(e ast.Expr) *jen.Statement {
 		// A dot import makes another package's name look like one of ours.
 		if o := w.info.Uses[e]; o != nil && o.Pkg() != nil && o.Parent() == o.Pkg().Scope() {
 			return jen.Qual(o.Pkg().Path(), e.Name)
+		}
+		for i := range w.args.Len() {
+			if w.info.Uses[e] == w.params.At(i).Obj() {
+				return typeCode(w.args.At(i))
+			}
 		}
 		return jen.Id(e.Name)
 	case *ast.SelectorExpr:
@@ -129,15 +139,15 @@ func (w syntaxCode) length(e ast.Expr) *jen.Statement {
 }
 
 func (w syntaxCode) signature(e *ast.FuncType) *jen.Statement {
-	s := jen.Params(w.params(e.Params)...)
+	s := jen.Params(w.parameters(e.Params)...)
 	if e.Results != nil {
-		s.Params(w.params(e.Results)...)
+		s.Params(w.parameters(e.Results)...)
 	}
 	return s
 }
 
-// params writes parameters without their names, which say nothing in a type.
-func (w syntaxCode) params(l *ast.FieldList) []jen.Code {
+// parameters writes parameters without their names, which say nothing in a type.
+func (w syntaxCode) parameters(l *ast.FieldList) []jen.Code {
 	var out []jen.Code
 	for _, f := range l.List {
 		for range max(1, len(f.Names)) {
