@@ -19,7 +19,7 @@ import (
 //go:generate go tool driftgen
 
 // Names of packages that the output imports.
-var (
+const (
 	slices = "slices"
 	maps   = "maps"
 	slog   = "slog"
@@ -29,6 +29,9 @@ var (
 func fmt() string { return slices + maps + slog + embed }
 
 func testing() string { return fmt() }
+
+// Names uses what has the names of packages.
+func Names() string { return testing() }
 
 // Flag is a bool of its own.
 type Flag bool
@@ -83,11 +86,11 @@ type Account struct {
 	Work Address `drift:"embed,prefix=work_"`
 	Old  Address `drift:"embed,prefix=old_" json:"-"`
 	Hash string  `json:"-"`
-	Dash string  `json:"-,"`
+	Dash string  `json:"-,"` //nolint:staticcheck // the name -
 }
 
 // Tags are stored as one text.
-type Tags []string
+type Tags []string //nolint:recvcheck // as Scan and Value are written
 
 // Value implements driver.Valuer.
 func (t Tags) Value() (driver.Value, error) { return strings.Join(t, ","), nil }
@@ -103,7 +106,7 @@ func (t *Tags) Scan(src any) error {
 }
 
 // Counts are stored as JSON by their own methods.
-type Counts map[string]int
+type Counts map[string]int //nolint:recvcheck // as Scan and Value are written
 
 // Value implements driver.Valuer.
 func (c Counts) Value() (driver.Value, error) {
@@ -118,7 +121,7 @@ func (c *Counts) Scan(src any) error {
 }
 
 // Box holds memory that a copy of it shares.
-type Box struct{ raw *[]byte }
+type Box struct{ raw *[]byte } //nolint:recvcheck // as Scan and Value are written
 
 // NewBox returns a box with s.
 func NewBox(s string) Box { return Box{new([]byte(s))} }

@@ -1,12 +1,11 @@
 package shapes_test
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"math/big"
 	"testing"
-
-	"database/sql"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/matryer/is"
@@ -96,7 +95,7 @@ func TestCloneIsDeep(t *testing.T) {
 	c.PBox.Set("PBOX")
 	c.Big.Bits()[0] = 1
 	c.List[0].A, c.Nested[0][0] = 9, 9
-	c.Any.(map[string]any)["n"].([]any)[0] = 9.0
+	c.Any.(map[string]any)["n"].([]any)[0] = 9.0 //nolint:errcheck // it panics
 	is.Equal(cmp.Diff(deep(t), m, compare), "")
 	// What is nil stays nil, and what has no value yet can be copied.
 	c = Deeps.Clone(&Deep{})
