@@ -33,6 +33,11 @@ var (
 	// ErrNoBackup: a successful look-up found no backup under the name.
 	ErrNoBackup = errors.New("no backup exists under this name")
 
+	// ErrManifestLost: objects are stored under the name, and its manifest is gone.
+	// It is no ErrNoBackup: there is a history, which nothing leads to.
+	ErrManifestLost = errors.New("the manifest is gone and what it led to is not: " +
+		"make it anew with RebuildManifest, or drift rebuild-manifest; or use another name; or delete the objects if nobody needs them")
+
 	// ErrNoRestorePoint: the backup was begun on a database that already held
 	// data and its first snapshot has not been stored yet.
 	ErrNoRestorePoint = errors.New("no restorable point yet: the first snapshot of this backup has not been completed; " +

@@ -48,6 +48,20 @@ func readManifest(ctx context.Context, store *bucket, db string) (*versioned, er
 // *versioned beside it is what is there, nil for none.
 var errConflict = errors.New("the manifest has changed")
 
+// noBackup is the error of a name without a manifest: ErrNoBackup, or
+// ErrManifestLost where objects are stored under it.
+func noBackup(ctx context.Context, store *bucket, db string) error {
+	for info, err := range store.List(ctx, root+db+"/nodes/", "") {
+		if err != nil {
+			return fmt.Errorf("look for objects of %q: %w", db, err)
+		}
+		if _, err := parseKey(info.Key); err == nil {
+			return fmt.Errorf("database %q: %w", db, ErrManifestLost)
+		}
+	}
+	return ErrNoBackup
+}
+
 // swap writes next in place of prev (nil: of none) and returns it with its new
 // entity tag. A reply that was lost is recognised by the nonce: it is new in
 // every write, so the same nonce is the same write.

@@ -113,6 +113,11 @@ func (t *taker) forget(m *versioned) error {
 // judge says whether the name is to be taken over, or why it must not be.
 func (t *taker) judge(ctx context.Context, m *versioned, there bool) (bool, error) {
 	if m == nil {
+		if !there { // an empty file must not take the place of a history that nothing leads to
+			if err := noBackup(ctx, t.store, t.name); !errors.Is(err, ErrNoBackup) {
+				return false, err
+			}
+		}
 		return false, nil // no backup exists: a new file, or the first claim of this one
 	}
 	entry := t.side.entry(t.name)

@@ -2,6 +2,7 @@ package replicate_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -307,4 +308,32 @@ func manifest2(t testing.TB, store replicate.Store, key replicate.Key) int64 {
 		t.Fatal(err)
 	}
 	return b.Head.Sequence
+}
+
+// A manifest that is gone is no backup that never was: nothing begins an empty
+// database in its place.
+func TestManifestLost(t *testing.T) {
+	is := is.New(t)
+	store := memstore.New()
+	a := openApp(t, dbPath(t))
+	a.insert(1, 20)
+	r := start(t, a, store, fast())
+	flush(t, r)
+	shutdown(t, r)
+	a.close()
+	is.NoErr(store.Delete(t.Context(), replicate.ManifestKey(dbName)))
+	for _, s := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(a.path + s)
+	}
+	o := fast()
+	o.AutoRestore = true
+	r = newReplica(t, store, o)
+	is.True(errors.Is(r.Prepare(t.Context(), a.path), replicate.ErrManifestLost))
+	_, err := replicate.Restore(t.Context(), dbName, store, filepath.Join(t.TempDir(), "x"), replicate.RestoreOptions{Retry: fast().Retry})
+	is.True(errors.Is(err, replicate.ErrManifestLost) && !errors.Is(err, replicate.ErrNoBackup))
+
+	_, err = replicate.RebuildManifest(t.Context(), dbName, store, replicate.RebuildOptions{Retry: fast().Retry})
+	is.NoErr(err)
+	r = newReplica(t, store, o)
+	is.NoErr(r.Prepare(t.Context(), a.path))
 }

@@ -115,13 +115,12 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 	r := &restorer{name: name, store: from, retry: filled.Retry, logger: filled.Logger, now: filled.Now, o: o}
 	var m *versioned
 	if err := r.retry.do(ctx, func() error {
-		m, err = readManifest(ctx, from, name)
+		if m, err = readManifest(ctx, from, name); m == nil && err == nil {
+			return noBackup(ctx, from, name)
+		}
 		return err
 	}); err != nil {
 		return RestoreResult{}, err
-	}
-	if m == nil {
-		return RestoreResult{}, ErrNoBackup
 	}
 	if _, err := o.target(m.manifest); err != nil {
 		return RestoreResult{}, err

@@ -50,6 +50,8 @@ func advice(err error, code int) string {
 	switch {
 	case code == exitUsage:
 		return "Run drift --help, or docs/cli.md."
+	case errors.Is(err, replicate.ErrManifestLost):
+		return "Run drift rebuild-manifest STORE NAME."
 	case errors.Is(err, replicate.ErrNoBackup):
 		return "Run drift ls STORE for the names that are there."
 	case errors.Is(err, replicate.ErrNoPoint):
@@ -77,7 +79,7 @@ func exitCode(err error) int {
 		return exitStopped
 	case is(replicate.ErrNoKey, replicate.ErrNotSealed):
 		return exitKey
-	case is(errFound, replicate.ErrCorrupt, replicate.ErrMissing, replicate.ErrVersion, replicate.ErrForeignManifest):
+	case is(errFound, replicate.ErrCorrupt, replicate.ErrMissing, replicate.ErrVersion, replicate.ErrForeignManifest, replicate.ErrManifestLost):
 		return exitDamaged
 	case is(replicate.ErrNoBackup, replicate.ErrNoRestorePoint, replicate.ErrNoPoint, replicate.ErrNotDeleted):
 		return exitNoBackup
