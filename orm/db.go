@@ -160,6 +160,13 @@ var (
 
 func (db *DB) base() *DB { return db }
 
+// foreigner is a Writer on a handle of database/sql. It is an interface so that
+// programs without FromSQL do not carry what it needs.
+type foreigner interface {
+	tx(ctx context.Context, fn func(context.Context, *Tx) error) error
+	readTx(ctx context.Context, fn func(Reader) error) error
+}
+
 // usable refuses a nil Reader or Writer and one that was not made here.
 func usable(r Reader) error {
 	ok := false
@@ -172,8 +179,8 @@ func usable(r Reader) error {
 		ok = r != nil && r.c != nil
 	case *ReadDB:
 		ok = r != nil && r.db != nil && r.db.closing != nil
-	case *sqlWriter:
-		ok = r != nil
+	case foreigner:
+		ok = true
 	}
 	if !ok {
 		return errNoDB

@@ -72,7 +72,10 @@ type sqlWriter struct {
 	lend func(context.Context) (h SQLHandle, release func() error, err error)
 }
 
-var _ Writer = (*sqlWriter)(nil)
+var (
+	_ Writer    = (*sqlWriter)(nil)
+	_ foreigner = (*sqlWriter)(nil)
+)
 
 func (w *sqlWriter) base() *DB { return w.db }
 

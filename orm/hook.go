@@ -121,7 +121,7 @@ func inTx(ctx context.Context, w Writer, fn func(context.Context, *Tx) error) er
 	switch w := w.(type) {
 	case *Tx:
 		return w.Tx(ctx, fn)
-	case *sqlWriter:
+	case foreigner:
 		return w.tx(ctx, fn)
 	}
 	return w.base().Tx(ctx, fn)

@@ -51,7 +51,7 @@ func snapshot(ctx context.Context, r Reader, several bool, fn func(Reader) error
 	switch r := r.(type) {
 	case *DB:
 		return r.ReadTx(ctx, func(_ context.Context, tx *ReadTx) error { return fn(tx) })
-	case *sqlWriter:
+	case foreigner:
 		return r.readTx(ctx, fn)
 	}
 	return fn(r)
