@@ -322,7 +322,7 @@ func TestDamagedObjects(t *testing.T) {
 				path := dbPath(t)
 				result, err := replicate.Restore(t.Context(), dbName, store, path, replicate.RestoreOptions{Retry: fast().Retry})
 				if err != nil {
-					is.True(errors.Is(err, replicate.ErrCorrupt) || errors.Is(err, replicate.ErrMissing) || errors.Is(err, replicate.ErrNoBackup))
+					is.True(errors.Is(err, replicate.ErrCorrupt) || errors.Is(err, replicate.ErrMissing) || errors.Is(err, replicate.ErrManifestLost))
 					is.True(!fileExists(t, path))
 					is.True(!strings.Contains(key, "/snapshots/")) // there is another way
 					return

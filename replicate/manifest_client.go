@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,9 +56,13 @@ func noBackup(ctx context.Context, store *bucket, db string) error {
 		if err != nil {
 			return fmt.Errorf("look for objects of %q: %w", db, err)
 		}
-		if _, err := parseKey(info.Key); err == nil {
-			return fmt.Errorf("database %q: %w", db, ErrManifestLost)
+		if _, err := parseKey(info.Key); err != nil {
+			continue
 		}
+		if m, err := readManifest(ctx, store, db); err != nil || m != nil {
+			return cmp.Or(err, fmt.Errorf("database %q: the backup has begun meanwhile", db)) // looked at again
+		}
+		return fmt.Errorf("database %q: %w", db, ErrManifestLost)
 	}
 	return ErrNoBackup
 }
