@@ -36,7 +36,7 @@ func TestAlertRules(t *testing.T) {
 	if len(file.Groups) != 1 || len(file.Groups[0].Rules) < 5 {
 		t.Fatalf("%+v", file)
 	}
-	expr := regexp.MustCompile(`^(driftdb_[a-z_]+|[0-9* ]+|time\(\)|and|==|>|-| )+$`)
+	expr := regexp.MustCompile(`^(driftdb_[a-z_]+|increase\(driftdb_[a-z_]+_total\[[0-9]+[mh]\]\)|[0-9* ]+|time\(\)|and|==|>|-| )+$`)
 	seen := map[string]bool{}
 	for _, r := range file.Groups[0].Rules {
 		if r.Alert == "" || seen[r.Alert] || !expr.MatchString(r.Expr) || r.Labels["severity"] == "" || r.Annotations["summary"] == "" {
