@@ -167,7 +167,7 @@ func TestWriteAfterClose(t *testing.T) {
 	ctx, db := t.Context(), drifttest.Open(t, Schema)
 	begun, finish, closed := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		closed <- db.Tx(ctx, func(ctx context.Context, tx *orm.Tx) error {
+		closed <- db.Tx(ctx, func(context.Context, *orm.Tx) error {
 			close(begun)
 			<-finish
 			return nil
@@ -183,7 +183,7 @@ func TestWriteAfterClose(t *testing.T) {
 	shut := make(chan error, 1)
 	go func() { shut <- db.Close() }()
 	close(finish)
-	<-closed
+	is.NoErr(<-closed)
 	is.NoErr(<-shut)
 	for _, done := range waiting {
 		err := <-done
