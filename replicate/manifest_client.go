@@ -49,6 +49,9 @@ func readManifest(ctx context.Context, store *bucket, db string) (*versioned, er
 // *versioned beside it is what is there, nil for none.
 var errConflict = errors.New("the manifest has changed")
 
+// errBegun says that the manifest was not there and is now: it is read again.
+var errBegun = errors.New("the backup has begun meanwhile")
+
 // noBackup is the error of a name without a manifest: ErrNoBackup, or
 // ErrManifestLost where objects are stored under it.
 func noBackup(ctx context.Context, store *bucket, db string) error {
@@ -60,7 +63,7 @@ func noBackup(ctx context.Context, store *bucket, db string) error {
 			continue
 		}
 		if m, err := readManifest(ctx, store, db); err != nil || m != nil {
-			return cmp.Or(err, fmt.Errorf("database %q: the backup has begun meanwhile", db)) // looked at again
+			return cmp.Or(err, errBegun)
 		}
 		return fmt.Errorf("database %q: %w", db, ErrManifestLost)
 	}

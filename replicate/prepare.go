@@ -81,6 +81,9 @@ func (t *taker) claim(ctx context.Context, there bool) (*versioned, error) {
 			return nil, err
 		}
 		wanted, err := t.judge(ctx, m, there)
+		if errors.Is(err, errBegun) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

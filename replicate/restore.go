@@ -115,10 +115,14 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 	r := &restorer{name: name, store: from, retry: filled.Retry, logger: filled.Logger, now: filled.Now, o: o}
 	var m *versioned
 	if err := r.retry.do(ctx, func() error {
-		if m, err = readManifest(ctx, from, name); m == nil && err == nil {
-			return noBackup(ctx, from, name)
+		for {
+			if m, err = readManifest(ctx, from, name); m != nil || err != nil {
+				return err
+			}
+			if err = noBackup(ctx, from, name); !errors.Is(err, errBegun) {
+				return err
+			}
 		}
-		return err
 	}); err != nil {
 		return RestoreResult{}, err
 	}
