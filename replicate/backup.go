@@ -72,7 +72,8 @@ type BackupEpoch struct {
 }
 
 // ReadBackup returns what the manifest of the database called name says.
-// ErrNoBackup: the store was read and there is none.
+// ErrNoBackup: the store was read and there is none. ErrManifestLost: there is
+// one, and its manifest is gone.
 func ReadBackup(ctx context.Context, name string, store Store, o ReadOptions) (Backup, error) {
 	_, m, _, err := openBackup(ctx, name, store, o)
 	if err != nil {
@@ -93,12 +94,9 @@ func openBackup(ctx context.Context, name string, store Store, o ReadOptions) (*
 	}
 	var m *versioned
 	err := filled.Retry.do(ctx, func() (err error) {
-		m, err = readManifest(ctx, b, name)
+		m, err = lookUp(ctx, b, name)
 		return err
 	})
-	if err == nil && m == nil {
-		err = ErrNoBackup
-	}
 	return b, m, filled, err
 }
 

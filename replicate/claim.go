@@ -25,6 +25,9 @@ func (e *engine) claimName(ctx context.Context) error {
 			return e.claimed(ctx, m) // an earlier attempt's answer was lost
 		}
 		next, err := e.judge(ctx, m)
+		if errors.Is(err, errBegun) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -126,8 +129,14 @@ func (e *engine) ownTail(ctx context.Context, m *versioned) (link, error) {
 
 // firstClaim returns the first manifest under the name. The chain begins at
 // nothing when the log reaches back that far, or else where the log stands now:
-// then a snapshot must follow before anything can be restored.
+// then a snapshot must follow before anything can be restored. What an earlier
+// life of the name has stored there is not built over: nothing would lead to it
+// any more, and pruning would take it for left-overs. The file is not touched
+// before that is known.
 func (e *engine) firstClaim(ctx context.Context) (*manifest, error) {
+	if err := noBackup(ctx, e.store, e.name); !errors.Is(err, ErrNoBackup) {
+		return nil, err
+	}
 	next := &manifest{Version: formatVersion, DBName: e.name}
 	begin := e.chain.base
 	if begin.Hash != hash0(e.name) || e.gapped() {
@@ -142,38 +151,9 @@ func (e *engine) firstClaim(ctx context.Context) (*manifest, error) {
 		e.o.Logger.Warn("the bucket is new to this file; its chain begins anew with a snapshot", "database", e.name, "sequence", begin.Sequence)
 		e.event(Event{Kind: EventRebased, To: begin.Sequence})
 	}
-	// Objects of an earlier life of this name would be in the way of ours.
-	last, err := lastEpoch(ctx, e.store, e.name, e.side.id())
-	if err != nil {
-		return nil, err
-	}
 	next.Head, next.Floor = begin, begin
-	e.sign(next, last+1)
+	e.sign(next, 1)
 	return next, nil
-}
-
-// lastEpoch returns the highest epoch under which node has stored anything.
-func lastEpoch(ctx context.Context, store *bucket, db, node string) (uint32, error) {
-	var last uint32
-	after := ""
-	for {
-		found := false
-		for info, err := range store.List(ctx, nodePrefix(db, node), after) {
-			if err != nil {
-				return 0, fmt.Errorf("list the epochs of node %s: %w", node, err)
-			}
-			k, err := parseKey(info.Key)
-			if err != nil {
-				continue
-			}
-			last, found = max(last, k.epoch), true
-			after = epochPrefix(db, node, k.epoch) + "~" // the next epoch, one request each
-			break
-		}
-		if !found {
-			return last, nil
-		}
-	}
 }
 
 // claimed takes m, which carries our token, as the state to go on from.

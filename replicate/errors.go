@@ -34,9 +34,10 @@ var (
 	ErrNoBackup = errors.New("no backup exists under this name")
 
 	// ErrManifestLost: objects are stored under the name, and its manifest is gone.
-	// It is no ErrNoBackup: there is a history, which nothing leads to.
+	// It is no ErrNoBackup: there is a history, which nothing leads to. It stops a
+	// Replica, too: a new backup would hide that history, and prune it in the end.
 	ErrManifestLost = errors.New("the manifest is gone and what it led to is not: " +
-		"make it anew with RebuildManifest, or drift rebuild-manifest; or use another name; or delete the objects if nobody needs them")
+		"make it anew with RebuildManifest, or drift rebuild-manifest, and restart; or use another name; or delete the objects if nobody needs them")
 
 	// ErrNoRestorePoint: the backup was begun on a database that already held
 	// data and its first snapshot has not been stored yet.
@@ -66,13 +67,14 @@ var (
 	// any more. Nothing is wrong with the backup.
 	ErrMoved = errors.New("the backup was changed, again and again, while it was being restored; begin again, with a larger Retry.MaxAttempts if it changes that fast")
 
-	// ErrV1Manifest: the manifest was written by the original DriftDB.
+	// ErrV1Manifest: the manifest was written by the original DriftDB, or there is
+	// none and objects of the original are.
 	ErrV1Manifest = errors.New("the manifest was written by version 1 of DriftDB; import it first, or use another name")
 
 	// ErrForeignManifest: something that is not this version of DriftDB has
 	// replaced or removed the manifest.
 	ErrForeignManifest = errors.New("the manifest was replaced or removed by something else; " +
-		"stop the other program that uses this name, then restart this one")
+		"stop the other program that uses this name, make the manifest anew with drift rebuild-manifest, then restart this one")
 
 	// ErrNoKey: an object is sealed with a key that was not given. The text
 	// says which.

@@ -45,9 +45,6 @@ func epochPrefix(db, node string, epoch uint32) string {
 	return fmt.Sprintf("%s%s/nodes/%s/%08d/", root, db, node, epoch)
 }
 
-// nodePrefix is what all keys of one node begin with.
-func nodePrefix(db, node string) string { return root + db + "/nodes/" + node + "/" }
-
 func logsPrefix(db, node string, epoch uint32) string {
 	return epochPrefix(db, node, epoch) + "logs/"
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/driftdb/driftdb/internal/v1"
 )
 
 // versioned is a manifest together with the entity tag it was read or written
@@ -52,22 +54,43 @@ var errConflict = errors.New("the manifest has changed")
 // errBegun says that the manifest was not there and is now: it is read again.
 var errBegun = errors.New("the backup has begun meanwhile")
 
-// noBackup is the error of a name without a manifest: ErrNoBackup, or
-// ErrManifestLost where objects are stored under it.
+// noBackup is the error of a name without a manifest: ErrNoBackup, ErrManifestLost
+// where objects of this format are stored under it, or ErrV1Manifest for such of
+// the original. What is neither is in nobody's way. A claim writes the manifest
+// before anything else is stored, so objects without one are of a backup that has
+// lost it.
 func noBackup(ctx context.Context, store *bucket, db string) error {
 	for info, err := range store.List(ctx, root+db+"/nodes/", "") {
 		if err != nil {
 			return fmt.Errorf("look for objects of %q: %w", db, err)
 		}
-		if _, err := parseKey(info.Key); err != nil {
+		_, err := parseKey(info.Key)
+		_, original := v1.Locate(db, info.Key)
+		if err != nil && !original {
 			continue
 		}
 		if m, err := readManifest(ctx, store, db); err != nil || m != nil {
 			return cmp.Or(err, errBegun)
 		}
+		if err != nil {
+			return fmt.Errorf("database %q: objects of version 1 are stored under this name, and no manifest: %w", db, ErrV1Manifest)
+		}
 		return fmt.Errorf("database %q: %w", db, ErrManifestLost)
 	}
 	return ErrNoBackup
+}
+
+// lookUp is readManifest where a backup has to be: none is the error of noBackup.
+func lookUp(ctx context.Context, store *bucket, db string) (*versioned, error) {
+	for {
+		m, err := readManifest(ctx, store, db)
+		if m != nil || err != nil {
+			return m, err
+		}
+		if err := noBackup(ctx, store, db); !errors.Is(err, errBegun) {
+			return nil, err
+		}
+	}
 }
 
 // swap writes next in place of prev (nil: of none) and returns it with its new

@@ -76,12 +76,9 @@ func prune(ctx context.Context, name string, store Store, o PruneOptions) (repor
 
 // raiseFloor moves the floor of the manifest, in the name of its owner.
 func raiseFloor(ctx context.Context, store *bucket, name string, o Options, dry bool) (*versioned, PruneReport, error) {
-	m, err := readManifest(ctx, store, name)
+	m, err := lookUp(ctx, store, name)
 	if err != nil {
 		return nil, PruneReport{}, err
-	}
-	if m == nil {
-		return nil, PruneReport{}, ErrNoBackup
 	}
 	floor, report := m.floorFor(o.Retention, o.Now())
 	next := m.clone()

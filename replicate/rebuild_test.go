@@ -161,15 +161,17 @@ func TestRebuildIsAmbiguous(t *testing.T) {
 	store := memstore.New()
 	var nodes []string
 	var apps []*app
-	for i := range 2 { // the second one began after the manifest was deleted
-		a := openApp(t, dbPath(t))
-		r := start(t, a, store, fast())
+	for i := range 2 { // as if two buckets had been copied into one
+		a, bucket := openApp(t, dbPath(t)), memstore.New()
+		r := start(t, a, bucket, fast())
 		a.insert(10*i+1, 10*i+5)
 		shutdown(t, r)
 		nodes, apps = append(nodes, r.NodeID()), append(apps, a)
-		kill(t, r)
-		is.NoErr(store.Delete(t.Context(), replicate.ManifestKey(dbName)))
 		a.close()
+		is.NoErr(bucket.Delete(t.Context(), replicate.ManifestKey(dbName)))
+		for key, stored := range contents(t, bucket) {
+			put(t, store, key, []byte(stored))
+		}
 	}
 	_, err := rebuildWith(t, store, replicate.RebuildOptions{})
 	is.True(errors.Is(err, replicate.ErrAmbiguous))

@@ -115,14 +115,8 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 	r := &restorer{name: name, store: from, retry: filled.Retry, logger: filled.Logger, now: filled.Now, o: o}
 	var m *versioned
 	if err := r.retry.do(ctx, func() error {
-		for {
-			if m, err = readManifest(ctx, from, name); m != nil || err != nil {
-				return err
-			}
-			if err = noBackup(ctx, from, name); !errors.Is(err, errBegun) {
-				return err
-			}
-		}
+		m, err = lookUp(ctx, from, name)
+		return err
 	}); err != nil {
 		return RestoreResult{}, err
 	}

@@ -13,13 +13,13 @@ func final(err error) bool {
 	if _, ok := errors.AsType[*PermanentError](err); ok {
 		return true
 	}
-	return halts(err) || isAny(err, ErrOwned, ErrMissing, ErrNoBackup, ErrManifestLost, ErrNoRestorePoint, ErrNotSupported, ErrNoKey, ErrNotSealed, ErrExists, ErrLocked, ErrNotPrepared, ErrClosed, ErrSchemaDrift)
+	return halts(err) || isAny(err, ErrOwned, ErrMissing, ErrNoBackup, ErrNoRestorePoint, ErrNotSupported, ErrNoKey, ErrNotSealed, ErrExists, ErrLocked, ErrNotPrepared, ErrClosed, ErrSchemaDrift)
 }
 
 // halts says whether an error ends shipping for this start: going on could
 // damage what is stored, or would be refused for ever.
 func halts(err error) bool {
-	return isAny(err, ErrFenced, ErrForked, ErrBehind, ErrV1Manifest, ErrForeignManifest, ErrVersion, ErrLogDamaged, errInvariant, errStopped)
+	return isAny(err, ErrFenced, ErrForked, ErrBehind, ErrV1Manifest, ErrForeignManifest, ErrManifestLost, ErrVersion, ErrLogDamaged, errInvariant, errStopped)
 }
 
 // unusable says whether err is about one object rather than about the store: it

@@ -117,7 +117,7 @@ func TestScripts(t *testing.T) {
 					env.Setenv("KIND", kind)
 					return nil
 				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){"damage": damage, "code": code, "v1": original},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){"damage": damage, "lose": lose, "code": code, "v1": original},
 			})
 		})
 	}
@@ -190,6 +190,23 @@ func original(ts *testscript.TestScript, _ bool, _ []string) {
 		put(ts, s, "databases/my app/nodes/9a1c40445b46/logs/000000000001-000000000002.json", []byte(`{"version":1,"nodeId":"9a1c40445b46","fromSequence":1,"toSequence":2,"entries":[`+
 			`{"sequence":1,"timestamp":1,"table":"posts","operation":"insert","data":{"id":"a","createdAt":1,"updatedAt":1,"title":"x"}},`+
 			`{"sequence":2,"timestamp":1,"table":"posts","operation":"update","data":{"where":{"id":"a"},"data":{"title":"1970-01-01T00:00:00.000Z","updatedAt":2}}}]}`))
+	})
+}
+
+// lose deletes the stored objects whose keys contain a text.
+func lose(ts *testscript.TestScript, _ bool, args []string) {
+	inStore(ts, func(ctx context.Context, s replicate.Store) {
+		var lost []string
+		for info, err := range s.List(ctx, "", "") {
+			ts.Check(err)
+			if strings.Contains(info.Key, args[0]) {
+				lost = append(lost, info.Key)
+			}
+		}
+		if len(lost) == 0 {
+			ts.Fatalf("no object with %q in its key", args[0])
+		}
+		ts.Check(s.Delete(ctx, lost...))
 	})
 }
 
