@@ -12,6 +12,7 @@ type board struct {
 	metrics Metrics
 	size    func() int64
 	room    chan struct{} // closed when writers may go on; nil while they may
+	sure    bool          // what is acknowledged is in the bucket of this start
 }
 
 func (b *board) update(f func(s *Status, m *Metrics)) {
@@ -32,11 +33,12 @@ func (b *board) read() (Status, Metrics) {
 	return b.status, m
 }
 
-// safe says whether everything up to sequence is acknowledged.
+// safe says whether everything up to sequence is known to be acknowledged, by the
+// bucket of this start.
 func (b *board) safe(sequence int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.status.Acknowledged >= sequence
+	return b.sure && b.status.Acknowledged >= sequence
 }
 
 // starts counts from 0 for a new engine.
@@ -49,6 +51,7 @@ func (b *board) starts(size func() int64) {
 // publish copies where the engine stands.
 func (b *board) publish(e *engine) {
 	b.update(func(s *Status, m *Metrics) {
+		b.sure = e.sure()
 		s.Name, s.NodeID, s.RetryAt = e.name, e.side.id(), e.retryAt
 		s.Captured, s.Sealed = e.captured, e.chain.last().Sequence
 		s.Uploaded, s.Acknowledged = e.uploaded.Sequence, e.acked.Sequence

@@ -30,6 +30,7 @@ type engine struct {
 	hook     func(point string) error // tests: called between any two steps
 
 	claim    *versioned // the manifest as we last wrote it; nil before the claim
+	seen     bool       // that the bucket has what is acknowledged, before the claim
 	chain    chain
 	uploaded link              // newest link stored in our epoch or covered by the claim
 	whole    link              // newest link up to uploaded that ends a transaction: a part of one is never head
@@ -281,7 +282,10 @@ func (e *engine) sync(ctx context.Context) error {
 		}
 		release := e.releaseDue()
 		if e.captured == e.acked.Sequence && !snapshot && !release && e.snap == nil && !e.editDue() {
-			return nil // nothing to do, nothing asked
+			if asked, err := e.confirm(ctx); !asked || err != nil {
+				return err // nothing to do, nothing asked
+			}
+			continue
 		}
 		if e.claim == nil && release && e.captured == e.acked.Sequence && !snapshot && !e.editDue() {
 			if err := e.releaseEarlier(ctx); err != nil {
@@ -421,7 +425,7 @@ func (e *engine) answer() {
 			e.ended = true
 			return errDone
 		}
-		if r.target < 0 || e.acked.Sequence < r.target || e.needsFirst {
+		if r.target < 0 || e.acked.Sequence < r.target || e.needsFirst || !e.sure() {
 			return nil
 		}
 		if r.accept && (!r.accepted || e.watched.kept.Owed) {

@@ -12,7 +12,8 @@ import (
 // WaitDurable returns nil when the transaction that ended at p, and every one
 // before it, is stored and acknowledged. p comes from DB.Position, or from
 // Tx.Position after the commit. Callers that wait at the same time share one
-// upload and one write of the manifest. ErrPosition: p is not of this file.
+// upload and one write of the manifest. As Flush it looks once at the bucket of
+// this start. ErrPosition: p is not of this file.
 func (r *Replica) WaitDurable(ctx context.Context, p Position) error {
 	if p.Sequence < 0 {
 		return fmt.Errorf("replicate: wait for sequence %d: %w", p.Sequence, ErrPosition)

@@ -63,7 +63,8 @@ func (e *engine) leftClaimed() bool {
 // this one has shipped nothing and claimed nothing: in the name of that claim, so
 // that a process which should still run with it, on a copy of this machine, finds
 // its own token and goes on. Nothing is released that somebody else has claimed,
-// or before everything in the file is acknowledged.
+// or before everything in the file is acknowledged; where there is nothing to
+// release, the name is claimed as if there were something to ship.
 func (e *engine) releaseEarlier(ctx context.Context) error {
 	for {
 		m, err := readManifest(ctx, e.store, e.name)
@@ -72,7 +73,9 @@ func (e *engine) releaseEarlier(ctx context.Context) error {
 		}
 		entry := e.side.entry(e.name)
 		switch {
-		case m == nil || !entry.Claim.has(m.ClaimToken):
+		case m == nil:
+			return e.claimName(ctx) // what the file takes for acknowledged is not in this bucket
+		case !entry.Claim.has(m.ClaimToken):
 			entry.Claim = nil // somebody has gone on; that is theirs now
 			return e.side.setEntry(e.name, entry)
 		case m.Released:

@@ -172,7 +172,9 @@ func (r *Replica) Notify() {
 
 // Flush returns nil when everything committed before the call is stored and
 // acknowledged. It drains any number of batches. A transient error is tried
-// again Retry.MaxAttempts times; the background goes on after that.
+// again Retry.MaxAttempts times; the background goes on after that. In a start
+// that has shipped nothing yet it looks once whether the bucket has what the file
+// takes for acknowledged: one GET.
 func (r *Replica) Flush(ctx context.Context) error {
 	if err := r.ask(ctx, &request{}); err != nil {
 		return fmt.Errorf("replicate: flush: %w", err)
@@ -273,7 +275,9 @@ func (r *Replica) NodeID() string {
 // left it claimed, and stops. When ctx ends first, or the store
 // fails Retry.MaxAttempts times, the rest stays in the local file, the name
 // stays ours, and the error says so; the replica is stopped in any case. A
-// second Shutdown does nothing.
+// second Shutdown does nothing. Where nothing was committed since an earlier start
+// has shipped everything and released the name, nothing is asked: a program that
+// has only read needs no network, and Flush is what looks at the bucket.
 func (r *Replica) Shutdown(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -286,7 +290,10 @@ func (r *Replica) Shutdown(ctx context.Context) error {
 			pending := r.Metrics().PendingChanges
 			what := fmt.Sprintf("with %d changes not acknowledged; they are in the local file and are shipped at the next start", pending)
 			if pending == 0 && !errors.Is(err, ErrInTx) {
-				what = "with everything acknowledged, and without releasing the name: another machine gets ErrOwned until this one was shut down cleanly"
+				what = "with nothing left to ship, and without releasing the name: another machine gets ErrOwned until this one was shut down cleanly"
+			}
+			if pending == 0 && errors.Is(err, ErrManifestLost) {
+				what = "with nothing acknowledged in this bucket"
 			}
 			err = fmt.Errorf("replicate: shut down %s: %w", what, err)
 		}
