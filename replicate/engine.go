@@ -52,6 +52,7 @@ type engine struct {
 	pack      *packJob    // nil: none under way
 	prune     *pruneJob   // nil: none under way
 	shippedAt time.Time   // when the attempt that has uploaded last was begun
+	pace      pace        // whether this attempt may upload
 	prunedAt  int64       // when pruning has ended, Unix ms, for the next write of the manifest; 0: that has it
 	pruneNext time.Time   // none is begun before: the last one has failed
 	linger    time.Time   // a release waits for pruning until then; zero: none waits
@@ -195,6 +196,9 @@ func (e *engine) next(wakeAt time.Time) (time.Duration, bool) {
 		if e.prune != nil {
 			earliest(e.linger)
 		}
+		if e.pace == pacedOut {
+			earliest(e.shippedAt.Add(e.o.Sync.MinInterval))
+		}
 	}
 	return max(time.Until(at), 0), !at.IsZero()
 }
@@ -258,7 +262,7 @@ func (e *engine) attempt(ctx context.Context) {
 // and the next attempt goes on from there.
 func (e *engine) sync(ctx context.Context) error {
 	horizon, began := int64(-1), time.Now()
-	e.baseline = -1
+	e.baseline, e.pace = -1, e.paceAt(began)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err

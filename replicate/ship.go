@@ -4,16 +4,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/driftdb/driftdb/internal/changelog"
 	"github.com/driftdb/driftdb/internal/envelope"
 )
+
+// pace says whether an attempt may upload although nobody waits for it.
+type pace int
+
+const (
+	paced     pace = iota // it may
+	paceEarly             // the last upload is too recent
+	pacedOut              // and there was something to upload: it goes with the next
+)
+
+// paceAt keeps uploads MinInterval apart, whatever has woken the engine: the look
+// at the file and the manifest's turn would otherwise ship what has only just been
+// committed. What has failed is not held back any longer than its retry was.
+func (e *engine) paceAt(now time.Time) pace {
+	if e.failed == 0 && now.Before(e.shippedAt.Add(e.o.Sync.MinInterval)) {
+		return paceEarly
+	}
+	return paced
+}
 
 // shipNext uploads the oldest sealed batch, or seals the next one if all are
 // uploaded. It reports whether there was anything to do.
 func (e *engine) shipNext(ctx context.Context) (bool, error) {
 	if e.gapped() {
 		return false, nil // a snapshot comes first
+	}
+	if e.pace != paced && len(e.waiting) == 0 {
+		if e.captured > e.uploaded.Sequence {
+			e.pace = pacedOut
+		}
+		return false, nil
 	}
 	if s, ok := e.chain.after(e.uploaded); ok {
 		return true, e.upload(ctx, s)
