@@ -74,7 +74,7 @@ func (c *cli) importV1(ctx context.Context, args []string, o replicate.ImportV1O
 		}
 	}
 	return c.show(r, func(w io.Writer) {
-		line(w, fmt.Sprintf("imported %s: node %s, a snapshot at %d, %d entries up to %d", args[2], r.Node, r.Snapshot, r.Entries, r.Last))
+		line(w, fmt.Sprintf("imported %s: node %s, a snapshot at %d, %s up to %d", args[2], r.Node, r.Snapshot, count(r.Entries, "entry", "entries"), r.Last))
 		line(w, "tables: "+strings.Join(r.Tables, ", "))
 		for _, text := range importNotes(r) {
 			line(w, text)

@@ -54,6 +54,15 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f %ciB", f, "KMGTP"[unit])
 }
 
+// count writes how many there are of something for people: plural is for all
+// counts but one.
+func count[N int | int64](n N, one, plural string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, plural)
+}
+
 // parseMoment reads a moment: a time as in RFC 3339, a time ago as in -1h30m, a
 // sequence, or the name of a point.
 func parseMoment(s string, now time.Time) (m replicate.Moment, err error) {

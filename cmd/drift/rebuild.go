@@ -41,8 +41,8 @@ func rebuilt(w io.Writer, r *replicate.RebuildReport) {
 		verb = "would write"
 	}
 	line(w, fmt.Sprintf("%s a manifest of epoch %d for node %s", verb, r.Epoch, r.NodeID))
-	line(w, fmt.Sprintf("every point from %d to %d (%s) can be restored: %d snapshots, %d batches, %d packs",
-		r.Floor, r.Head, moment(r.HeadTime), r.Snapshots, r.Batches, r.Packs))
+	line(w, fmt.Sprintf("every point from %d to %d (%s) can be restored: %s, %s, %s", r.Floor, r.Head, moment(r.HeadTime),
+		count(r.Snapshots, "snapshot", "snapshots"), count(r.Batches, "batch", "batches"), count(r.Packs, "pack", "packs")))
 	for _, k := range r.Damaged {
 		line(w, "cannot be used: "+k)
 	}

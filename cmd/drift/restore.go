@@ -69,11 +69,11 @@ func (c *cli) restore(ctx context.Context, s replicate.Store, name, path string,
 	return c.show(out, func(w io.Writer) {
 		if o.DryRun {
 			line(w, fmt.Sprintf("would restore %s up to %d, the newest change at %s", path, r.Position.Sequence, moment(r.Time)))
-			line(w, fmt.Sprintf("from a snapshot at %d and %d batches with %d entries: %s at most", r.Snapshot, r.Batches, r.Entries, size(r.Bytes)))
+			line(w, fmt.Sprintf("from %s: %s at most", origin(r), size(r.Bytes)))
 			return
 		}
 		line(w, fmt.Sprintf("restored %s up to %d, the newest change at %s", path, r.Position.Sequence, moment(r.Time)))
-		line(w, fmt.Sprintf("from a snapshot at %d and %d batches with %d entries: %s in %s", r.Snapshot, r.Batches, r.Entries, size(r.Bytes), r.Duration.Round(time.Millisecond)))
+		line(w, fmt.Sprintf("from %s: %s in %s", origin(r), size(r.Bytes), r.Duration.Round(time.Millisecond)))
 		if r.Position.Sequence == 0 {
 			line(w, "that is before the first change: the file is empty")
 		}
@@ -87,4 +87,16 @@ func (c *cli) restore(ctx context.Context, s replicate.Store, name, path string,
 			line(w, fmt.Sprintf("%d rows break a foreign key, as they did in the source: PRAGMA foreign_key_check lists them", r.ForeignKeyViolations))
 		}
 	})
+}
+
+// origin says what a restore reads.
+func origin(r replicate.RestoreResult) string {
+	batches := count(r.Batches, "batch", "batches") + " with " + count(r.Entries, "entry", "entries")
+	switch {
+	case r.Snapshot == 0:
+		return batches
+	case r.Batches == 0:
+		return fmt.Sprintf("a snapshot at %d", r.Snapshot)
+	}
+	return fmt.Sprintf("a snapshot at %d and %s", r.Snapshot, batches)
 }

@@ -10,9 +10,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -24,6 +26,7 @@ import (
 
 	"github.com/driftdb/driftdb"
 	"github.com/driftdb/driftdb/gen_test/changes"
+	"github.com/driftdb/driftdb/internal/faultstore"
 	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/replicate"
 )
@@ -46,6 +49,7 @@ func (m leakChecked) Run() int {
 // app is a program with a database: app STORE NAME FILE statement…. Each
 // statement is a transaction: +7 makes the row 7, ~7 changes it, -7 deletes it,
 // snapshot stores the file, and crash ends the program after what was flushed.
+// Between away and back the bucket takes nothing, and hardly any log may wait.
 func app() {
 	if err := runApp(context.Background(), os.Args[1], os.Args[2], os.Args[3], os.Args[4:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -56,7 +60,15 @@ func app() {
 func runApp(ctx context.Context, store, name, path string, statements []string) (err error) {
 	c := &cli{}
 	return c.with(ctx, store, func(s replicate.Store, ro replicate.ReadOptions) error {
-		r, err := replicate.New(name, s, replicate.Options{Encryption: ro.Encryption, Sync: replicate.Sync{Manual: true}})
+		faulty := faultstore.New(s)
+		o := replicate.Options{
+			Encryption: ro.Encryption, Sync: replicate.Sync{Manual: true},
+			Retry: replicate.Retry{Base: time.Millisecond, Max: time.Millisecond, MaxAttempts: 2},
+		}
+		if slices.Contains(statements, "away") {
+			o.Backlog = replicate.Backlog{Policy: replicate.BacklogResnapshot, Alarm: 1, Bound: 1}
+		}
+		r, err := replicate.New(name, faulty, o)
 		if err != nil {
 			return err
 		}
@@ -65,7 +77,7 @@ func runApp(ctx context.Context, store, name, path string, statements []string) 
 			return err
 		}
 		for _, st := range statements {
-			if err := statement(ctx, db, r, st); err != nil {
+			if err := statement(ctx, db, r, faulty, st); err != nil {
 				return errors.Join(fmt.Errorf("%s: %w", st, err), db.Close())
 			}
 		}
@@ -73,7 +85,7 @@ func runApp(ctx context.Context, store, name, path string, statements []string) 
 	})
 }
 
-func statement(ctx context.Context, db *orm.DB, r *replicate.Replica, st string) error {
+func statement(ctx context.Context, db *orm.DB, r *replicate.Replica, store *faultstore.Store, st string) error {
 	switch st {
 	case "snapshot":
 		return r.Snapshot(ctx)
@@ -82,6 +94,15 @@ func statement(ctx context.Context, db *orm.DB, r *replicate.Replica, st string)
 			return err
 		}
 		os.Exit(0)
+	case "away":
+		store.Set(faultstore.Always(faultstore.Any, "", faultstore.Error))
+		return nil
+	case "back":
+		if err := r.Flush(ctx); !errors.Is(err, faultstore.ErrInjected) {
+			return fmt.Errorf("the bucket is away: %w", err)
+		}
+		store.Set()
+		return r.Flush(ctx)
 	}
 	n, err := strconv.ParseInt(st[1:], 10, 64)
 	if err != nil {

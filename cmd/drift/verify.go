@@ -48,7 +48,7 @@ func (c *cli) verify(ctx context.Context, s replicate.Store, name string, o repl
 	}
 	shown := c.show(r, func(w io.Writer) {
 		took := time.Duration(r.Seconds * float64(time.Second)).Round(time.Millisecond)
-		line(w, fmt.Sprintf("%d snapshots, %d batches, %d entries from %d to %d: %s read in %s", r.Snapshots, r.Batches, r.Entries, r.From, r.Head, size(r.Bytes), took))
+		line(w, fmt.Sprintf("%s, %s, %s from %d to %d: %s read in %s", count(r.Snapshots, "snapshot", "snapshots"), count(r.Batches, "batch", "batches"), count(r.Entries, "entry", "entries"), r.From, r.Head, size(r.Bytes), took))
 		if r.Unread > 0 {
 			line(w, fmt.Sprintf("a sample of %g %%: %d more objects are there and were not read", 100*r.Sample, r.Unread))
 		}
