@@ -295,3 +295,67 @@ func TestNewBucketCountsFromItsOwnBeginning(t *testing.T) {
 		t.Errorf("acknowledged %d, the manifest covers %d", s.Acknowledged, m.Head)
 	}
 }
+
+// Two files that held data before, with as long a log, are two histories: one must
+// not go on where the other one has ended.
+func TestTwoBeginningsOnData(t *testing.T) {
+	is := is.New(t)
+	store := memstore.New()
+	first, second := oldData(t, dbPath(t)), oldData(t, dbPath(t))
+	first.insert(10, 10)
+	second.insert(20, 20)
+	r := start(t, first, store, fast())
+	flush(t, r)
+	is.NoErr(r.Shutdown(t.Context())) // handed over to whoever has this history
+	held := dump(t, first.path)
+
+	r = start(t, second, store, fast())
+	second.insert(21, 21)
+	err := r.Flush(t.Context())
+	is.True(errors.Is(err, replicate.ErrForked))
+	kill(t, r)
+
+	to := dbPath(t)
+	_, err = replicate.Restore(t.Context(), dbName, store, to, replicate.RestoreOptions{Retry: fast().Retry})
+	is.NoErr(err)
+	is.Equal(dump(t, to), held)
+}
+
+// A machine that is lost before its first snapshot is stored does not keep the name
+// for ever: nobody was told that anything is safe, and whoever has a file can take
+// over with it.
+func TestTakeOverOfNothing(t *testing.T) {
+	is := is.New(t)
+	lost, mine := oldData(t, dbPath(t)), oldData(t, dbPath(t))
+	lost.insert(10, 12)
+	store := faultstore.New(memstore.New(), faultstore.Always(faultstore.Put, "/snapshots/", faultstore.Error))
+	r := start(t, lost, store, fast())
+	is.True(r.Flush(t.Context()) != nil)
+	is.True(manifest(t, store).Head > 0)
+	kill(t, r)
+
+	store.Set()
+	r = start(t, mine, store, fast())
+	mine.insert(20, 22)
+	_, owned := errors.AsType[*replicate.OwnedError](r.Flush(t.Context()))
+	is.True(owned) // it may still come back
+	kill(t, r)
+	o := fast()
+	o.TakeOver = true
+	events := &recorder{}
+	o.Events = events.add
+	r = start(t, mine, store, o)
+	flush(t, r)
+	is.Equal(len(events.of(replicate.EventRebased)), 1)
+	sameAsRestored(t, mine, store)
+	shutdown(t, r)
+	r = start(t, mine, store, o)
+	mine.insert(23, 24)
+	shutdown(t, r)
+	sameAsRestored(t, mine, store)
+
+	r = start(t, lost, store, fast())
+	lost.insert(13, 13)
+	is.True(errors.Is(r.Flush(t.Context()), replicate.ErrForked))
+	kill(t, r)
+}

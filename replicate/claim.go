@@ -21,7 +21,7 @@ func (e *engine) claimName(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if m != nil && m.ClaimToken == e.token {
+		if m != nil && m.ClaimToken == e.token && (e.chain.contains(m.Head) || !m.promisesNothing()) {
 			return e.claimed(ctx, m) // an earlier attempt's answer was lost
 		}
 		next, err := e.judge(ctx, m)
@@ -57,6 +57,9 @@ func (e *engine) judge(ctx context.Context, m *versioned) (*manifest, error) {
 		return nil, &OwnedError{Name: e.name, Node: m.NodeID, Since: time.UnixMilli(m.ClaimedAt)}
 	}
 	if !e.chain.contains(m.Head) {
+		if m.promisesNothing() { // ours, or nobody's: of a start before the log was dropped, or of a file that is gone
+			return e.beginAnew(ctx, m)
+		}
 		return nil, e.lacksHead(ctx, m)
 	}
 	next := m.clone()
@@ -127,33 +130,61 @@ func (e *engine) ownTail(ctx context.Context, m *versioned) (link, error) {
 	}
 }
 
-// firstClaim returns the first manifest under the name. The chain begins at
-// nothing when the log reaches back that far, or else where the log stands now:
-// then a snapshot must follow before anything can be restored. What an earlier
-// life of the name has stored there is not built over: nothing would lead to it
-// any more, and pruning would take it for left-overs. The file is not touched
-// before that is known.
+// firstClaim returns the first manifest under the name. What an earlier life of
+// the name has stored there is not built over: nothing would lead to it any more,
+// and pruning would take it for left-overs. The file is not touched before that is
+// known.
 func (e *engine) firstClaim(ctx context.Context) (*manifest, error) {
 	if err := noBackup(ctx, e.store, e.name); !errors.Is(err, ErrNoBackup) {
 		return nil, err
 	}
-	next := &manifest{Version: formatVersion, DBName: e.name}
-	begin := e.chain.base
-	if begin.Hash != hash0(e.name) || e.gapped() {
-		// The file was acknowledged elsewhere, or restored from another name, or
-		// its log does not lead from where the chain begins any more.
-		var err error
-		if begin, err = e.local.rebase(ctx, e.name); err != nil {
-			return nil, err
-		}
-		e.chain, e.dropped = chain{base: begin}, changelog.Dropped{}
-		e.acked, e.uploaded, e.whole = begin, begin, begin // what another bucket holds does not count
-		e.o.Logger.Warn("the bucket is new to this file; its chain begins anew with a snapshot", "database", e.name, "sequence", begin.Sequence)
-		e.event(Event{Kind: EventRebased, To: begin.Sequence})
+	begin, err := e.beginning(ctx)
+	if err != nil {
+		return nil, err
 	}
+	next := &manifest{Version: formatVersion, DBName: e.name}
 	next.Head, next.Floor = begin, begin
 	e.sign(next, 1)
 	return next, nil
+}
+
+// beginAnew returns the manifest that claims a name whose manifest m promises
+// nothing, and does not lead to our file.
+func (e *engine) beginAnew(ctx context.Context, m *versioned) (*manifest, error) {
+	begin, err := e.beginning(ctx)
+	if err != nil {
+		return nil, err
+	}
+	next := m.clone()
+	next.beginAt(begin)
+	e.sign(next, m.Epoch+1)
+	return next, nil
+}
+
+// beginning returns where a chain begins that nothing stored leads to: at nothing
+// when the log reaches back that far, or else where the log stands now. Then a
+// snapshot must follow before anything can be restored.
+func (e *engine) beginning(ctx context.Context) (link, error) {
+	if base := e.chain.base; !e.gapped() && (base.Hash == hash0(e.name) || base.Hash == e.origin.Hash) {
+		return base, nil
+	}
+	// The file was acknowledged elsewhere, or restored from another name, or its
+	// log does not lead from where the chain begins any more.
+	begin, err := e.local.rebase(ctx, e.name)
+	if err != nil {
+		return link{}, err
+	}
+	origin, unstored, err := e.local.unstored(ctx)
+	if err != nil {
+		return link{}, err
+	}
+	e.chain, e.dropped, e.origin = chain{base: begin}, changelog.Dropped{}, origin
+	// What another bucket holds does not count, and nothing is safe before the
+	// first snapshot is, should the claim fail.
+	e.acked, e.uploaded, e.whole, e.needsFirst = begin, begin, begin, unstored
+	e.o.Logger.Warn("the bucket is new to this file; its chain begins anew with a snapshot", "database", e.name, "sequence", begin.Sequence)
+	e.event(Event{Kind: EventRebased, To: begin.Sequence})
+	return begin, e.at("rebased")
 }
 
 // claimed takes m, which carries our token, as the state to go on from.

@@ -61,6 +61,19 @@ func (e *engine) addMember(m member) {
 	e.members = append(e.members, m)
 }
 
+// dropMembers forgets batches and packs that are not to be packed.
+func (e *engine) dropMembers(which func(member) bool) {
+	e.members = slices.DeleteFunc(e.members, func(m member) bool {
+		if !which(m) {
+			return false
+		}
+		if m.stored != nil {
+			e.kept -= m.size
+		}
+		return true
+	})
+}
+
 // compact moves packing along: it names a pack that is stored with the next
 // write of the manifest, and begins another one if enough of one size follow
 // each other.
@@ -74,15 +87,7 @@ func (e *engine) compact(ctx context.Context) {
 			// The batches are there as they were: nothing is lost, and the next
 			// sixteen are tried again.
 			e.o.Logger.Warn("a pack was not stored", "database", e.name, "node", e.side.id(), "error", job.err)
-			e.members = slices.DeleteFunc(e.members, func(m member) bool {
-				if m.key.to > job.key.to {
-					return false
-				}
-				if m.stored != nil {
-					e.kept -= m.size
-				}
-				return true
-			})
+			e.dropMembers(func(m member) bool { return m.key.to <= job.key.to })
 			return
 		}
 		e.packed(job)

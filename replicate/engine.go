@@ -38,6 +38,7 @@ type engine struct {
 	captured int64             // newest sequence when last looked
 	dropped  changelog.Dropped // from the log, though it was not stored
 
+	origin     link         // where the chain of a file that held data began; zero for any other
 	needsFirst bool         // no restore is possible before a first snapshot is named
 	snap       *snapshotJob // nil: none under way
 	snapFailed int          // attempts at a snapshot that failed in a row

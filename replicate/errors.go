@@ -40,9 +40,10 @@ var (
 		"make it anew with RebuildManifest, or drift rebuild-manifest, and restart; or use another name; or delete the objects if nobody needs them")
 
 	// ErrNoRestorePoint: the backup was begun on a database that already held
-	// data and its first snapshot has not been stored yet.
+	// data and its first snapshot has not been stored yet. Nothing of it was ever
+	// acknowledged: with Options.TakeOver the name can be had for another file.
 	ErrNoRestorePoint = errors.New("no restorable point yet: the first snapshot of this backup has not been completed; " +
-		"let the owner finish it (Snapshot or Flush)")
+		"let the owner finish it (Snapshot or Flush), or take over with a database file if it will not come back")
 
 	// ErrNoPoint: the point that was asked for is not in the backup: it lies
 	// before the oldest that is kept, beyond the newest, or was never marked.

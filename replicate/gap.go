@@ -62,6 +62,7 @@ func (e *engine) closeGap(ctx context.Context, end link) error {
 	from := e.whole.Sequence
 	e.chain, e.dropped = chain{base: end}, d
 	e.uploaded, e.whole = end, end
+	e.dropMembers(func(m member) bool { return m.end.Sequence > from }) // parts of a transaction that the gap cut off
 	e.o.Logger.Warn("the history has a gap: a snapshot stands for changes that were dropped", "database", e.name, "node", e.side.id(), "from", from+1, "to", end.Sequence)
 	e.board.update(func(_ *Status, m *Metrics) { m.Gaps++ })
 	e.event(Event{Kind: EventGap, From: from + 1, To: end.Sequence})

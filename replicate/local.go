@@ -3,7 +3,6 @@ package replicate
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -167,60 +166,30 @@ func (l *local) chain(ctx context.Context, db string) (chain, error) {
 	return c, c.check()
 }
 
-// rebase lets the chain begin anew where the log stands now.
+// rebase lets the chain begin anew where the log stands now. Once it returns that
+// is on the disk.
 func (l *local) rebase(ctx context.Context, db string) (link, error) {
-	x := changelog.SQL(l.marks)
-	// One transaction: a crash leaves the old chain or none.
-	err := x.Exec(ctx, `BEGIN IMMEDIATE`)
-	if err == nil {
-		err = x.Exec(ctx, `DELETE FROM _driftdb_queue; DELETE FROM _driftdb_meta WHERE key IN ('floor', 'dropped', 'gap')`)
-		if err == nil {
-			err = x.Exec(ctx, `COMMIT`)
-		} else {
-			err = errors.Join(err, x.Exec(context.WithoutCancel(ctx), `ROLLBACK`))
-		}
-	}
+	tip, err := l.sealer.Restart(ctx, db)
 	if err != nil {
-		return link{}, fmt.Errorf("begin the chain anew: %w", err)
+		return link{}, err
 	}
-	c, err := l.chain(ctx, db)
-	return c.base, err
+	return link{Sequence: tip.Sequence, Hash: tip.Hash, MaxTime: tip.MaxTime}, nil
 }
 
 // setFloor keeps that the first snapshot is stored: where the chain begins is a
 // point that can be restored.
 func (l *local) setFloor(ctx context.Context, at link) error {
-	v, err := json.Marshal(struct {
-		Sequence int64 `json:"sequence"`
-		Hash     hash  `json:"hash"`
-	}{at.Sequence, at.Hash})
-	if err != nil {
-		return err
-	}
-	if err := changelog.SQL(l.marks).Exec(ctx, `UPDATE _driftdb_meta SET value = ?1 WHERE key = 'floor'`, string(v)); err != nil {
-		return fmt.Errorf("keep where the chain begins: %w", err)
-	}
-	return nil
+	return l.marker.SetFloor(ctx, changelog.Floor{Sequence: at.Sequence, Hash: at.Hash})
 }
 
-// floorHash returns the hash where the file's chain began, zero for a chain
-// that began on an empty database.
-func (l *local) floorHash(ctx context.Context) (hash, error) {
-	v, err := changelog.Meta(ctx, changelog.SQL(l.marks), "floor")
-	if err != nil || v == "" {
-		return hash{}, err
+// unstored returns where the file's chain began on data that no snapshot is known
+// to hold. ok is false for any other file.
+func (l *local) unstored(ctx context.Context) (at link, ok bool, err error) {
+	f, err := l.marker.Floor(ctx)
+	if err != nil || !f.Unstored {
+		return link{}, false, err
 	}
-	var f struct {
-		Sequence int64 `json:"sequence"`
-		Hash     hash  `json:"hash"`
-	}
-	if err := json.Unmarshal([]byte(v), &f); err != nil {
-		return hash{}, fmt.Errorf("_driftdb_meta: floor: %w", err)
-	}
-	if f.Sequence == 0 {
-		return hash{}, nil
-	}
-	return f.Hash, nil
+	return link{Sequence: f.Sequence, Hash: f.Hash}, true, nil
 }
 
 // seal cuts the next batch, or the parts of the next transaction, from what one

@@ -99,7 +99,12 @@ type Claim struct {
 	Released    bool
 	Open        *EpochView // an epoch that a take-over has fenced and not frozen
 	Head, Floor LinkView
+	Gaps        []GapView
+	Nothing     bool // can be restored
 }
+
+// GapView is a gap in the history, between two points.
+type GapView struct{ From, To LinkView }
 
 // ViewClaim reads the stored bytes of a manifest.
 func ViewClaim(b []byte, db string) (*Claim, error) {
@@ -107,9 +112,12 @@ func ViewClaim(b []byte, db string) (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Claim{EpochView: EpochView{m.NodeID, m.Epoch}, Token: m.ClaimToken.String(), Released: m.Released, Head: viewLink(m.Head), Floor: viewLink(m.Floor)}
+	c := &Claim{EpochView: EpochView{m.NodeID, m.Epoch}, Token: m.ClaimToken.String(), Released: m.Released, Head: viewLink(m.Head), Floor: viewLink(m.Floor), Nothing: m.promisesNothing()}
 	if i := m.open(); i >= 0 {
 		c.Open = &EpochView{m.Lineage[i].Node, m.Lineage[i].Epoch}
+	}
+	for _, g := range m.Gaps {
+		c.Gaps = append(c.Gaps, GapView{viewLink(g.From), viewLink(g.To)})
 	}
 	return c, nil
 }
@@ -130,16 +138,26 @@ func Reach(ctx context.Context, store Store, db string) (LinkView, error) {
 	if len(points) == 0 {
 		return LinkView{}, ErrNoRestorePoint
 	}
-	var end link
+	var end, low link
+	if n := len(m.Gaps); n > 0 {
+		low = m.Gaps[n-1].To
+	}
+	found := false
 	for i := range points {
 		at, err := points[i].reach(ctx, b, m)
 		if err != nil {
 			return LinkView{}, fmt.Errorf("from %d: %w", points[i].start.Sequence, err)
 		}
-		if i > 0 && !at.is(end) {
+		if points[i].start.Sequence < low.Sequence {
+			continue // it leads up to a gap
+		}
+		if found && !at.is(end) {
 			return LinkView{}, fmt.Errorf("one restore ends at %d, another one at %d", end.Sequence, at.Sequence)
 		}
-		end = at
+		end, found = at, true
+	}
+	if !found {
+		return LinkView{}, ErrNoRestorePoint
 	}
 	return viewLink(end), nil
 }
@@ -157,6 +175,7 @@ func (p *plan) reach(ctx context.Context, b *bucket, m *versioned) (link, error)
 	if err := p.fill(ctx, b, m, true); err != nil {
 		return link{}, err
 	}
+	want := m.reach(p.start)
 	at, err := p.start, error(nil)
 	for _, path := range p.paths {
 		at = p.start
@@ -165,15 +184,18 @@ func (p *plan) reach(ctx context.Context, b *bucket, m *versioned) (link, error)
 				break
 			}
 		}
-		if err == nil && at.is(m.Head) {
+		if err == nil && at.is(want) {
 			break
 		}
 	}
 	if err != nil {
 		return link{}, err
 	}
-	if !at.is(m.Head) {
-		return link{}, fmt.Errorf("no way leads to head %d: %w", m.Head.Sequence, ErrCorrupt)
+	if !at.is(want) {
+		return link{}, fmt.Errorf("no way leads to %d: %w", want.Sequence, ErrCorrupt)
+	}
+	if !want.is(m.Head) {
+		return at, nil
 	}
 	whole := at
 	for {

@@ -63,7 +63,7 @@ func (t *taker) prepare(ctx context.Context) (*versioned, error) {
 	if m == nil {
 		return nil, nil // the rules apply afresh
 	}
-	if err := t.settle(ctx, m, there); err != nil {
+	if m, err = t.settle(ctx, m, there); err != nil {
 		return nil, err
 	}
 	if err := t.at("restored"); err != nil {
@@ -296,23 +296,25 @@ func chainedTail(ctx context.Context, store *bucket, m *versioned, open lineageE
 }
 
 // settle makes the file what the frozen head calls for: it is kept when it
-// contains head, and otherwise moved aside and restored.
-func (t *taker) settle(ctx context.Context, m *versioned, there bool) error {
+// contains head, or when nothing can be restored, and otherwise moved aside and
+// restored. It returns the manifest as it is then.
+func (t *taker) settle(ctx context.Context, m *versioned, there bool) (*versioned, error) {
 	aside := ""
 	if there {
 		e, err := t.examine(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		kept, at, beyond := e.chain.contains(m.Head), e.chain.last(), e.captured > e.chain.last().Sequence
+		if !kept && m.promisesNothing() {
+			m, err = t.beginAnew(ctx, m, e)
+			return m, errors.Join(err, e.close())
+		}
 		if err := e.close(); err != nil {
-			return err
+			return nil, err
 		}
 		if kept {
-			return nil
-		}
-		if m.Head.Sequence == 0 {
-			return fmt.Errorf("database %q: the bucket holds nothing, the file is at %d: %w", t.name, at.Sequence, ErrForked)
+			return m, nil
 		}
 		aside = fmt.Sprintf("%s.forked-%d", t.side.file, at.Sequence)
 		ok := false
@@ -320,19 +322,19 @@ func (t *taker) settle(ctx context.Context, m *versioned, there bool) error {
 			ok, err = isAncestor(ctx, t.store, m, at)
 			return err
 		}); err != nil {
-			return err
+			return nil, err
 		}
 		if ok && !beyond {
 			aside = fmt.Sprintf("%s.behind-%d", t.side.file, at.Sequence)
 		}
 	}
 	if m.Head.Sequence == 0 {
-		return nil // claimed once, nothing acknowledged: the file is made anew
+		return m, nil // claimed once, nothing acknowledged: the file is made anew
 	}
 	r := &restorer{name: t.name, store: t.store, side: t.side, retry: t.o.Retry, logger: t.o.Logger, now: t.o.Now, aside: aside, hook: t.hook}
 	result, err := r.resume(ctx, m, &t.token)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if aside != "" {
 		t.o.Logger.Warn("the local file was moved aside", "database", t.name, "to", r.aside)
@@ -340,7 +342,55 @@ func (t *taker) settle(ctx context.Context, m *versioned, there bool) error {
 	}
 	t.o.Logger.Info("restored", "database", t.name, "sequence", result.Position.Sequence, "snapshot", result.Snapshot, "batches", result.Batches)
 	t.o.Events(Event{Kind: EventRestored, Time: t.o.Now(), Epoch: m.Epoch, To: result.Position.Sequence, Bytes: result.Bytes})
-	return nil
+	return m, nil
+}
+
+// promisesNothing says whether m leads to no point that can be restored, so that
+// nobody was ever told that anything is safe: it was claimed and nothing stored,
+// or the first snapshot of a file that held data was never finished.
+func (m *manifest) promisesNothing() bool {
+	return len(m.Snapshots) == 0 && (m.Head.Sequence == 0 || m.Floor.Sequence > 0)
+}
+
+// beginAt lets the history of m, which promises nothing, begin at begin. What is
+// stored does not count any more.
+func (m *manifest) beginAt(begin link) {
+	m.Head, m.Floor = begin, begin
+	m.Lineage, m.Packs, m.Gaps, m.Points = nil, nil, nil, nil
+}
+
+// beginAnew lets the history under the name, which promises nothing, begin with
+// the file e: else a machine that is lost before its first snapshot is stored
+// would keep the name from everybody for ever.
+func (t *taker) beginAnew(ctx context.Context, m *versioned, e *examined) (*versioned, error) {
+	begin, err := e.local.rebase(ctx, t.name)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.at("rebased"); err != nil {
+		return nil, err
+	}
+	for claimed := false; !claimed; {
+		if err := t.o.Retry.do(ctx, func() error {
+			next := m.clone()
+			next.beginAt(begin)
+			v, err := swap(ctx, t.store, m, next, t.o.Now())
+			switch {
+			case errors.Is(err, errConflict) && (v == nil || v.ClaimToken != t.token):
+				return fmt.Errorf("database %q, while it was being taken over: %w", t.name, ErrFenced)
+			case errors.Is(err, errConflict): // a tool that works for us, or an earlier attempt whose answer was lost
+			case err != nil:
+				return err
+			}
+			m, claimed = v, v.Head.is(begin)
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	t.o.Logger.Warn("nothing could be restored from the bucket; its history begins anew with this file, and a snapshot", "database", t.name, "sequence", begin.Sequence)
+	t.o.Events(Event{Kind: EventRebased, Time: t.o.Now(), Epoch: m.Epoch, To: begin.Sequence})
+	return m, nil
 }
 
 // examined is a file that was opened to see what it holds.

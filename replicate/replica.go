@@ -367,15 +367,11 @@ func (e *engine) begin(ctx context.Context, claim *versioned) error {
 	if e.dropped, err = e.local.marker.Dropped(ctx); err != nil {
 		return err
 	}
-	if claim != nil {
-		return e.claimed(ctx, claim)
-	}
-	floor, err := e.local.floorHash(ctx)
-	if err != nil {
+	// Whether a snapshot followed a beginning on data, the manifest says.
+	if e.origin, e.needsFirst, err = e.local.unstored(ctx); err != nil || claim == nil {
 		return err
 	}
-	e.needsFirst = floor == hash0(e.name) // begun on data; whether a snapshot followed, the manifest says
-	return nil
+	return e.claimed(ctx, claim)
 }
 
 // wake is Notify.

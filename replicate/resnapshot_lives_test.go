@@ -403,3 +403,95 @@ func (w *gapLife) finish() {
 	shutdown(w.t, other)
 	sameAsRestored(w.t, b, w.store)
 }
+
+// What was dropped before the first claim is not safe when a claim fails.
+func TestResnapshotClaimFails(t *testing.T) {
+	t.Parallel()
+	is := is.New(t)
+	w := &gapWorld{app: openApp(t, dbPath(t)), store: faultstore.New(memstore.New()), events: &recorder{}}
+	w.store.Set(down)
+	w.r = start(t, w.app, w.store, resnapshot())
+	for i := range 5 {
+		w.insert(100*i+1, 100*i+100)
+		is.True(w.r.Flush(t.Context()) != nil)
+	}
+	is.True(w.r.Status().Dropped > 0)
+	w.store.Set(faultstore.Always(faultstore.Put, "manifest", faultstore.Error))
+	is.True(errors.Is(w.r.Flush(t.Context()), faultstore.ErrInjected))
+	is.True(manifest(t, w.store) == nil)
+	w.store.Set()
+	flush(t, w.r)
+	sameAsRestored(t, w.app, w.store)
+}
+
+// A first claim that arrives after the log was dropped on which it stands is gone
+// on from.
+func TestResnapshotLateFirstClaim(t *testing.T) {
+	t.Parallel()
+	is := is.New(t)
+	inner := memstore.New()
+	w := &gapWorld{app: openApp(t, dbPath(t)), store: faultstore.New(inner), events: &recorder{}}
+	w.r = start(t, w.app, w.store, resnapshot())
+	w.store.Set(
+		faultstore.Rule{Op: faultstore.Get, Nth: 2, Times: -1, Kind: faultstore.Error},
+		faultstore.Rule{Op: faultstore.Put, Kind: faultstore.LostReply},
+	)
+	w.insert(1, 2)
+	is.True(w.r.Flush(t.Context()) != nil)
+	is.Equal(manifest(t, inner).Head, int64(0))
+	late := get(t, inner, replicate.ManifestKey(dbName))
+	is.NoErr(inner.Delete(t.Context(), replicate.ManifestKey(dbName)))
+	w.store.Set(down)
+	for i := range 5 {
+		w.insert(100*i+11, 100*i+110)
+		is.True(w.r.Flush(t.Context()) != nil)
+	}
+	is.True(w.r.Status().Dropped > 0)
+	w.store.Set(faultstore.Always(faultstore.Put, "manifest", faultstore.Error))
+	is.True(w.r.Flush(t.Context()) != nil)
+	put(t, inner, replicate.ManifestKey(dbName), late)
+	w.store.Set()
+	flush(t, w.r)
+	sameAsRestored(t, w.app, w.store)
+}
+
+// A part of a transaction that a gap has cut off is in no pack: a manifest that
+// names one would be refused for ever.
+func TestResnapshotCutsATransaction(t *testing.T) {
+	for extra := range 3 { // what the part follows is packed already, or waits for a neighbour
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			cutTransaction(t, extra)
+		})
+	}
+}
+
+func cutTransaction(t *testing.T, extra int) {
+	is := is.New(t)
+	w := &gapWorld{app: openApp(t, dbPath(t)), store: faultstore.New(memstore.New()), events: &recorder{}}
+	w.r = newReplica(t, w.store, resnapshot())
+	w.r.SetCut(2, 2)
+	w.r.SetFan(2)
+	is.NoErr(w.r.Prepare(t.Context(), w.path))
+	is.NoErr(w.r.Start(t.Context(), w.path))
+	for i := range extra {
+		w.insert(1000+i, 1000+i)
+	}
+	flush(t, w.r)
+	w.store.Set(faultstore.Rule{Op: faultstore.Put, Key: "/logs/", Nth: 2, Times: -1, Kind: faultstore.Error})
+	w.bulk(2, 7) // its first part is stored
+
+	is.True(w.r.Flush(t.Context()) != nil)
+	w.store.Set(down)
+	w.insert(10, 200)
+	is.True(w.r.Flush(t.Context()) != nil)
+	is.True(w.r.Status().Dropped > 0)
+	w.store.Set()
+	for i := 300; i < 306; i++ {
+		w.insert(i, i)
+		flush(t, w.r)
+		w.r.WaitForPack()
+	}
+	shutdown(t, w.r)
+	sameAsRestored(t, w.app, w.store)
+}

@@ -95,8 +95,19 @@ func (m *machine) start(o replicate.Options) {
 		m.crash = w.rand.IntN(30)
 	}
 	r.SetHook(func(point string) error {
-		if point == "sealed" {
+		switch point {
+		case "sealed":
 			m.keep(true)
+		case "gap-sealed":
+			m.keep(true)
+			if err := w.gapSealed(m.path); err != nil {
+				return err
+			}
+		case "rebased":
+			m.keep(true)
+			if err := w.rebased(m.path); err != nil {
+				return err
+			}
 		}
 		if m.crash--; m.crash == -1 {
 			return errCrash
@@ -166,6 +177,9 @@ func (m *machine) failed(err error) {
 			m.w.rules.refused(m.name(), m.by(), m.saw, err)
 			return
 		}
+	}
+	if c := m.w.rules.claim; errors.Is(err, replicate.ErrNoRestorePoint) && c != nil && c.Nothing {
+		return // whoever has a file can go on
 	}
 	for _, known := range []error{errCrash, errNet, context.Canceled, replicate.ErrClosed} {
 		if errors.Is(err, known) {

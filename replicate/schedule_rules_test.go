@@ -2,7 +2,6 @@ package replicate_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/driftdb/driftdb/replicate"
@@ -30,6 +29,8 @@ type rules struct {
 	claim *replicate.Claim // the manifest now
 	epoch map[uint32]string
 	owner map[string]ownership // by claim token
+	gaps  map[string][]int64   // by the hash at which a gap may end: what the file held there
+	bases map[string][]int64   // by the hash with which a chain may begin: what the file held there
 }
 
 // node is a link of some chain that was ever stored, with everything before it.
@@ -52,7 +53,7 @@ func newRules(fail func(string, ...any)) *rules {
 	first := replicate.FirstLink(dbName)
 	return &rules{
 		fail: fail, links: map[string]*node{first.Hash: {at: first}}, held: map[place]string{},
-		epoch: map[uint32]string{}, owner: map[string]ownership{},
+		epoch: map[uint32]string{}, owner: map[string]ownership{}, gaps: map[string][]int64{}, bases: map[string][]int64{},
 	}
 }
 
@@ -109,6 +110,8 @@ func (r *rules) manifestLanded(stored []byte, by ownership) {
 		r.fail("a manifest that cannot be read: %v", err)
 		return
 	}
+	r.baseLanded(c)
+	r.gapLanded(c)
 	head := r.links[c.Head.Hash]
 	if head == nil || head.at != c.Head {
 		r.fail("I1: the manifest's head %d was never stored", c.Head.Sequence)
@@ -117,7 +120,7 @@ func (r *rules) manifestLanded(stored []byte, by ownership) {
 	if head.late {
 		r.fail("I4: the manifest's head %d was uploaded by a writer that had been replaced", c.Head.Sequence)
 	}
-	if was := r.claim; was != nil {
+	if was := r.claim; was != nil && !(was.Nothing && c.Head == c.Floor) {
 		if !head.contains(r.links[was.Head.Hash]) {
 			r.fail("I1: the manifest's head %d does not follow %d, which it replaces", c.Head.Sequence, was.Head.Sequence)
 		}
@@ -137,6 +140,45 @@ func (r *rules) manifestLanded(stored []byte, by ownership) {
 	}
 	r.claim = c
 }
+
+// baseLanded takes the head of a manifest as where a chain begins: on the rows of a
+// file that was there before, or on nothing.
+func (r *rules) baseLanded(c *replicate.Claim) {
+	if was := r.claim; was != nil && (!was.Nothing || was.Head == c.Head) {
+		return
+	}
+	if rows, ok := r.bases[c.Head.Hash]; ok && r.links[c.Head.Hash] == nil {
+		r.links[c.Head.Hash] = &node{at: c.Head, rows: rows}
+	}
+}
+
+// rebased is called when a machine lets its chain begin anew.
+func (r *rules) rebased(hash string, rows []int64) { r.bases[hash] = rows }
+
+// gapLanded takes the newest gap of c as a link, when the history goes on at its
+// end from now on: a snapshot stands for what a machine had dropped.
+func (r *rules) gapLanded(c *replicate.Claim) {
+	if len(c.Gaps) == 0 {
+		return
+	}
+	g := c.Gaps[len(c.Gaps)-1]
+	parent, rows := r.links[g.From.Hash], r.gaps[g.To.Hash]
+	switch {
+	case r.links[g.To.Hash] != nil:
+		return
+	case parent == nil || parent.at != g.From:
+		r.fail("I1: a gap begins at %d, which was never stored", g.From.Sequence)
+	case rows == nil || g.To != c.Head:
+		r.fail("I2: a gap ends at %d, where no file stood, head is %d", g.To.Sequence, c.Head.Sequence)
+	case !isPrefix(parent.rows, rows):
+		r.fail("I2: a gap leads from %v to %v", parent.rows, rows)
+	default:
+		r.links[g.To.Hash] = &node{parent: parent, at: g.To, rows: rows}
+	}
+}
+
+// gapSealed is called when a machine has fixed at which hash a gap is to end.
+func (r *rules) gapSealed(hash string, rows []int64) { r.gaps[hash] = rows }
 
 // acknowledged is called when a machine was told that rows are safe: all that
 // its file held when it asked.
@@ -162,7 +204,7 @@ func (r *rules) acknowledged(who string, rows []int64) {
 // succeeds, from every point that is kept, and has everything acknowledged.
 func (r *rules) bucket(store replicate.Store) {
 	end, err := replicate.Reach(context.Background(), store, dbName)
-	if errors.Is(err, replicate.ErrNoBackup) && len(r.acked) == 0 {
+	if isOne(err, replicate.ErrNoBackup, replicate.ErrNoRestorePoint) && len(r.acked) == 0 {
 		return
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package replicate_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -110,6 +112,7 @@ type world struct {
 	template []byte
 	post     *post
 	rules    *rules
+	telling  sync.Mutex // processes tell the rules of gaps and beginnings
 	machines [2]*machine
 	others   []*task // restores and prunings
 	restores int
@@ -117,6 +120,7 @@ type world struct {
 	row      int64
 	nodes    int
 	power    bool // power losses happen
+	bounded  bool // little log may wait: what is too much is dropped
 	weights  map[string]int
 	errors   int // of a hundred requests, how many go wrong
 	steps    int
@@ -145,7 +149,18 @@ func newWorld(t *testing.T, seed uint64, dir string, template []byte) *world {
 	}
 	w.power = w.weights["power"] > 0
 	w.errors = []int{0, 5, 15, 40}[w.rand.IntN(4)]
+	if w.bounded = w.rand.IntN(3) == 0; w.bounded {
+		w.errors = max(w.errors, 15) // nothing is dropped while all goes well
+	}
 	return w
+}
+
+// backlog is what all processes of a schedule do when too much waits.
+func (w *world) backlog() replicate.Backlog {
+	if !w.bounded {
+		return replicate.Backlog{}
+	}
+	return replicate.Backlog{Policy: replicate.BacklogResnapshot, Alarm: 1, Bound: 1}
 }
 
 func (w *world) note(format string, args ...any) {
@@ -300,6 +315,7 @@ func (w *world) start(m *machine) {
 		Snapshot:           replicate.SnapshotRule{Disabled: true},
 		Retry:              retries(3),
 		Retention:          replicate.Retention{Window: time.Hour, Snapshots: 1, Disabled: w.rand.IntN(2) == 0},
+		Backlog:            w.backlog(),
 		Now:                later,
 	}
 	o.Sync.Manual, o.Sync.Interval = w.rand.IntN(2) == 0, 10_000*time.Hour
@@ -412,6 +428,58 @@ func isOne(err error, targets ...error) bool {
 	return false
 }
 
+// gapSealed tells the rules what a gap will stand for that may end here. It is
+// called by the process that has sealed it.
+func (w *world) gapSealed(path string) error {
+	meta, rows, err := look(path, func(ctx context.Context, x changelog.Execer) (string, error) {
+		return changelog.Meta(ctx, x, "gap")
+	})
+	if err != nil {
+		return err
+	}
+	var end struct{ Hash changelog.Hash }
+	if err := json.Unmarshal([]byte(meta), &end); err != nil {
+		return err
+	}
+	w.telling.Lock()
+	defer w.telling.Unlock()
+	w.rules.gapSealed(string(end.Hash[:]), rows)
+	return nil
+}
+
+// rebased tells the rules with what a chain may begin. It is called by the process
+// that is about to claim the name.
+func (w *world) rebased(path string) error {
+	meta, rows, err := look(path, func(ctx context.Context, x changelog.Execer) (string, error) {
+		return changelog.Meta(ctx, x, "floor")
+	})
+	if err != nil {
+		return err
+	}
+	var floor changelog.Floor
+	if err := json.Unmarshal([]byte(meta), &floor); err != nil {
+		return err
+	}
+	w.telling.Lock()
+	defer w.telling.Unlock()
+	w.rules.rebased(string(floor.Hash[:]), rows)
+	return nil
+}
+
+// look reads something and the rows of a file that may be in use.
+func look[T any](path string, read func(ctx context.Context, x changelog.Execer) (T, error)) (v T, rows []int64, err error) {
+	ctx := context.Background()
+	c, err := sqlite.Connector(path, sqlite.Plain).Connect(ctx)
+	if err != nil {
+		return v, nil, err
+	}
+	x := changelog.Driver(c)
+	if v, err = read(ctx, x); err == nil {
+		rows, err = rowsOf(x)
+	}
+	return v, rows, errors.Join(err, c.Close())
+}
+
 // read returns the rows of a restored file.
 func (w *world) read(path string) []int64 {
 	c, err := sqlite.Connector(path, sqlite.Plain).Connect(context.Background())
@@ -469,11 +537,15 @@ func (w *world) finish() {
 	}
 	w.settle()
 	m := w.machines[w.rand.IntN(2)]
-	o := replicate.Options{AutoRestore: true, TakeOver: true, DisableCompression: true, Retry: retries(3), Now: later, Sync: replicate.Sync{Manual: true, Interval: 10_000 * time.Hour}}
+	o := replicate.Options{AutoRestore: true, TakeOver: true, DisableCompression: true, Retry: retries(3), Backlog: w.backlog(), Now: later, Sync: replicate.Sync{Manual: true, Interval: 10_000 * time.Hour}}
 	if c := w.rules.claim; c != nil {
 		if by := w.rules.owner[c.Token]; by.machine >= 0 && by == w.machines[by.machine].by() && w.machines[by.machine].hasFile() {
 			m, o.TakeOver = w.machines[by.machine], false
 		}
+	}
+	if c := w.rules.claim; c != nil && c.Nothing && !m.hasFile() {
+		m.file++ // whoever has a file can go on, were it a new one
+		w.must(os.WriteFile(m.path, w.template, 0o600))
 	}
 	w.note("the end: %s starts (TakeOver %v)", m.name(), o.TakeOver)
 	m.start(o)

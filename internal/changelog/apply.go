@@ -329,7 +329,7 @@ func (a *Applier) finish(ctx context.Context) (Position, error) {
 			return Position{}, err
 		}
 	}
-	if err := writeBase(ctx, a.x, a.tip); err != nil {
+	if err := writeBase(ctx, a.x, a.tip, false); err != nil {
 		return Position{}, err
 	}
 	return p, a.x.Exec(ctx, `COMMIT`)

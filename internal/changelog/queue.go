@@ -2,6 +2,7 @@ package changelog
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
@@ -69,10 +70,24 @@ func NewQueue(conn *sql.Conn, isBusy func(error) bool) *Queue {
 
 // Begin returns where this file's chain begins, and records it if the file has
 // no chain yet: {0, Hash0(db)} if the log alone rebuilds the file, otherwise
-// {newest sequence, Hash0(db)} — a snapshot must then carry what was there.
-// With a chain it returns the oldest point that is still recorded.
-func (q *Queue) Begin(ctx context.Context, db string) (t Tip, err error) {
+// {newest sequence, a random hash} — a snapshot must then carry what was there, and
+// no other file may pass for this one. With a chain it returns the oldest point that is still recorded.
+func (q *Queue) Begin(ctx context.Context, db string) (t Tip, err error) { return q.begin(ctx, db, "") }
+
+// Restart is Begin for a file whose chain leads nowhere any more: it is forgotten,
+// and the file's chain begins anew.
+func (q *Queue) Restart(ctx context.Context, db string) (Tip, error) {
+	return q.begin(ctx, db, `DELETE FROM _driftdb_queue; DELETE FROM _driftdb_meta WHERE key IN ('floor', 'dropped', 'gap')`)
+}
+
+// begin is Begin after forget, in one commit.
+func (q *Queue) begin(ctx context.Context, db, forget string) (t Tip, err error) {
 	err = q.write(ctx, func(ctx context.Context, x Execer) error {
+		if forget != "" {
+			if err := x.Exec(ctx, forget); err != nil {
+				return err
+			}
+		}
 		s, ok, err := first(ctx, x, `ORDER BY "from"`)
 		if err != nil || ok {
 			t = Tip{Sequence: s.To, Hash: s.Hash, MaxTime: s.MaxTime}
@@ -87,11 +102,13 @@ func (q *Queue) Begin(ctx context.Context, db string) (t Tip, err error) {
 			return err
 		}
 		t = Tip{Hash: Hash0(db)}
-		if row[0] != int64(1) || row[3] != int64(1) {
+		unstored := row[0] != int64(1) || row[3] != int64(1)
+		if unstored {
 			t.Sequence, _ = row[1].(int64)
 			t.MaxTime, _ = row[2].(int64)
+			rand.Read(t.Hash[:]) // never fails: see crypto/rand
 		}
-		return writeBase(ctx, x, t)
+		return writeBase(ctx, x, t, unstored)
 	})
 	if err != nil {
 		return Tip{}, fmt.Errorf("begin the chain: %w", err)
@@ -101,18 +118,42 @@ func (q *Queue) Begin(ctx context.Context, db string) (t Tip, err error) {
 }
 
 // writeBase records t as the point where the file's chain begins.
-func writeBase(ctx context.Context, x Execer, t Tip) error {
+func writeBase(ctx context.Context, x Execer, t Tip, unstored bool) error {
 	if err := insert(ctx, x, Seal{From: t.Sequence, To: t.Sequence, PrevHash: t.Hash, Hash: t.Hash, MaxTime: t.MaxTime, Status: Done}); err != nil {
 		return err
 	}
-	floor, err := json.Marshal(struct {
-		Sequence int64 `json:"sequence"`
-		Hash     Hash  `json:"hash"`
-	}{t.Sequence, t.Hash})
-	if err != nil {
-		return err
+	return writeMeta(ctx, x, metaFloor, Floor{Sequence: t.Sequence, Hash: t.Hash, Unstored: unstored})
+}
+
+// Floor is the oldest point of a file's chain that can be restored, or is to be.
+type Floor struct {
+	Sequence int64 `json:"sequence"`
+	Hash     Hash  `json:"hash"`
+
+	// Unstored: the file held data there, and no snapshot of it is known to be
+	// stored.
+	Unstored bool `json:"unstored,omitempty"`
+}
+
+// Floor returns what Begin and SetFloor have recorded.
+func (q *Queue) Floor(ctx context.Context) (f Floor, err error) {
+	v, err := Meta(ctx, SQL(q.conn), metaFloor)
+	if err != nil || v == "" {
+		return f, err
 	}
-	return x.Exec(ctx, setMeta, metaFloor, string(floor))
+	if err := json.Unmarshal([]byte(v), &f); err != nil {
+		return f, fmt.Errorf("_driftdb_meta: %s: %w", metaFloor, err)
+	}
+	return f, nil
+}
+
+// SetFloor records that the first snapshot is stored, and where.
+func (q *Queue) SetFloor(ctx context.Context, f Floor) error {
+	err := q.write(ctx, func(ctx context.Context, x Execer) error { return writeMeta(ctx, x, metaFloor, f) })
+	if err != nil {
+		return fmt.Errorf("keep where the chain begins: %w", err)
+	}
+	return nil
 }
 
 // Seal records batches, the parts of one transaction or a single one, in a
