@@ -135,7 +135,7 @@ func TestRestoreToFullDisk(t *testing.T) {
 		a.exec(`INSERT INTO items (id, name, data) VALUES (?, ?, ?)`, int64(i+1001), fmt.Sprint("later ", i), bytes.Repeat([]byte{byte(i)}, 20<<10))
 	}
 	shutdown(t, r)
-	for _, kib := range []int{64, 300, 1024, 3000, 3200} {
+	for _, kib := range []int{64, 300, 1024, 3000, 3500} {
 		t.Run(fmt.Sprint(kib), func(t *testing.T) {
 			is := is.New(t)
 			d := newDisk(t, kib)
