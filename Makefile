@@ -3,6 +3,7 @@
 TOOL  := go tool -modfile=internal/tools/go.mod
 FUZZ  ?= 30
 KILLS ?= 300
+CALLS ?= 600
 SCHEDULES ?= 100000
 SEED ?= 1
 S3_SERVER ?= versitygw
@@ -63,8 +64,8 @@ faults: ## every operation of the store × every fault, at each call of a life, 
 week: ## a simulated week; DRIFTDB_WEEK_SEED=1 and so on for others
 	DRIFTDB_WEEK_DAYS=7 go test -count=1 -timeout 60m -v -run "TestWeek$$" ./replicate
 
-crash: ## KILLS=300 writers killed with SIGKILL while they ship
-	DRIFTDB_CRASH_KILLS=$(KILLS) go test -count=1 -timeout 60m -v -run Kill ./internal/crashtest
+crash: ## KILLS=300 writers killed with SIGKILL while they ship, and one before each of CALLS=600 system calls
+	DRIFTDB_CRASH_KILLS=$(KILLS) DRIFTDB_SYSCALLS=$(CALLS) go test -count=1 -timeout 60m -v ./internal/crashtest
 
 schedules: ## SCHEDULES=100000 random interleavings of two writers, a restorer and a pruner, from SEED=1 on
 	TMPDIR=$${TMPDIR:-$$(test -d /dev/shm && echo /dev/shm || echo /tmp)} GOGC=400 DRIFTDB_SCHEDULES=$(SCHEDULES) DRIFTDB_SEED=$(SEED) \

@@ -194,7 +194,7 @@ func (e *engine) next(wakeAt time.Time) (time.Duration, bool) {
 		if e.whole.Sequence > e.acked.Sequence {
 			earliest(e.acksAt.Add(e.o.Sync.ManifestInterval))
 		}
-		if e.prune != nil {
+		if e.prune != nil && time.Now().Before(e.linger) { // once it is over, something else holds the release up
 			earliest(e.linger)
 		}
 		if e.pace == pacedOut {

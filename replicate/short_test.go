@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/matryer/is"
@@ -84,6 +85,37 @@ func TestCutOffPruningIsMadeUpFor(t *testing.T) {
 	shutdown(t, r)
 	is.Equal(store.Count(faultstore.List), before) // done for today
 	sameAsRestored(t, a, inner)
+}
+
+// A release that has waited long enough for pruning, and waits for a snapshot since,
+// sleeps meanwhile.
+func TestReleaseSleeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		store := faultstore.New(memstore.New())
+		a := openApp(t, dbPath(t))
+		r := start(t, a, store, fast())
+		a.insert(1, 3)
+		flush(t, r)
+		release := make(chan struct{})
+		store.Set(
+			faultstore.Rule{Op: faultstore.List, Times: -1, Kind: faultstore.Hang, Release: release},
+			faultstore.Rule{Op: faultstore.Put, Key: "/snapshots/", Times: -1, Kind: faultstore.Hang, Release: release},
+		)
+		r.PruneNow()
+		a.insert(4, 4)
+		flush(t, r)
+		down, snapshot := make(chan error), make(chan error)
+		go func() { down <- r.Shutdown(context.WithoutCancel(t.Context())) }()
+		pass(time.Second)
+		a.insert(5, 5)
+		go func() { snapshot <- r.Snapshot(context.WithoutCancel(t.Context())) }()
+		pass(time.Minute) // were anything asked again and again, no time would pass
+		close(release)
+		is.NoErr(<-snapshot)
+		is.NoErr(<-down)
+		sameAsRestored(t, a, store)
+	})
 }
 
 // After a crash, a start that has nothing to ship and a clean shutdown hand the

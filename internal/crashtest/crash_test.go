@@ -30,15 +30,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// kills is how many processes TestKill kills: DRIFTDB_CRASH_KILLS, or 25.
-func kills(t *testing.T) int {
-	s := os.Getenv("DRIFTDB_CRASH_KILLS")
+// number is what a variable of the environment says, or otherwise.
+func number(t *testing.T, name string, otherwise int) int {
+	s := os.Getenv(name)
 	if s == "" {
-		return 25
+		return otherwise
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
-		t.Fatalf("DRIFTDB_CRASH_KILLS=%q is not a positive number", s)
+		t.Fatalf("%s=%q is not a positive number", name, s)
 	}
 	return n
 }
@@ -46,41 +46,31 @@ func kills(t *testing.T) int {
 // TestKill kills a writer with SIGKILL at random moments while it ships.
 // After each kill the local file has every committed transfer, a restore from
 // the bucket has every flushed one, both hold whole transactions only, and the
-// next process goes on where the last one was killed.
+// next process goes on where the last one was killed. DRIFTDB_CRASH_KILLS sets how
+// many processes are killed.
 func TestKill(t *testing.T) {
 	is := is.New(t)
 	ctx := context.Background()
 	dir := t.TempDir()
+	kills := number(t, "DRIFTDB_CRASH_KILLS", 25)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	var facts facts
-	for i := range kills(t) {
-		if err := facts.lifeAndDeath(dir, time.Duration(random.IntN(60_000))*time.Microsecond); err != nil {
+	// On a busy machine processes may be killed before any has flushed: then more
+	// are, and later.
+	for i := 0; i < kills || facts.flushed == 0 && i < 20*kills; i++ {
+		if err := facts.lifeAndDeath(dir, time.Duration(random.IntN(60_000*(1+i/kills)))*time.Microsecond); err != nil {
 			t.Fatalf("process %d (seed %d): %v", i+1, seed, err)
 		}
-		local, err := auditFile(ctx, filepath.Join(dir, "bank.sqlite"))
-		if err != nil {
-			t.Fatalf("after kill %d (seed %d): the local file: %v", i+1, seed, err)
-		}
-		if local < facts.committed {
-			t.Fatalf("after kill %d (seed %d): %d transfers were committed, the file has %d", i+1, seed, facts.committed, local)
-		}
-		restored, err := auditRestore(ctx, t, dir)
-		if err != nil {
-			t.Fatalf("after kill %d (seed %d): a restore: %v", i+1, seed, err)
-		}
-		if restored < facts.flushed {
-			t.Fatalf("after kill %d (seed %d): %d transfers were flushed, the bucket has %d", i+1, seed, facts.flushed, restored)
-		}
-		if restored > local {
-			t.Fatalf("after kill %d (seed %d): the bucket has %d transfers, the file only %d", i+1, seed, restored, local)
+		if err := facts.audit(ctx, t, dir); err != nil {
+			t.Fatalf("after kill %d (seed %d): %v", i+1, seed, err)
 		}
 	}
 	snapshots, err := filepath.Glob(filepath.Join(dir, "bucket", "databases", dbName, "nodes", "*", "*", "snapshots", "*"))
 	is.NoErr(err)
-	t.Logf("%d kills: %d transfers committed, %d flushed, %d snapshots", kills(t), facts.committed, facts.flushed, len(snapshots))
-	if kills(t) >= 100 {
+	t.Logf("%d kills: %d transfers committed, %d flushed, %d snapshots", kills, facts.committed, facts.flushed, len(snapshots))
+	if kills >= 100 {
 		is.True(len(snapshots) > 0) // kills hit snapshots too
 	}
 	is.True(facts.flushed > 0) // otherwise the test has shown nothing
@@ -89,9 +79,46 @@ func TestKill(t *testing.T) {
 // facts are what the killed processes had said.
 type facts struct{ committed, flushed int64 }
 
+// audit checks what is there after a kill against the facts.
+func (f *facts) audit(ctx context.Context, t *testing.T, dir string) error {
+	local, file := int64(-1), filepath.Join(dir, "bank.sqlite")
+	if _, err := os.Stat(file); err == nil { // else killed before it was restored
+		if local, err = auditFile(ctx, file); err != nil {
+			return fmt.Errorf("the local file: %w", err)
+		}
+		if local < f.committed {
+			return fmt.Errorf("%d transfers were committed, the file has %d", f.committed, local)
+		}
+	}
+	restored, err := auditRestore(ctx, t, dir)
+	if err != nil {
+		return fmt.Errorf("a restore: %w", err)
+	}
+	if restored < f.flushed {
+		return fmt.Errorf("%d transfers were flushed, the bucket has %d", f.flushed, restored)
+	}
+	if local >= 0 && restored > local {
+		return fmt.Errorf("the bucket has %d transfers, the file only %d", restored, local)
+	}
+	return nil
+}
+
 // lifeAndDeath starts a writer and kills it some time after it is ready.
 func (f *facts) lifeAndDeath(dir string, after time.Duration) error {
 	cmd := exec.Command(os.Args[0])
+	var timer *time.Timer
+	defer func() {
+		if timer != nil {
+			timer.Stop()
+		}
+	}()
+	return f.live(cmd, dir, func() {
+		timer = time.AfterFunc(after, func() { _ = cmd.Process.Kill() }) // already dead is fine: the error line says so
+	})
+}
+
+// live runs a writer until it is killed; ready is called when it begins to write.
+func (f *facts) live(cmd *exec.Cmd, dir string, ready func()) error {
 	cmd.Env = append(os.Environ(), childEnv+"="+dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -101,15 +128,7 @@ func (f *facts) lifeAndDeath(dir string, after time.Duration) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	var timer *time.Timer
-	defer func() {
-		if timer != nil {
-			timer.Stop()
-		}
-	}()
-	err = f.listen(out, func() {
-		timer = time.AfterFunc(after, func() { _ = cmd.Process.Kill() }) // already dead is fine: the error line says so
-	})
+	err = f.listen(out, ready)
 	werr := cmd.Wait()
 	if err != nil {
 		return err
