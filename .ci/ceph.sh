@@ -94,9 +94,9 @@ ceph_halt() {
   for file in "$dir"/ceph/osd.pid "$dir"/ceph/mon.pid; do
     [ -s "$file" ] || continue
     pid=$(cat "$file")
-    kill "-$1" "$pid" 2>/dev/null
+    kill "-$1" "$pid" 2>/dev/null || true # it may have gone by itself
     for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.05; done
-    kill -KILL "$pid" 2>/dev/null
+    kill -KILL "$pid" 2>/dev/null || true
     rm -f "$file"
   done
   return 0
