@@ -18,13 +18,13 @@ const pruneAge = 24 * time.Hour
 // PruneOptions of Prune.
 type PruneOptions struct {
 	Retention  Retention    // as in Options
-	DryRun     bool         // says what would be done; the store is not changed
+	DryRun     bool         // says what would be done, by this machine's clock; the store is not changed
 	Retry      Retry        // as in Options
 	Encryption Encryption   // as in Options
 	Logger     *slog.Logger // defaults to none
 
-	// Now tells the time that Retention.Window counts back from. Defaults to
-	// time.Now.
+	// Now tells the time that Retention.Window counts back from, unless the
+	// store's clock says that it is earlier. Defaults to time.Now.
 	Now func() time.Time
 }
 
@@ -44,7 +44,8 @@ type PruneReport struct {
 // first moves the floor, the oldest point that can be restored, and deletes
 // only after the manifest that says so is confirmed: a crash in between leaves
 // objects that the next Prune finds. Never deleted is what is younger than 24
-// hours by the store's clock.
+// hours by the store's clock, which counts for the window too where it is behind
+// this machine's; where the two are a day and more apart nothing is done.
 func Prune(ctx context.Context, name string, store Store, o PruneOptions) (PruneReport, error) {
 	report, err := prune(ctx, name, store, o)
 	if err != nil {
@@ -74,39 +75,75 @@ func prune(ctx context.Context, name string, store Store, o PruneOptions) (repor
 	return p.report, err
 }
 
-// raiseFloor moves the floor of the manifest, in the name of its owner.
+// raiseFloor moves the floor of the manifest, in the name of its owner. The store's
+// clock is learnt before, from a write of the manifest as it is: the last one may
+// have been made long ago.
 func raiseFloor(ctx context.Context, store *bucket, name string, o Options, dry bool) (*versioned, PruneReport, error) {
 	m, err := lookUp(ctx, store, name)
 	if err != nil {
 		return nil, PruneReport{}, err
 	}
-	floor, report := m.floorFor(o.Retention, o.Now())
-	next := m.clone()
-	next.setFloor(floor)
-	if dry || floor.is(m.Floor) {
+	floor, report, err := m.floorFor(ctx, store, o.Retention, o.Now())
+	if err != nil {
+		return nil, report, err
+	}
+	next, written := m.clone(), time.UnixMilli(m.UpdatedAt)
+	if dry || floor.is(m.Floor) && !written.After(o.Now()) {
+		next.setFloor(floor)
 		next.trim()
 		return &versioned{manifest: next, etag: m.etag}, report, nil
 	}
-	v, err := swap(ctx, store, m, next, o.Now())
-	if errors.Is(err, errConflict) {
-		return nil, report, errors.New("the manifest has changed meanwhile") // planned again
+	// The time in it stays, unless it lies ahead of ours: it may be our clock that is wrong.
+	if m, err = rewrite(ctx, store, m, next, earlier(written, o.Now())); err != nil {
+		return nil, report, err
 	}
-	return v, report, err
+	clock, err := storeClock(ctx, store, name)
+	if err == nil {
+		err = m.believes(clock)
+	}
+	if err != nil {
+		return nil, report, err
+	}
+	now := earlier(clock, o.Now())
+	floor, report, err = m.floorFor(ctx, store, o.Retention, now)
+	if err != nil || floor.is(m.Floor) {
+		return m, report, err
+	}
+	next = m.clone()
+	next.setFloor(floor)
+	m, err = rewrite(ctx, store, m, next, now)
+	return m, report, err
+}
+
+// rewrite is swap for one who plans again if somebody else was faster.
+func rewrite(ctx context.Context, store *bucket, m *versioned, next *manifest, now time.Time) (*versioned, error) {
+	v, err := swap(ctx, store, m, next, now)
+	if errors.Is(err, errConflict) {
+		return nil, errors.New("the manifest has changed meanwhile")
+	}
+	return v, err
 }
 
 // floorFor returns the oldest point that has to be restorable: a snapshot from
 // which every point of the window and every named one can be reached, and which
-// is one of the newest that are kept in any case.
-func (m *manifest) floorFor(r Retention, now time.Time) (link, PruneReport) {
+// is one of the newest that are kept in any case. now must not be later than it is.
+func (m *manifest) floorFor(ctx context.Context, store *bucket, r Retention, now time.Time) (link, PruneReport, error) {
 	report := PruneReport{}
 	floor := m.Floor
-	begins := now.Add(-r.Window).UnixMilli()
+	begins := now.Add(-r.Window)
 	point := int64(-1)
 	if len(m.Points) > 0 {
 		point = m.Points[0].Sequence
 	}
 	for i, s := range m.Snapshots {
-		if len(m.Snapshots)-i < r.Snapshots || s.MaxTime > begins || s.Time > begins || m.open() >= 0 {
+		if len(m.Snapshots)-i < r.Snapshots || m.open() >= 0 {
+			break
+		}
+		age, err := ageOf(ctx, store, s, now)
+		if err != nil {
+			return floor, report, err
+		}
+		if age.IsZero() || age.After(begins) {
 			break
 		}
 		if point >= 0 && s.Sequence > point {
@@ -121,7 +158,7 @@ func (m *manifest) floorFor(r Retention, now time.Time) (link, PruneReport) {
 	if floor.Sequence > 0 {
 		report.FloorTime = time.UnixMilli(floor.MaxTime)
 	}
-	return floor, report
+	return floor, report, nil
 }
 
 // setFloor raises the floor, and drops what lies below it.
@@ -140,6 +177,7 @@ type pruner struct {
 	m      *versioned
 	retry  Retry
 	dry    bool
+	clock  time.Time // the store's, no later than now; zero: to be read
 	report PruneReport
 }
 
@@ -148,20 +186,16 @@ func (p *pruner) run(ctx context.Context) error {
 	if p.m.open() >= 0 {
 		return nil // a take-over is under way: it counts on what is there
 	}
-	var now time.Time
-	if err := p.retry.do(ctx, func() error {
-		body, info, err := p.store.Get(ctx, manifestKey(p.m.DBName))
-		if err != nil {
+	if p.clock.IsZero() {
+		if err := p.retry.do(ctx, func() (err error) {
+			p.clock, err = storeClock(ctx, p.store, p.m.DBName)
+			return err
+		}); err != nil {
 			return err
 		}
-		now = info.Modified
-		return body.Close()
-	}); err != nil {
-		return fmt.Errorf("read the store's clock: %w", err)
-	}
-	if !p.dry && now.Before(time.UnixMilli(p.m.UpdatedAt).Add(-pruneAge)) {
-		// A clock that stands still, or none: nothing can be said of ages.
-		return fmt.Errorf("the store's clock says %s, which is long before the manifest was written", now.UTC().Format(time.RFC3339))
+		if err := p.m.believes(p.clock); err != nil && !p.dry {
+			return err
+		}
 	}
 	// A thousand at a time, so that something is done before the program ends.
 	for after, more := "", true; more; {
@@ -180,7 +214,7 @@ func (p *pruner) run(ctx context.Context) error {
 				}
 				// The manifest was written at or before now, so that this is no
 				// less than the age by the store's clock.
-				if info.Modified.IsZero() || now.Sub(info.Modified) < pruneAge {
+				if info.Modified.IsZero() || p.clock.Sub(info.Modified) < pruneAge {
 					young++
 					continue
 				}
@@ -288,8 +322,9 @@ func (e *engine) lingers() bool {
 	return time.Now().Before(e.linger)
 }
 
-// pruneStore moves pruning along: the floor is raised with a write of the
-// manifest, and what lies below is deleted in a goroutine after that.
+// pruneStore moves pruning along: the store's clock is asked, the floor is raised
+// with a write of the manifest, and what lies below is deleted in a goroutine after
+// that.
 func (e *engine) pruneStore(ctx context.Context) error {
 	if job := e.prune; job != nil {
 		if !job.ended() {
@@ -301,7 +336,11 @@ func (e *engine) pruneStore(ctx context.Context) error {
 	if !e.pruneDue() {
 		return nil
 	}
-	floor, report := e.claim.floorFor(e.o.Retention, e.o.Now())
+	clock, floor, report, err := e.floorDue(ctx)
+	if err != nil {
+		e.pruned(&pruneJob{err: err})
+		return ctx.Err()
+	}
 	if !floor.is(e.claim.Floor) {
 		if err := e.acknowledge(ctx, func(m *manifest) error {
 			m.setFloor(floor)
@@ -314,7 +353,7 @@ func (e *engine) pruneStore(ctx context.Context) error {
 		return err
 	}
 	e.pruneSoon = false
-	p := pruner{store: e.store, m: &versioned{manifest: e.claim.clone(), etag: e.claim.etag}, retry: e.o.Retry, report: report}
+	p := pruner{store: e.store, m: &versioned{manifest: e.claim.clone(), etag: e.claim.etag}, retry: e.o.Retry, clock: clock, report: report}
 	job := &pruneJob{}
 	job.job = begin(ctx, func(ctx context.Context) {
 		job.err = p.run(ctx)
@@ -322,6 +361,18 @@ func (e *engine) pruneStore(ctx context.Context) error {
 	})
 	e.prune = job
 	return nil
+}
+
+// floorDue returns where the floor is to be, and the store's clock.
+func (e *engine) floorDue(ctx context.Context) (clock time.Time, floor link, report PruneReport, err error) {
+	if clock, err = storeClock(ctx, e.store, e.name); err != nil {
+		return clock, floor, report, err
+	}
+	if err = e.claim.believes(clock); err != nil {
+		return clock, floor, report, err
+	}
+	floor, report, err = e.claim.floorFor(ctx, e.store, e.o.Retention, earlier(clock, e.o.Now()))
+	return clock, floor, report, err
 }
 
 func (e *engine) pruned(job *pruneJob) {

@@ -33,8 +33,9 @@ func (c *calendar) pass(d time.Duration) { c.now.Add(d.Milliseconds()) }
 
 // day is what the database was at one time.
 type day struct {
-	at   time.Time
-	rows string
+	at       time.Time
+	sequence int64
+	rows     string
 }
 
 // days writes a row every six hours for n days, ships it, takes a snapshot a
@@ -51,7 +52,7 @@ func (c *calendar) days(t *testing.T, a *app, r *replicate.Replica, n int) (all 
 		_, err := a.db.ExecContext(t.Context(), `UPDATE _driftdb_log SET timestamp = ? WHERE sequence > ?`, c.now.Load(), before)
 		is.NoErr(err)
 		flush(t, r)
-		all = append(all, day{c.time(), dump(t, a.path)})
+		all = append(all, day{c.time(), r.Status().Acknowledged, dump(t, a.path)})
 		if i%4 == 3 {
 			is.NoErr(r.Snapshot(t.Context()))
 		}
