@@ -55,13 +55,16 @@ func (e *engine) acknowledge(ctx context.Context, edit func(*manifest) error) er
 		}
 		v, err := e.swap(ctx, next)
 		if errors.Is(err, errConflict) {
-			e.claim = v // ours: an earlier write, or a tool that works for us
+			// Ours: an earlier write, or a tool that works for us.
+			if e.enter(v) {
+				return errEpochMoved
+			}
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		e.claim = v
+		e.enter(v)
 		break
 	}
 	e.acksAt, e.failed, e.unnamed, e.prunedAt = time.Now(), 0, nil, 0

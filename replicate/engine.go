@@ -54,6 +54,7 @@ type engine struct {
 	prune     *pruneJob   // nil: none under way
 	shippedAt time.Time   // when the attempt that has uploaded last was begun
 	pace      pace        // whether this attempt may upload
+	evaded    bool        // the epoch was changed for an object in the way, and nothing was uploaded since
 	prunedAt  int64       // when pruning has ended, Unix ms, for the next write of the manifest; 0: that has it
 	pruneNext time.Time   // none is begun before: the last one has failed
 	linger    time.Time   // a release waits for pruning until then; zero: none waits

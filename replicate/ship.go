@@ -100,7 +100,11 @@ func (e *engine) upload(ctx context.Context, s changelog.Seal) error {
 	if errors.Is(err, ErrPrecondition) {
 		kind = EventAdopted
 		err = e.recognise(ctx, key, s)
+		if poison(err) && !e.evaded {
+			return e.evade(ctx, key, err)
+		}
 	}
+	e.evaded = false
 	if err != nil {
 		err = fmt.Errorf("upload batch %d-%d: %w", s.From, s.To, err)
 		if ctx.Err() != nil {
@@ -135,6 +139,9 @@ func (e *engine) upload(ctx context.Context, s changelog.Seal) error {
 // stored whose answer was lost, or something is badly wrong.
 func (e *engine) recognise(ctx context.Context, key objectKey, s changelog.Seal) error {
 	found, _, err := readBatch(ctx, e.store, key)
+	if poison(err) { // once more: it may have been the way here
+		found, _, err = readBatch(ctx, e.store, key)
+	}
 	if errors.Is(err, ErrNotExist) {
 		return errors.New("the store refused to store the batch and then did not have it")
 	}

@@ -68,7 +68,7 @@ type EventKind string
 
 // Kinds of events.
 const (
-	EventClaimed      EventKind = "claimed"      // the name is ours; Epoch
+	EventClaimed      EventKind = "claimed"      // the name is ours; Epoch. With Err the epoch was changed because what stands at Key is not ours
 	EventSealed       EventKind = "sealed"       // From–To are on the local disk
 	EventUploaded     EventKind = "uploaded"     // a batch is stored; From–To, Key, Bytes
 	EventAdopted      EventKind = "adopted"      // a batch was found stored already, by an attempt whose answer was lost

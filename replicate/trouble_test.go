@@ -39,18 +39,12 @@ func troubles() map[string]trouble {
 	return map[string]trouble{
 		"403":        permanent(403),
 		"404 bucket": permanent(404),
-		"an object in the way that holds something else": {
-			begin: func(t *testing.T, s *faultstore.Store, r *replicate.Replica) {
-				put(t, s, nextBatch(t, s, r), []byte("poison"))
+		"the store refuses a batch and does not have it": {
+			begin: func(_ *testing.T, s *faultstore.Store, _ *replicate.Replica) {
+				s.Set(faultstore.Rule{Op: faultstore.Put, Key: "/logs/", Times: -1, Kind: faultstore.Precondition})
 			},
-			end: func(t *testing.T, s *faultstore.Store, r *replicate.Replica) {
-				if err := s.Delete(t.Context(), nextBatch(t, s, r)); err != nil {
-					t.Fatal(err)
-				}
-			},
-			is: func(err error) bool {
-				return errors.Is(err, replicate.ErrCorrupt) && strings.Contains(err.Error(), "/logs/")
-			},
+			end: healed,
+			is:  func(err error) bool { return strings.Contains(err.Error(), "refused to store the batch") },
 		},
 		"the local file cannot be written": {
 			begin: func(t *testing.T, _ *faultstore.Store, r *replicate.Replica) { localExec(t, r, "PRAGMA query_only=ON") },
