@@ -47,16 +47,21 @@ func newSnapshotFile(path string, key objectKey, seal Key) (*snapshotFile, error
 }
 
 func (f *snapshotFile) body() Body {
-	size := int64(-1)
+	size, most := int64(-1), storedAtMost(f.length)
 	if !f.key.gzip && !f.key.sealed {
-		size = f.length
+		size, most = f.length, 0
 	}
-	return Body{Size: size, Open: func() (io.ReadCloser, error) {
+	return Body{Size: size, AtMost: most, Open: func() (io.ReadCloser, error) {
 		r, err := f.open()
 		f.last = r
 		return r, err
 	}}
 }
+
+// storedAtMost returns how large n bytes are at most when they are compressed and
+// sealed: what does not compress grows by the frames of 64 KiB blocks, of 1 MiB
+// members and of 64 KiB sealed chunks, which are less than a thousandth.
+func storedAtMost(n int64) int64 { return n + n>>10 + 64<<10 }
 
 // sums returns the sums of what was stored. A store that did not read to the
 // end (it had the object from an earlier attempt) has the rest read here.

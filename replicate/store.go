@@ -59,6 +59,11 @@ type Info struct {
 type Body struct {
 	Open func() (io.ReadCloser, error)
 	Size int64 // bytes, or -1 when not known before the end
+
+	// AtMost is what the body has in bytes at most, for a store that sends it in
+	// parts of one size and must choose that before the end is known. 0 where Size
+	// says it, or where nobody can tell.
+	AtMost int64
 }
 
 // Condition is what must hold for a Put. The zero Condition always holds.

@@ -145,6 +145,7 @@ func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 type source struct {
 	r    io.Reader
 	size int64 // as announced, -1 for unknown
+	most int64 // what it has at most, below 1 for unknown
 	n    int64
 	err  error
 }

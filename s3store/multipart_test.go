@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -186,4 +187,47 @@ func TestEarlyRefusal(t *testing.T) {
 	}
 	is.Equal(len(proxy.Requests()), 2)
 	is.Equal(proxy.Requests()[0].Method, http.MethodHead)
+}
+
+// TestPartSizeGrows: S3 takes 10,000 parts of an object. An upload whose end is not
+// known has parts that are large enough for what it may come to, and what cannot be
+// stored at all is refused before anything is sent.
+func TestPartSizeGrows(t *testing.T) {
+	is := is.New(t)
+	store, proxy := embedded(t).proxied(t)
+	data := noise(1, 16<<20)
+	for _, test := range []struct {
+		most  int64
+		parts int
+	}{
+		{0, 4},         // 5, 5, 5 and 1 MiB
+		{16 << 20, 4},  //
+		{48 << 30, 4},  // just within 10,000 parts of 5 MiB
+		{60 << 30, 3},  // 7, 7 and 2 MiB
+		{100 << 30, 2}, // 11 and 5 MiB
+		{200 << 30, 0}, // 21 MiB would hold it: no parts
+	} {
+		body := streamOf(data)
+		body.AtMost = test.most
+		is.NoErr(store.Delete(t.Context(), "k"))
+		proxy.Forget()
+		_, err := store.Put(t.Context(), "k", body, ifAbsent)
+		is.NoErr(err)
+		parts := 0
+		for _, r := range proxy.Requests() {
+			if r.Method == http.MethodPut && strings.Contains(r.URL, "partNumber=") {
+				parts++
+			}
+		}
+		is.Equal(parts, test.parts)
+		got, err := read(t, store, "k")
+		is.NoErr(err)
+		is.True(bytes.Equal(got, data))
+	}
+	proxy.Forget()
+	_, err := store.Put(t.Context(), "k", replicate.Body{Size: 5<<40 + 1, Open: streamOf(data).Open}, replicate.Condition{})
+	var permanent *replicate.PermanentError
+	is.True(errors.As(err, &permanent))
+	is.True(strings.Contains(err.Error(), "S3 stores 5497558138880 at most"))
+	is.Equal(len(proxy.Requests()), 0)
 }

@@ -105,11 +105,13 @@ type ServerEncryption struct {
 }
 
 // Multipart sets how bodies of unknown size, or larger than PartSize, are sent.
-// An upload buffers PartSize × (Concurrency + 2) at most: 15 MiB by default.
+// An upload buffers PartSize × (Concurrency + 2) at most: 15 MiB by default. A
+// database of more than 48 GiB has larger parts: S3 takes 10,000 of them, and how far
+// it can be compressed is known only at the end.
 type Multipart struct {
-	// PartSize in bytes, at least 5 MiB. An object of unknown size has at most
-	// 10,000 parts; for one of known size parts grow as needed. Defaults to
-	// 5 MiB (48 GiB an object).
+	// PartSize in bytes, at least 5 MiB. Parts grow as needed where Body.Size or
+	// Body.AtMost says how large the object can be, as it does for everything that
+	// replicate stores: 21 MiB for a database of 200 GiB. Defaults to 5 MiB.
 	PartSize int64
 
 	// Concurrency is how many parts are sent at once. Defaults to 1: what is sent is
@@ -153,7 +155,8 @@ const (
 	defaultConcurrency = 1
 	minPartSize        = 5 << 20
 	maxParts           = 10_000
-	maxKey             = 1024 // bytes, of S3
+	maxObject          = 5 << 40 // bytes, of S3
+	maxKey             = 1024    // bytes, of S3
 )
 
 func (o Options) withDefaults() Options {

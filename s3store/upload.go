@@ -49,6 +49,10 @@ const (
 )
 
 func (m *managed) upload(ctx context.Context, in *s3.PutObjectInput, body *source) (string, error) {
+	partSize, err := m.partSizeFor(body)
+	if err != nil {
+		return "", err
+	}
 	parts := &partClient{Client: m.store.client, store: m.store, body: body}
 	in.Body = body
 	if err := parts.lookBefore(ctx, in); err != nil {
@@ -56,21 +60,39 @@ func (m *managed) upload(ctx context.Context, in *s3.PutObjectInput, body *sourc
 	}
 	//nolint:staticcheck // SA1019: superseded by a v0 package, see managed
 	out, err := manager.NewUploader(parts, func(u *manager.Uploader) {
-		u.PartSize = m.partSize
-		if least := (body.size + maxParts - 1) / maxParts; least > u.PartSize {
-			u.PartSize = (least + 1<<20 - 1) >> 20 << 20
-		}
+		u.PartSize = partSize
 		u.Concurrency = m.concurrency
 		// The uploader does not take it from the client.
 		u.RequestChecksumCalculation = m.store.client.Options().RequestChecksumCalculation
 	}).Upload(ctx, in)
 	if err != nil {
+		if body.err == nil && body.n > partSize*maxParts {
+			return "", tooLarge(fmt.Sprintf("it has more than %d parts of %d bytes", maxParts, partSize), "set Multipart.PartSize to a larger value")
+		}
 		return "", err
 	}
 	if etag := unquote(out.ETag); etag != "" {
 		return etag, nil
 	}
 	return m.tagOf(ctx, in, body.n)
+}
+
+// partSizeFor returns the size of body's parts: PartSize, or as much more as it
+// takes for the number of parts that S3 allows. What cannot be stored at all is
+// refused before a byte of it is sent.
+func (m *managed) partSizeFor(body *source) (int64, error) {
+	if body.size > maxObject {
+		return 0, tooLarge(fmt.Sprintf("it has %d bytes, and S3 stores %d at most", body.size, int64(maxObject)), "a database of this size needs another store")
+	}
+	least := (min(body.most, maxObject) + maxParts - 1) / maxParts
+	if least <= m.partSize {
+		return m.partSize, nil
+	}
+	return (least + 1<<20 - 1) >> 20 << 20, nil
+}
+
+func tooLarge(what, do string) error {
+	return replicate.Permanent(fmt.Errorf("the object is too large: %s", what), do)
 }
 
 // tagOf asks for the entity tag of an upload that the server did not name, as
