@@ -91,7 +91,7 @@ func (m *machine) start(o replicate.Options) {
 	r.SetCut(2+w.rand.IntN(3), 2)
 	r.SetFan(2)
 	m.crash = -1
-	if w.rand.IntN(6) == 0 {
+	if !w.ending && w.rand.IntN(6) == 0 {
 		m.crash = w.rand.IntN(30)
 	}
 	r.SetHook(func(point string) error {

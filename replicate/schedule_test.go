@@ -124,6 +124,7 @@ type world struct {
 	weights  map[string]int
 	errors   int // of a hundred requests, how many go wrong
 	steps    int
+	ending   bool // nothing goes wrong any more
 	log      []string
 }
 
@@ -548,8 +549,8 @@ func (w *world) finish() {
 		w.must(os.WriteFile(m.path, w.template, 0o600))
 	}
 	w.note("the end: %s starts (TakeOver %v)", m.name(), o.TakeOver)
+	w.ending = true
 	m.start(o)
-	m.crash = -1
 	w.drive(m)
 	if !m.up {
 		w.fail("I5: nobody can go on")
