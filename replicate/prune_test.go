@@ -157,17 +157,18 @@ func TestPruneKeepsPoints(t *testing.T) {
 // needed is ever missing, and the next one does the rest.
 func TestPruneUnderFaults(t *testing.T) {
 	t.Parallel()
+	c := newCalendar()
+	grown := memstore.NewWithOptions(memstore.Options{Now: c.time})
+	o, po := c.options()
+	a := openApp(t, dbPath(t))
+	r := start(t, a, grown, o)
+	c.days(t, a, r, 12)
+	shutdown(t, r)
 	for _, kind := range []faultstore.Kind{faultstore.Error, faultstore.LostReply} {
 		for nth := 1; ; nth++ {
 			is := is.New(t)
-			c := newCalendar()
-			inner := memstore.NewWithOptions(memstore.Options{Now: c.time})
+			inner := copyStore(t, grown, c.time)
 			store := faultstore.New(inner)
-			o, po := c.options()
-			a := openApp(t, dbPath(t))
-			r := start(t, a, store, o)
-			c.days(t, a, r, 12)
-			shutdown(t, r)
 			store.Set(faultstore.Rule{Nth: nth, Times: -1, Kind: kind}) // from there on everything
 			_, err := replicate.Prune(t.Context(), dbName, store, po)
 			fired := store.Fired()
@@ -183,6 +184,28 @@ func TestPruneUnderFaults(t *testing.T) {
 			}
 		}
 	}
+}
+
+// copyStore returns a store that holds what from does, as old, and goes on with the
+// clock now.
+func copyStore(t *testing.T, from *memstore.Store, now func() time.Time) *memstore.Store {
+	t.Helper()
+	var stored time.Time // zero: now
+	to := memstore.NewWithOptions(memstore.Options{Now: func() time.Time {
+		if stored.IsZero() {
+			return now()
+		}
+		return stored
+	}})
+	for info, err := range from.List(t.Context(), "", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored = info.Modified
+		put(t, to, info.Key, get(t, from, info.Key))
+	}
+	stored = time.Time{}
+	return to
 }
 
 // Credentials that may not delete are no error: the report says what is due.
