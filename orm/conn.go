@@ -113,6 +113,19 @@ func (c *conn) done(s *stmt) error {
 	return nil
 }
 
+// forget drops a kept statement. EXPLAIN needs that: SQLite compiles statements
+// anew when the tables have changed, but lists the program of an EXPLAIN as it
+// was.
+func (c *conn) forget(text string) error {
+	e, ok := c.byText[text]
+	if !ok || stmtOf(e).busy {
+		return nil
+	}
+	c.recent.Remove(e)
+	delete(c.byText, text)
+	return stmtOf(e).ds.Close()
+}
+
 // exec runs a statement that returns no rows. Statements of one row do not
 // watch the context while they run; they take microseconds.
 func (c *conn) exec(ctx context.Context, text string, args []driver.NamedValue) (_ driver.Result, err error) {

@@ -57,8 +57,8 @@ func (db *DB) migrateOnce(ctx context.Context, s schema.Schema, all []schema.Mig
 	if err != nil {
 		return false, err
 	}
-	if done.Version == len(all) && len(all) > 0 { // most of the time
-		return false, db.drifted(ctx, db.writer, done)
+	if done.Version == len(all) && len(all) > 0 && done.Structure != nil { // most of the time
+		return false, db.drifted(ctx, db.writer, all, done)
 	}
 	if _, err := db.writer.one(ctx, "PRAGMA foreign_keys=OFF", nil); err != nil {
 		return false, err
@@ -74,24 +74,12 @@ func (db *DB) migrateOnce(ctx context.Context, s schema.Schema, all []schema.Mig
 		if err := changelog.Init(ctx, changelog.Driver(c.dc)); err != nil {
 			return err
 		}
-		done, err := db.migratedTo(ctx, c) // another process may have been faster
-		if err == nil {
-			done, err = db.baseline(ctx, c, s, all, done)
-		}
-		if err != nil {
+		done, err := db.standing(ctx, c, s, all) // another process may have been faster
+		if err != nil || done.Version == len(all) {
 			return err
-		}
-		if done.Version > len(all) {
-			return fmt.Errorf("%w (the file is at migration %d, %s; this program knows %d)", ErrSchemaTooNew, done.Version, done.Name, len(all))
-		}
-		if err := db.drifted(ctx, c, done); err != nil {
-			return err
-		}
-		if done.Version == len(all) {
-			return nil
 		}
 		m = &all[done.Version]
-		if err := db.apply(ctx, c, s, done, m); err != nil {
+		if err := db.apply(ctx, c, s, all, done); err != nil {
 			return fmt.Errorf("migration %s: %w", schema.MigrationFile(m.Version, m.Name), err)
 		}
 		return nil
@@ -103,6 +91,29 @@ func (db *DB) migrateOnce(ctx context.Context, s schema.Schema, all []schema.Mig
 	return m.Version < len(all), nil
 }
 
+// standing says how far the file was migrated, in the transaction of c.
+func (db *DB) standing(ctx context.Context, c *conn, s schema.Schema, all []schema.Migration) (migrated, error) {
+	done, err := db.migratedTo(ctx, c)
+	if err != nil {
+		return done, err
+	}
+	if done.Version > 0 && done.Structure == nil { // restored: the tables are now what the log has made of them
+		if done.Structure, err = structureOf(ctx, c, nil); err == nil {
+			err = db.record(ctx, c, done)
+		}
+	}
+	if err == nil {
+		done, err = db.baseline(ctx, c, s, all, done)
+	}
+	if err == nil && done.Version > len(all) {
+		err = fmt.Errorf("%w (the file is at migration %d, %s; this program knows %d)", ErrSchemaTooNew, done.Version, done.Name, len(all))
+	}
+	if err == nil {
+		err = db.drifted(ctx, c, all, done)
+	}
+	return done, err
+}
+
 func (db *DB) migratedTo(ctx context.Context, c *conn) (m migrated, err error) {
 	row, err := c.one(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = '_driftdb_meta'", nil)
 	if err != nil || row[0] == int64(0) {
@@ -112,28 +123,24 @@ func (db *DB) migratedTo(ctx context.Context, c *conn) (m migrated, err error) {
 	if err != nil || text == "" {
 		return m, err
 	}
-	if err := json.Unmarshal([]byte(text), &m); err != nil || m.Structure != nil {
-		return m, err
-	}
-	// Restored: the tables are now what the log has made of them.
-	if m.Structure, err = structureOf(ctx, c); err != nil {
-		return m, err
-	}
-	return m, db.record(ctx, c, m)
+	return m, json.Unmarshal([]byte(text), &m)
 }
 
 // baseline finds out where a file stands that has tables and no record: it was
-// made before the package had migrations.
+// made before the package had migrations. Of several migrations that lead to its
+// tables it is taken for the first: what the others do to rows has not been done.
 func (db *DB) baseline(ctx context.Context, c *conn, s schema.Schema, all []schema.Migration, done migrated) (migrated, error) {
 	if done.Version > 0 {
 		return done, nil
 	}
-	lines, err := structureOf(ctx, c)
+	lines, err := structureOf(ctx, c, nil)
 	if err != nil || len(lines) == 0 {
 		return done, err
 	}
+	made := indexLines(all)
+	lines = slices.DeleteFunc(lines, func(l string) bool { return schema.IsIndexLine(l) && !made[l] }) // of the application's own
 	have := schema.FingerprintOf(lines)
-	for _, m := range slices.Backward(all) {
+	for _, m := range all {
 		if m.Structure == have {
 			done = migrated{Version: m.Version, Name: m.Name, Structure: lines}
 			return done, db.record(ctx, c, done)
@@ -142,19 +149,40 @@ func (db *DB) baseline(ctx context.Context, c *conn, s schema.Schema, all []sche
 	return done, fmt.Errorf("%w: the file has tables and no record of a migration, and they are those of none of them%s", ErrSchemaDrift, schema.Unlike(lines, s.Structure()))
 }
 
-// drifted says whether the tables are still what the last migration left.
-func (db *DB) drifted(ctx context.Context, c *conn, done migrated) error {
+// indexLines returns the indexes that migrations make.
+func indexLines(all []schema.Migration) map[string]bool {
+	made := make(map[string]bool)
+	for _, m := range all {
+		for _, step := range m.Steps {
+			for _, sql := range step.SQL {
+				if what, ok := schema.SubjectOf(sql); ok && what.Verb == "CREATE" && what.Kind == "INDEX" {
+					made[schema.IndexLine(sql)] = true
+				}
+			}
+		}
+	}
+	return made
+}
+
+// drifted says whether the tables are still what the last migration left, and
+// whether that is one of this program.
+func (db *DB) drifted(ctx context.Context, c *conn, all []schema.Migration, done migrated) error {
 	if done.Version == 0 {
 		return nil
 	}
-	lines, err := structureOf(ctx, c)
+	file := schema.MigrationFile(done.Version, done.Name)
+	if done.Version <= len(all) && all[done.Version-1].Name != done.Name {
+		return fmt.Errorf("%w: the file ran the migration %s, in whose place this program has %s: two branches have each written one. Open the file with the program of the other branch, or take one that has not run %s",
+			ErrSchemaDrift, file, schema.MigrationFile(done.Version, all[done.Version-1].Name), file)
+	}
+	lines, err := structureOf(ctx, c, nil)
 	lines = slices.DeleteFunc(lines, func(l string) bool { // an index of the application's own
-		return strings.HasPrefix(l, schema.IndexLine("")) && !slices.Contains(done.Structure, l)
+		return schema.IsIndexLine(l) && !slices.Contains(done.Structure, l)
 	})
 	if err != nil || slices.Equal(lines, done.Structure) {
 		return err
 	}
-	return fmt.Errorf("%w: since migration %s something else has changed them%s", ErrSchemaDrift, schema.MigrationFile(done.Version, done.Name), schema.Unlike(lines, done.Structure))
+	return fmt.Errorf("%w: since migration %s something else has changed them%s", ErrSchemaDrift, file, schema.Unlike(lines, done.Structure))
 }
 
 func (db *DB) record(ctx context.Context, c *conn, m migrated) error {
@@ -166,50 +194,31 @@ func (db *DB) record(ctx context.Context, c *conn, m migrated) error {
 	return err
 }
 
-// apply runs the steps of m. The entry of its schema steps stands first in the
-// transaction, so that a restore runs the same statements; what data steps do to
-// rows is in the log as rows, through triggers for the tables as they are then.
-func (db *DB) apply(ctx context.Context, c *conn, s schema.Schema, done migrated, m *schema.Migration) error {
+// apply runs the migration after the one that done tells of. The entry of its
+// schema steps stands first in the transaction, so that a restore runs the same
+// statements; what data steps do to rows is in the log as rows, through triggers
+// for the tables as they are then.
+func (db *DB) apply(ctx context.Context, c *conn, s schema.Schema, all []schema.Migration, done migrated) error {
+	m := &all[done.Version]
 	before, err := violations(ctx, c)
 	if err != nil {
 		return err
 	}
-	kept, err := db.setAside(ctx, c, done)
+	b, err := beginMigration(ctx, c, s, all[:m.Version], done)
 	if err != nil {
 		return err
 	}
-	ran := slices.Clone(kept.drops)
-	data := false
-	for _, step := range m.Steps {
-		if !step.Data {
-			if data {
-				return errors.New("a schema step stands behind a data step: make it a migration of its own")
-			}
-			for _, sql := range step.SQL {
-				if err := run(ctx, c, sql); err != nil {
-					return err
-				}
-				ran = append(ran, sql)
-			}
-			continue
-		}
-		data = true
+	if err := b.run(ctx); err != nil {
+		return err
 	}
-	made, err := db.putBack(ctx, c, s, kept)
+	lines, err := structureOf(ctx, c, b.indexes)
 	if err != nil {
 		return err
 	}
-	lines, err := structureOf(ctx, c)
-	if err != nil {
-		return err
-	}
-	lines = slices.DeleteFunc(lines, func(l string) bool {
-		return slices.ContainsFunc(kept.again, func(sql string) bool { return l == schema.IndexLine(sql) })
-	})
 	if have := schema.FingerprintOf(lines); have != m.Structure {
 		return fmt.Errorf("%w: after it the tables have the structure %s, and %s was expected when it was written%s", ErrSchemaDrift, have, m.Structure, finalDiff(s, m, lines))
 	}
-	if err := db.logMigration(ctx, c, m, append(ran, made...)); err != nil {
+	if err := logMigration(ctx, c, s, m, b.ran); err != nil {
 		return err
 	}
 	for _, step := range m.Steps {
@@ -227,7 +236,7 @@ func (db *DB) apply(ctx context.Context, c *conn, s schema.Schema, done migrated
 	}
 	for table, n := range after {
 		if n > before[table] {
-			return fmt.Errorf("%d rows of %s refer to rows that do not exist", n, table)
+			return fmt.Errorf("%d rows of %s refer to rows that do not exist (foreign keys do nothing in a migration: its data step has to change or delete the rows that refer to those that it deletes)", n, table)
 		}
 	}
 	return db.record(ctx, c, migrated{Version: m.Version, Name: m.Name, Structure: lines})
@@ -249,118 +258,21 @@ func run(ctx context.Context, c *conn, sql string) error {
 	return nil
 }
 
-// aside are the triggers, views and indexes that were in the way of a migration.
-type aside struct {
-	drops []string
-	again []string // of the application, in the order in which they were made
-}
-
-// setAside drops every trigger and view, and the indexes that no migration has
-// made. SQLite would drop those of a table that is rebuilt, and refuse to rename
-// one that a view reads.
-func (db *DB) setAside(ctx context.Context, c *conn, done migrated) (a aside, err error) {
-	const query = "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view', 'index') AND sql IS NOT NULL AND tbl_name NOT LIKE 'sqlite_%' ORDER BY rowid"
-	err = c.each(ctx, query, nil, func(v []driver.Value) error {
-		kind, name, sql := textOf(v[0]), textOf(v[1]), textOf(v[2])
-		if kind == "index" && slices.Contains(done.Structure, schema.IndexLine(sql)) {
-			return nil
-		}
-		a.drops = append(a.drops, "DROP "+strings.ToUpper(kind)+" "+schema.QuoteIdent(name))
-		if !strings.HasPrefix(name, "_driftdb_") {
-			a.again = append(a.again, sql)
-		}
-		return nil
-	})
-	slices.Reverse(a.drops) // a trigger on a view before the view
-	for _, sql := range a.drops {
-		if err == nil {
-			err = run(ctx, c, sql)
-		}
-	}
-	return a, err
-}
-
-// putBack makes the application's triggers and views again, and after them
-// change-log triggers for the tables as they are now.
-func (db *DB) putBack(ctx context.Context, c *conn, s schema.Schema, a aside) (made []string, err error) {
-	made = slices.Clone(a.again)
-	stored, err := readStored(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range slices.Sorted(maps.Keys(stored)) {
-		if o := stored[name]; o.kind != "table" || strings.HasPrefix(name, "_driftdb_") || !ownTable(s, name, o.sql) {
-			continue
-		}
-		t, err := tableOf(ctx, c, s, name)
-		if err != nil {
-			return nil, err
-		}
-		for _, tr := range t.TriggerSQL() {
-			made = append(made, tr.SQL)
-		}
-	}
-	for _, sql := range made {
-		if err := run(ctx, c, sql); err != nil {
-			return nil, err
-		}
-	}
-	return made, nil
-}
-
-// ownTable says whether a table is one of models, now or in an earlier version:
-// those are STRICT and have a primary key.
-func ownTable(s schema.Schema, name, sql string) bool {
-	if slices.ContainsFunc(s.Tables, func(t schema.Table) bool { return t.Name == name }) {
-		return true
-	}
-	w := words(sql)
-	return len(w) > 0 && w[len(w)-1] == "STRICT" && slices.Contains(w, "PRIMARY")
-}
-
-// tableOf reads what the log's triggers need to know of a table.
-func tableOf(ctx context.Context, c *conn, s schema.Schema, name string) (t schema.Table, err error) {
-	have, err := readColumns(ctx, c, name)
-	if err != nil {
-		return t, err
-	}
-	t.Name = name
-	noLog := map[string]bool{}
-	for _, m := range s.Tables {
-		for _, col := range m.Columns {
-			noLog[m.Name+"."+col.Name] = col.NoLog
-		}
-	}
-	key := map[int64]string{}
-	for _, col := range have.ordered {
-		sc := schema.Column{Name: col.name, Type: schema.Type(col.kind), NotNull: col.notNull, NoLog: noLog[name+"."+col.name]}
-		if col.generated {
-			sc.Generated = "generated"
-		}
-		if t.Columns = append(t.Columns, sc); col.key > 0 {
-			key[col.key] = col.name
-		}
-	}
-	for i := int64(1); key[i] != ""; i++ {
-		t.Key = append(t.Key, key[i])
-	}
-	return t, nil
-}
-
 // logMigration appends the log entry of what was done to the tables. It is
 // moved before the rows that data steps change: nothing of this transaction is
 // in the log yet.
-func (db *DB) logMigration(ctx context.Context, c *conn, m *schema.Migration, ran []string) error {
+func logMigration(ctx context.Context, c *conn, s schema.Schema, m *schema.Migration, ran []string) error {
 	e := changelog.SchemaEntry{Version: m.Version, Name: m.Name, SQL: ran}
 	stored, err := readStored(ctx, c)
 	if err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(stored)) {
-		if o := stored[name]; o.kind != "table" || strings.HasPrefix(name, "_driftdb_") || stored["_driftdb_"+name+"_insert"].kind != "trigger" {
+		o := stored[name]
+		if o.kind != "table" || strings.HasPrefix(name, "_driftdb_") || stored[logTrigger(name)].kind != "trigger" {
 			continue
 		}
-		t, err := tableOf(ctx, c, schema.Schema{}, name)
+		t, err := tableOf(ctx, c, s, name, o.sql)
 		if err != nil {
 			return err
 		}
@@ -388,48 +300,4 @@ func violations(ctx context.Context, c *conn) (map[string]int, error) {
 		return nil
 	})
 	return found, err
-}
-
-// structureOf is schema.Structure of the tables of models that stand in the
-// file: those with a change log.
-func structureOf(ctx context.Context, c *conn) (lines []string, err error) {
-	stored, err := readStored(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	for name, o := range stored {
-		switch {
-		case o.kind == "table" && !strings.HasPrefix(name, "_driftdb_") && stored["_driftdb_"+name+"_insert"].kind == "trigger":
-			of, err := tableStructure(ctx, c, name, o.sql)
-			if err != nil {
-				return nil, err
-			}
-			lines = append(lines, of...)
-		case o.kind == "index" && stored["_driftdb_"+o.table+"_insert"].kind == "trigger":
-			lines = append(lines, schema.IndexLine(o.sql))
-		}
-	}
-	slices.Sort(lines)
-	return lines, nil
-}
-
-func tableStructure(ctx context.Context, c *conn, name, sql string) ([]string, error) {
-	have, err := readColumns(ctx, c, name)
-	if err != nil {
-		return nil, err
-	}
-	t, err := tableOf(ctx, c, schema.Schema{}, name)
-	if err != nil {
-		return nil, err
-	}
-	lines := []string{schema.TableLine(name, t.Key), schema.ChecksLine(name, count(words(sql), "CHECK"))}
-	for i, col := range have.ordered {
-		sc := t.Columns[i]
-		sc.Default = col.value
-		lines = append(lines, schema.ColumnLine(name, sc))
-	}
-	for _, f := range have.foreign {
-		lines = append(lines, schema.ForeignKeyLine(name, f))
-	}
-	return lines, nil
 }

@@ -107,6 +107,9 @@ func (r *reading) opened(ctx context.Context, c *conn, texts map[string]int) err
 	}
 	r.tables = map[string]bool{}
 	for text, n := range texts {
+		if err := c.forget("EXPLAIN " + text); err != nil {
+			return err
+		}
 		err := c.each(ctx, "EXPLAIN "+text, bound(make([]driver.Value, n)...), func(v []driver.Value) error {
 			switch page, _ := v[3].(int64); textOf(v[1]) {
 			case "OpenRead":

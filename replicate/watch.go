@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/driftdb/driftdb/internal/changelog"
+	"github.com/driftdb/driftdb/schema"
 )
 
 // watched is what the engine knows of the file's structure. The log carries
@@ -82,11 +83,10 @@ type findings struct {
 // time in between.
 func compare(before changelog.StoredStructure, now changelog.Structure, entries []changelog.SchemaEntry) (f findings) {
 	told := len(entries) > 0 || now.Schema > before.Schema // by a migration, or by Open
-	var text strings.Builder
+	tells := teller{}
 	for _, e := range entries {
 		for _, s := range e.SQL {
-			text.WriteString(s)
-			text.WriteByte('\n')
+			tells.add(s)
 		}
 		f.foreign = append(f.foreign, wasMissing(e, before.Known)...)
 	}
@@ -104,14 +104,14 @@ func compare(before changelog.StoredStructure, now changelog.Structure, entries 
 			if !told {
 				f.drift = append(f.drift, o.String()+" "+how+ours)
 			}
-		case told && strings.Contains(text.String(), o.Name):
+		case tells.of(o, how):
 		default:
 			f.foreign = append(f.foreign, o.String()+" "+how)
 		}
 	}
 	if !before.Known {
 		for _, o := range now.Objects { // an index belongs to Open, as far as anyone can tell
-			if o.Kind != "index" && !logged[strings.ToLower(o.Name)] && !strings.HasPrefix(o.Name, "_driftdb_") && !strings.Contains(text.String(), o.Name) {
+			if o.Kind != "index" && !logged[strings.ToLower(o.Name)] && !strings.HasPrefix(o.Name, "_driftdb_") && !tells.of(o, "was made") {
 				f.foreign = append(f.foreign, o.String()+" is there")
 			}
 		}
@@ -136,6 +136,46 @@ func compare(before changelog.StoredStructure, now changelog.Structure, entries 
 		}
 	}
 	return f
+}
+
+// teller knows which changes of the structure the statements of schema entries
+// tell of.
+type teller struct {
+	made, dropped map[string]bool // objects, as kind and name in lower case
+	renames       bool            // SQLite writes anew what mentions a name that changes
+}
+
+func (t *teller) add(sql string) {
+	what, ok := schema.SubjectOf(sql)
+	if !ok {
+		return
+	}
+	if t.made == nil {
+		t.made, t.dropped = map[string]bool{}, map[string]bool{}
+	}
+	key := func(name string) string { return strings.ToLower(what.Kind + " " + name) }
+	switch {
+	case what.Verb == "DROP":
+		t.dropped[key(what.Name)] = true
+	case what.To != "":
+		t.dropped[key(what.Name)], t.made[key(what.To)] = true, true
+	default:
+		t.made[key(what.Name)] = true
+	}
+	t.renames = t.renames || what.Renames
+}
+
+// of says whether a change of an object is told of. An object that goes with its
+// table is not named, but its table is.
+func (t *teller) of(o changelog.Object, how string) bool {
+	key := strings.ToLower(o.Kind + " " + o.Name)
+	switch how {
+	case "was dropped":
+		return t.dropped[key] || t.dropped[strings.ToLower("table "+o.Table)]
+	case "was changed":
+		return t.made[key] || t.renames
+	}
+	return t.made[key]
 }
 
 // loggedTables returns the tables whose triggers write the log.

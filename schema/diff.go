@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -12,7 +13,7 @@ type Change int
 // The classes of changes.
 const (
 	Additive    Change = iota // nothing that is there changes
-	Rename                    // a column gets another name
+	Rename                    // a table or column gets another name
 	Rebuild                   // a table is copied into a new form
 	Destructive               // columns or tables are dropped
 )
@@ -30,17 +31,29 @@ type DiffStep struct {
 
 // Diff returns the statements that make the tables of from those of to. An
 // error says what cannot be done without a decision of a person.
+//
+// Names are changed first, tables and then columns, while everything else is as
+// it was: SQLite writes what mentions them anew. Then indexes go whose names may
+// be needed, and then one table after the other gets its new form.
 func Diff(from, to Schema) ([]DiffStep, error) {
-	d := differ{}
-	old := make(map[string]*Table)
+	d := differ{old: make(map[string]*Table)}
 	for i := range from.Tables {
-		old[from.Tables[i].Name] = &from.Tables[i]
+		t := from.Tables[i]
+		t.Columns = slices.Clone(t.Columns)
+		d.old[strings.ToLower(t.Name)] = &t
 	}
+	d.renameTables(to)
+	for i := range to.Tables {
+		if was := d.old[strings.ToLower(to.Tables[i].Name)]; was != nil {
+			d.renameColumns(was, &to.Tables[i])
+		}
+	}
+	d.dropIndexes(to)
 	for i := range to.Tables {
 		t := &to.Tables[i]
-		if was, ok := old[t.Name]; ok {
+		if was := d.old[strings.ToLower(t.Name)]; was != nil {
 			d.table(was, t)
-			delete(old, t.Name)
+			delete(d.old, strings.ToLower(t.Name))
 			continue
 		}
 		d.add(Additive, "new table "+t.Name, t.CreateSQL())
@@ -49,7 +62,7 @@ func Diff(from, to Schema) ([]DiffStep, error) {
 		}
 	}
 	for _, t := range slices.Backward(from.Tables) { // what refers to others first
-		if old[t.Name] != nil {
+		if d.old[strings.ToLower(t.Name)] != nil {
 			d.add(Destructive, "table "+t.Name+" is dropped with its rows", "DROP TABLE "+QuoteIdent(t.Name))
 		}
 	}
@@ -60,6 +73,7 @@ func Diff(from, to Schema) ([]DiffStep, error) {
 }
 
 type differ struct {
+	old    map[string]*Table // what is there, by its name in lower case
 	steps  []DiffStep
 	faults []string
 }
@@ -68,20 +82,13 @@ func (d *differ) add(class Change, what, sql string) {
 	d.steps = append(d.steps, DiffStep{SQL: sql, Class: class, What: what})
 }
 
-// table changes one table into another.
-func (d *differ) table(from, to *Table) {
-	was := *from
-	was.Columns = slices.Clone(from.Columns)
+func (d *differ) fault(format string, args ...any) {
+	d.faults = append(d.faults, fmt.Sprintf(format, args...))
+}
+
+// table changes one table, whose columns have their new names, into another.
+func (d *differ) table(was, to *Table) {
 	var why []string
-	for _, c := range to.Columns { // renames first: the rest goes by the new names
-		i := was.column(c.Was)
-		if c.Was == "" || i < 0 || was.column(c.Name) >= 0 {
-			continue
-		}
-		d.add(Rename, fmt.Sprintf("column %s.%s becomes %s", to.Name, c.Was, c.Name),
-			fmt.Sprintf("ALTER TABLE %s RENAME COLUMN %s TO %s", QuoteIdent(to.Name), QuoteIdent(c.Was), QuoteIdent(c.Name)))
-		was.rename(c.Was, c.Name)
-	}
 	var added []Column
 	for _, c := range to.Columns {
 		i := was.column(c.Name)
@@ -92,7 +99,7 @@ func (d *differ) table(from, to *Table) {
 			}
 			continue
 		}
-		if line := ColumnLine(to.Name, c); line != ColumnLine(to.Name, was.Columns[i]) || c.Collate != was.Columns[i].Collate || c.Generated != was.Columns[i].Generated || c.Stored != was.Columns[i].Stored {
+		if columnLine(to.Name, c) != columnLine(to.Name, was.Columns[i]) || converts(was.Columns[i], c) {
 			why = append(why, "column "+c.Name+" changes")
 		}
 	}
@@ -108,44 +115,48 @@ func (d *differ) table(from, to *Table) {
 	newColumn := func(name string) bool {
 		return slices.ContainsFunc(added, func(c Column) bool { return c.Name == name })
 	}
-	if !sameSet(checkLines(was.Checks), checkLines(slices.DeleteFunc(slices.Clone(to.Checks), func(c Check) bool { return newColumn(c.Column) }))) {
+	if !sameSet(was.checkLines(nil), to.checkLines(newColumn)) {
 		why = append(why, "the checks change")
 	}
-	if !sameSet(was.foreignLines(), (&Table{Name: to.Name, ForeignKeys: slices.DeleteFunc(slices.Clone(to.ForeignKeys), func(f ForeignKey) bool {
-		return len(f.Columns) == 1 && newColumn(f.Columns[0])
-	})}).foreignLines()) {
+	if !sameSet(was.foreignLines(nil), to.foreignLines(newColumn)) {
 		why = append(why, "the foreign keys change")
 	}
 	if len(why) > 0 {
-		d.rebuild(&was, to, class, strings.Join(why, "; "))
+		d.rebuild(was, to, class, strings.Join(why, "; "))
 		return
 	}
 	for _, c := range added {
 		sql, _ := to.AddColumnSQL(c) // it was looked at above
 		d.add(Additive, fmt.Sprintf("new column %s.%s", to.Name, c.Name), sql)
 	}
-	d.indexes(&was, to)
+	for _, ix := range to.Indexes {
+		if i := was.index(ix.Name); i < 0 || IndexLine(was.Indexes[i].SQL(to.Name)) != IndexLine(ix.SQL(to.Name)) {
+			d.add(Additive, "new index "+ix.Name, ix.SQL(to.Name))
+		}
+	}
 }
 
-// indexes drops and makes indexes of a table that stays.
-func (d *differ) indexes(was, to *Table) {
-	have := make(map[string]string)
-	for _, ix := range was.Indexes {
-		have[ix.Name] = ix.SQL(to.Name)
-	}
-	for _, ix := range to.Indexes {
-		if have[ix.Name] == ix.SQL(to.Name) {
-			delete(have, ix.Name)
+// dropIndexes drops the indexes that are not to be as they are. Those of a table
+// that goes, or is copied, would go with it, but another table may need a name
+// before.
+func (d *differ) dropIndexes(to Schema) {
+	wanted := make(map[string]string) // lines by name in lower case
+	stays := make(map[string]bool)
+	for i := range to.Tables {
+		t := &to.Tables[i]
+		stays[strings.ToLower(t.Name)] = true
+		for _, ix := range t.Indexes {
+			wanted[strings.ToLower(ix.Name)] = IndexLine(ix.SQL(t.Name))
 		}
 	}
-	for _, ix := range was.Indexes {
-		if have[ix.Name] != "" {
+	for _, name := range slices.Sorted(maps.Keys(d.old)) {
+		t := d.old[name]
+		for _, ix := range t.Indexes {
+			want, again := wanted[strings.ToLower(ix.Name)]
+			if again && want == IndexLine(ix.SQL(t.Name)) || !again && !stays[name] {
+				continue
+			}
 			d.add(Additive, "index "+ix.Name+" is dropped", "DROP INDEX "+QuoteIdent(ix.Name))
-		}
-	}
-	for _, ix := range to.Indexes {
-		if !slices.ContainsFunc(was.Indexes, func(o Index) bool { return o.Name == ix.Name && have[o.Name] == "" }) {
-			d.add(Additive, "new index "+ix.Name, ix.SQL(to.Name))
 		}
 	}
 }
@@ -160,13 +171,15 @@ func (d *differ) rebuild(was, to *Table, class Change, why string) {
 			continue
 		}
 		i := was.column(c.Name)
-		value := QuoteIdent(c.Name)
+		var value string
 		switch {
-		case i >= 0 && c.NotNull && !was.Columns[i].NotNull && c.Default != "" && constant(c.Default):
-			value = "coalesce(" + value + ", " + c.Default + ")"
 		case i >= 0:
-		case c.NotNull && c.Default == "":
-			d.faults = append(d.faults, fmt.Sprintf("table %s: column %s is new and NOT NULL without a default, and the table may have rows: give it default=…, or make the field a pointer", to.Name, c.Name))
+			value = copied(was.Columns[i], c)
+			if c.NotNull && !was.Columns[i].NotNull && value == QuoteIdent(c.Name) {
+				why += " (a row with NULL there makes the migration fail: a data step of an earlier migration may fill it)"
+			}
+		case c.NotNull && (c.Default == "" || strings.EqualFold(c.Default, "NULL")):
+			d.fault("table %s: column %s is new and NOT NULL without a default, and the table may have rows: give it default=…, or make the field a pointer", to.Name, c.Name)
 			continue
 		default:
 			continue // its default
@@ -190,57 +203,43 @@ func (t *Table) createAs(name string) string {
 	return strings.Replace(c.CreateSQL(), "CREATE TABLE "+QuoteIdent(name), "CREATE TABLE "+QuoteIdent(t.Name), 1)
 }
 
+// copied is SQL for the value of a column in the new form of its table.
+func copied(was, to Column) string {
+	value := QuoteIdent(to.Name)
+	if converts(was, to) {
+		value = inUnit(value, was.Unit, to.Unit)
+	}
+	if to.NotNull && !was.NotNull && to.Default != "" && !strings.EqualFold(to.Default, "NULL") && constant(to.Default) {
+		value = "coalesce(" + value + ", " + to.Default + ")"
+	}
+	return value
+}
+
 func (t *Table) column(name string) int {
 	return slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })
 }
 
-// rename does in a structure what RENAME COLUMN does in a file.
-func (t *Table) rename(from, to string) {
-	swap := func(names []string) []string {
-		out := slices.Clone(names)
-		for i, n := range out {
-			if n == from {
-				out[i] = to
-			}
-		}
-		return out
-	}
-	text := func(s string) string { return strings.ReplaceAll(s, QuoteIdent(from), QuoteIdent(to)) }
-	t.Columns[t.column(from)].Name = to
-	t.Key = swap(t.Key)
-	t.Indexes, t.Checks, t.ForeignKeys = slices.Clone(t.Indexes), slices.Clone(t.Checks), slices.Clone(t.ForeignKeys)
-	for i := range t.Indexes {
-		ix := &t.Indexes[i]
-		if ix.Columns != nil {
-			ix.Columns = swap(ix.Columns)
-		}
-		ix.Terms = slices.Clone(ix.Terms)
-		for j := range ix.Terms {
-			ix.Terms[j] = text(ix.Terms[j])
-		}
-		ix.Where = text(ix.Where)
-	}
-	for i := range t.Checks {
-		t.Checks[i].Expr = text(t.Checks[i].Expr)
-	}
-	for i := range t.ForeignKeys {
-		t.ForeignKeys[i].Columns = swap(t.ForeignKeys[i].Columns)
-		if t.ForeignKeys[i].RefTable == t.Name {
-			t.ForeignKeys[i].RefColumns = swap(t.ForeignKeys[i].RefColumns)
-		}
-	}
+func (t *Table) index(name string) int {
+	return slices.IndexFunc(t.Indexes, func(ix Index) bool { return ix.Name == name })
 }
 
-func checkLines(all []Check) (lines []string) {
-	for _, c := range all {
-		lines = append(lines, c.Expr)
+// checkLines returns the checks that do not belong to a column without says.
+func (t *Table) checkLines(without func(string) bool) (lines []string) {
+	for _, c := range t.Checks {
+		if without == nil || !without(c.Column) {
+			lines = append(lines, checkLine(t.Name, c))
+		}
 	}
 	return lines
 }
 
-func (t *Table) foreignLines() (lines []string) {
+// foreignLines returns the foreign keys that are not those of one column that
+// without says.
+func (t *Table) foreignLines(without func(string) bool) (lines []string) {
 	for _, f := range t.ForeignKeys {
-		lines = append(lines, ForeignKeyLine(t.Name, f)+fmt.Sprint(f.Deferred))
+		if without == nil || len(f.Columns) > 1 || !without(f.Columns[0]) {
+			lines = append(lines, foreignKeyLine(t.Name, f))
+		}
 	}
 	return lines
 }

@@ -70,7 +70,11 @@ func ReadMigrations(fsys fs.FS) ([]Migration, error) {
 		all = append(all, m)
 	}
 	for i, m := range all {
-		if m.Version != i+1 {
+		switch {
+		case i > 0 && m.Version == all[i-1].Version:
+			return nil, fmt.Errorf("%s and %s have one number: two branches have each written a migration. The one that has not run anywhere yet is written anew: remove its file, put schema.json back to what the other branch has, and run driftgen migrate",
+				MigrationFile(m.Version, all[i-1].Name), MigrationFile(m.Version, m.Name))
+		case m.Version != i+1:
 			return nil, fmt.Errorf("migration %04d is missing: %s comes after %04d", i+1, MigrationFile(m.Version, m.Name), i)
 		}
 	}
@@ -90,43 +94,8 @@ func ParseMigration(file, text string) (Migration, error) {
 	if !ok {
 		return Migration{}, errors.New("its name is not like 0002_add_teams.sql")
 	}
-	m := Migration{Version: version, Name: name, Text: strings.ReplaceAll(text, "\r\n", "\n")}
-	var statement strings.Builder
-	flush := func() error {
-		rest := strings.TrimSpace(statement.String())
-		statement.Reset()
-		if rest == "" {
-			return nil
-		}
-		return fmt.Errorf("the statement that begins with %q has no ; at the end of a line", firstWords(rest))
-	}
-	for line := range strings.SplitSeq(m.Text, "\n") {
-		switch trimmed := strings.TrimSpace(line); {
-		case strings.HasPrefix(trimmed, structurePrefix):
-			m.Structure = strings.TrimPrefix(trimmed, structurePrefix)
-			continue
-		case trimmed == schemaStep || trimmed == dataStep:
-			if err := flush(); err != nil {
-				return m, err
-			}
-			m.Steps = append(m.Steps, Step{Data: trimmed == dataStep})
-			continue
-		case statement.Len() == 0 && (trimmed == "" || strings.HasPrefix(trimmed, "--")):
-			continue
-		}
-		statement.WriteString(line + "\n")
-		sql, ended := endOfStatement(statement.String())
-		if !ended {
-			continue
-		}
-		if len(m.Steps) == 0 {
-			m.Steps = append(m.Steps, Step{})
-		}
-		last := &m.Steps[len(m.Steps)-1]
-		last.SQL = append(last.SQL, sql)
-		statement.Reset()
-	}
-	if err := flush(); err != nil {
+	m := Migration{Version: version, Name: name, Text: strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")}
+	if err := m.read(); err != nil {
 		return m, err
 	}
 	if m.Structure == "" {
@@ -135,36 +104,74 @@ func ParseMigration(file, text string) (Migration, error) {
 	return m, m.lint()
 }
 
-// endOfStatement says whether text is one whole statement: it ends with a
-// semicolon outside of quotes, and a trigger with END before it.
-func endOfStatement(text string) (sql string, ended bool) {
-	sql = strings.TrimSpace(text)
-	body, ok := strings.CutSuffix(sql, ";")
-	if !ok {
-		return "", false
+// read splits the text into steps and statements. The lines that begin a step,
+// and that of the structure, stand between statements.
+func (m *Migration) read() error {
+	all, closed := scan(m.Text)
+	var statement []token
+	flush := func() error {
+		if len(statement) == 0 {
+			return nil
+		}
+		if !closed {
+			return fmt.Errorf("in the statement that begins with %q a quote or comment is not closed", firstWords(m.Text[statement[0].start:]))
+		}
+		return fmt.Errorf("the statement that begins with %q has no ; at its end", firstWords(m.Text[statement[0].start:]))
 	}
-	var quote byte
-	for i := range len(body) {
-		switch c := body[i]; {
-		case quote != 0:
-			if c == quote {
-				quote = 0
+	for _, t := range all {
+		switch {
+		case t.kind == commentToken:
+			line := strings.TrimSpace(t.text)
+			step, isStep := strings.CutPrefix(strings.ReplaceAll(strings.ToLower(line), " ", ""), "--step:")
+			structure, isStructure := strings.CutPrefix(line, structurePrefix)
+			if isStep || isStructure {
+				if err := flush(); err != nil {
+					return err
+				}
 			}
-		case c == '\'' || c == '"' || c == '`':
-			quote = c
-		case c == '[':
-			quote = ']'
+			switch {
+			case isStructure && m.Structure != "":
+				return fmt.Errorf("the line %q… stands twice", structurePrefix)
+			case isStructure:
+				m.Structure = strings.TrimSpace(structure)
+			case isStep && step != "data" && step != "schema":
+				return fmt.Errorf("%q: a step is %q or %q", line, schemaStep, dataStep)
+			case isStep:
+				m.Steps = append(m.Steps, Step{Data: step == "data"})
+			}
+		case t.mark(";") && ends(statement):
+			if n := len(statement); n > 0 {
+				if len(m.Steps) == 0 {
+					m.Steps = append(m.Steps, Step{})
+				}
+				last := &m.Steps[len(m.Steps)-1]
+				last.SQL = append(last.SQL, m.Text[statement[0].start:statement[n-1].end])
+				statement = nil
+			}
+		default:
+			statement = append(statement, t)
 		}
 	}
-	if quote != 0 {
-		return "", false
+	return flush()
+}
+
+// ends says whether a semicolon ends the statement: the body of a trigger has
+// some before its END.
+func ends(statement []token) bool {
+	isTrigger := func(t token) bool { return t.is("TRIGGER") }
+	if len(statement) == 0 || !statement[0].is("CREATE") || !slices.ContainsFunc(statement[:min(3, len(statement))], isTrigger) {
+		return true
 	}
-	words := strings.Fields(strings.ToUpper(body))
-	trigger := len(words) > 2 && words[0] == "CREATE" && (words[1] == "TRIGGER" || words[2] == "TRIGGER")
-	if trigger && words[len(words)-1] != "END" {
-		return "", false
+	open := 0
+	for _, t := range statement {
+		switch {
+		case t.is("BEGIN"), t.is("CASE"):
+			open++
+		case t.is("END"):
+			open--
+		}
 	}
-	return strings.TrimSpace(body), true
+	return open <= 0 && statement[len(statement)-1].is("END")
 }
 
 func firstWords(s string) string {
@@ -174,12 +181,23 @@ func firstWords(s string) string {
 
 // chance says whether a statement gives another result each time it runs: a
 // restored database would differ.
-func chance(sql string) bool {
-	word := func(r rune) bool { return r != '_' && r != '\'' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }
-	for _, w := range strings.FieldsFunc(strings.ToLower(sql), word) {
-		switch w {
+func chance(all []token) bool {
+	for i, t := range all {
+		args := 0 // tokens between the parentheses behind
+		if i+1 < len(all) && all[i+1].mark("(") {
+			args = closing(all, i+1) - i - 2
+		}
+		switch strings.ToLower(t.text) {
 		case "random", "randomblob", "current_timestamp", "current_time", "current_date", "'now'", "limit":
 			return true
+		case "date", "time", "datetime", "julianday", "unixepoch": // of now, without arguments
+			if i+1 < len(all) && all[i+1].mark("(") && args == 0 {
+				return true
+			}
+		case "strftime":
+			if args == 1 {
+				return true
+			}
 		}
 	}
 	return false
@@ -190,23 +208,58 @@ func chance(sql string) bool {
 func (m *Migration) lint() error {
 	for _, s := range m.Steps {
 		for _, sql := range s.SQL {
-			words := strings.Fields(strings.ToUpper(sql))
-			switch words[0] {
-			case "BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "ATTACH", "DETACH", "VACUUM":
-				return fmt.Errorf("%s cannot stand in a migration: it runs in a transaction of its own", words[0])
-			}
-			change := slices.Contains([]string{"INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "SELECT"}, words[0])
-			switch {
-			case s.Data && !change:
-				return fmt.Errorf("%q in a data step: statements that change tables belong to a schema step (%s)", firstWords(sql), schemaStep)
-			case !s.Data && change && !copiesRebuilt(sql):
-				return fmt.Errorf("%q in a schema step: statements that change rows belong to a data step (%s), so that the change log records the rows", firstWords(sql), dataStep)
-			case !s.Data && change && chance(sql):
-				return fmt.Errorf("%q gives another result each time it runs, and a restored database would differ: move it to a data step", firstWords(sql))
+			if err := lint(sql, s.Data); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+func lint(sql string, data bool) error {
+	all := tokens(sql)
+	for _, t := range all {
+		if t.kind != textToken && strings.HasPrefix(strings.ToLower(t.text), "_driftdb_") {
+			return fmt.Errorf("%q names %s, which belongs to the change log", firstWords(sql), t.text)
+		}
+	}
+	word := ""
+	if len(all) > 0 {
+		word = strings.ToUpper(all[0].text)
+	}
+	switch word {
+	case "BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "ATTACH", "DETACH", "VACUUM":
+		return fmt.Errorf("%s cannot stand in a migration: it runs in a transaction of its own", word)
+	}
+	change := slices.Contains([]string{"INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "SELECT"}, word)
+	subject, ddl := SubjectOf(sql)
+	switch {
+	case data && !change:
+		return fmt.Errorf("%q in a data step: statements that change tables belong to a schema step (%s)", firstWords(sql), schemaStep)
+	case data:
+	case change && !copiesRebuilt(sql):
+		return fmt.Errorf("%q in a schema step: statements that change rows belong to a data step (%s), so that the change log records the rows", firstWords(sql), dataStep)
+	case change && chance(all):
+		return fmt.Errorf("%q gives another result each time it runs, and a restored database would differ: move it to a data step", firstWords(sql))
+	case !change && !ddl:
+		return fmt.Errorf("%q in a schema step: a restore runs CREATE, ALTER and DROP of tables, indexes, views and triggers of the database itself, and nothing else", firstWords(sql))
+	case subject.Verb == "CREATE" && subject.Kind == "TABLE" && ofQuery(all):
+		return fmt.Errorf("%q makes a table of a query: make the table here, and fill it in a data step (%s)", firstWords(sql), dataStep)
+	}
+	return nil
+}
+
+// ofQuery says whether CREATE TABLE takes its rows from a query.
+func ofQuery(all []token) bool {
+	for _, t := range all {
+		if t.mark("(") {
+			return false
+		}
+		if t.is("AS") {
+			return true
+		}
+	}
+	return true
 }
 
 // rebuiltSuffix ends the name of a table that is about to take the place of
@@ -214,8 +267,8 @@ func (m *Migration) lint() error {
 const rebuiltSuffix = "__rebuilt"
 
 func copiesRebuilt(sql string) bool {
-	words := strings.Fields(sql)
-	return len(words) > 2 && strings.EqualFold(words[0], "INSERT") && strings.EqualFold(words[1], "INTO") && strings.HasSuffix(strings.Trim(words[2], `"`), rebuiltSuffix)
+	all := tokens(sql)
+	return len(all) > 2 && all[0].is("INSERT") && all[1].is("INTO") && all[2].kind != markToken && strings.HasSuffix(unquoted(all[2]), rebuiltSuffix)
 }
 
 // Until returns the schema as it was at a version: its migrations up to it, and

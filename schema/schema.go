@@ -25,6 +25,7 @@ type Table struct {
 	Indexes     []Index
 	ForeignKeys []ForeignKey
 	Checks      []Check
+	Was         string `json:",omitempty"` // the table's former name, for migrations; "" for none
 
 	Create   string    `json:"-"` // CREATE TABLE
 	Triggers []Trigger `json:"-"` // change-log triggers: insert, update, delete
@@ -55,6 +56,7 @@ type Column struct {
 	Auto      bool   // an INTEGER primary key that SQLite chooses
 	NoLog     bool   // the change log and so a restore leave it out
 	Was       string // the column's former name, for migrations; "" for none
+	Unit      string `json:",omitempty"` // of a column of times, for migrations: s, ms, us, ns or rfc3339; "" where it does not matter
 }
 
 // Index is a secondary index; a unique one is also a key of its table.

@@ -14,7 +14,7 @@ import (
 func (s Schema) Structure() []string {
 	var lines []string
 	for i := range s.Tables {
-		lines = append(lines, s.Tables[i].structure()...)
+		lines = append(lines, s.Tables[i].Structure()...)
 	}
 	slices.Sort(lines)
 	return lines
@@ -29,59 +29,71 @@ func FingerprintOf(lines []string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// The lines of a structure, which are made from models here and from files in
-// package orm.
+// IndexLine is the line of an index, by its SQL.
+func IndexLine(sql string) string { return indexPrefix + Normal(sql) }
 
-// TableLine is the line of a table and its primary key.
-func TableLine(table string, key []string) string {
-	return fmt.Sprintf("table %s: primary key (%s)", table, strings.Join(key, ", "))
+const indexPrefix = "index: "
+
+// IsIndexLine says whether a line is that of an index.
+func IsIndexLine(line string) bool { return strings.HasPrefix(line, indexPrefix) }
+
+// Structure returns the lines of the table: what its columns, keys and
+// constraints are. What constraints are called is not in them: a column that
+// gets another name keeps the old name of its CHECK.
+func (t *Table) Structure() []string {
+	lines := []string{fmt.Sprintf("table %s: primary key (%s)", t.Name, strings.Join(t.Key, ", "))}
+	for _, c := range t.Columns {
+		lines = append(lines, columnLine(t.Name, c))
+	}
+	for _, c := range t.Checks {
+		lines = append(lines, checkLine(t.Name, c))
+	}
+	for _, ix := range t.Indexes {
+		lines = append(lines, IndexLine(ix.SQL(t.Name)))
+	}
+	for _, f := range t.ForeignKeys {
+		lines = append(lines, foreignKeyLine(t.Name, f))
+	}
+	return lines
 }
 
-// ColumnLine is the line of a column.
-func ColumnLine(table string, c Column) string {
+func columnLine(table string, c Column) string {
 	line := fmt.Sprintf("column %s.%s: %s", table, c.Name, c.Type)
 	if c.NotNull {
 		line += " NOT NULL"
 	}
 	if c.Default != "" {
-		line += " DEFAULT " + strings.TrimSuffix(strings.TrimPrefix(c.Default, "("), ")")
+		line += " DEFAULT " + Normal(bare(c.Default))
+	}
+	if c.Collate != "" && !strings.EqualFold(c.Collate, "BINARY") {
+		line += " COLLATE " + strings.ToUpper(c.Collate)
 	}
 	if c.Generated != "" {
-		line += " GENERATED"
+		line += " GENERATED AS (" + Normal(bare(c.Generated)) + ")"
+		if c.Stored {
+			line += " STORED"
+		}
 	}
 	return line
 }
 
-// IndexLine is the line of an index, by its SQL.
-func IndexLine(sql string) string { return "index: " + sql }
+func checkLine(table string, c Check) string {
+	return fmt.Sprintf("check of %s: %s", table, Normal(bare(c.Expr)))
+}
 
-// ForeignKeyLine is the line of a foreign key.
-func ForeignKeyLine(table string, f ForeignKey) string {
+func foreignKeyLine(table string, f ForeignKey) string {
 	action := func(a Action) string {
 		if a == "" {
 			return "NO ACTION"
 		}
 		return string(a)
 	}
-	return fmt.Sprintf("foreign key %s (%s): %s (%s) on delete %s, on update %s", table, strings.Join(f.Columns, ", "),
+	line := fmt.Sprintf("foreign key %s (%s): %s (%s) on delete %s, on update %s", table, strings.Join(f.Columns, ", "),
 		f.RefTable, strings.Join(f.RefColumns, ", "), action(f.OnDelete), action(f.OnUpdate))
-}
-
-// ChecksLine is the line of the number of CHECK constraints of a table.
-func ChecksLine(table string, n int) string { return fmt.Sprintf("checks of %s: %d", table, n) }
-
-func (t *Table) structure() []string {
-	lines := []string{TableLine(t.Name, t.Key), ChecksLine(t.Name, len(t.Checks))}
-	for _, c := range t.Columns {
-		lines = append(lines, ColumnLine(t.Name, c))
+	if f.Deferred {
+		line += ", deferred"
 	}
-	for _, ix := range t.Indexes {
-		lines = append(lines, IndexLine(ix.SQL(t.Name)))
-	}
-	for _, f := range t.ForeignKeys {
-		lines = append(lines, ForeignKeyLine(t.Name, f))
-	}
-	return lines
+	return line
 }
 
 // Unlike returns what differs between two structures, for people: lines that

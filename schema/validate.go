@@ -275,18 +275,3 @@ func (s Schema) Sorted() Schema {
 	}
 	return out
 }
-
-// Join puts the schemas of several packages together, for a database that holds
-// them all. A table that stands in more than one of them, of the same model,
-// counts once.
-func Join(all ...Schema) Schema {
-	var out Schema
-	for _, s := range all {
-		for _, t := range s.Tables {
-			if !slices.ContainsFunc(out.Tables, func(o Table) bool { return o.Name == t.Name && o.Model == t.Model && o.Create == t.Create }) {
-				out.Tables = append(out.Tables, t)
-			}
-		}
-	}
-	return out.Sorted()
-}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/driftdb/driftdb/internal/gen"
 )
@@ -22,7 +23,8 @@ Usage:
 It compares the models with what the last migration left (migrations/schema.json)
 and writes migrations/0001_NAME.sql, 0002_NAME.sql and so on. Commit both. The
 generated Schema embeds them, and driftdb.Open runs those that a file has not
-seen. A column gets another name with the item was=old_name.
+seen. A column gets another name with the item was=old_name, a table with the
+directive //drift:table name was=old_name.
 
 Flags:
 
@@ -60,6 +62,11 @@ func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		say(stdout, "signed migrations/"+name+"\n")
 		return exitSame
+	}
+	for _, arg := range flags.Args() {
+		if strings.HasPrefix(arg, "-") {
+			return fail(fmt.Errorf("flags come first: driftgen migrate %s NAME", arg))
+		}
 	}
 	if flags.NArg() < 1 || flags.NArg() > 2 {
 		say(stderr, migrateUsage)

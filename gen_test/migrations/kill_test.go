@@ -171,3 +171,30 @@ func TestKilledMigration(t *testing.T) {
 	t.Logf("killed at %d places", killed)
 	is.True(killed >= 5)
 }
+
+// Programs, not only goroutines, that open one file at once migrate it once.
+func TestProgramsMigrateAtOnce(t *testing.T) {
+	is := is.New(t)
+	const never = "1000000000" // a statement that does not come
+	path := at(t, 1, `INSERT INTO teams VALUES ('t', 'Team')`,
+		`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO users (id, name, old) SELECT i, 'n', '' FROM n`)
+	var all []*exec.Cmd
+	for range 5 {
+		child := exec.CommandContext(t.Context(), os.Args[0])
+		child.Env = append(os.Environ(), killEnv+"="+never, fileEnv+"="+path)
+		child.Stderr = os.Stderr
+		is.NoErr(child.Start())
+		all = append(all, child)
+	}
+	for _, child := range all {
+		is.NoErr(child.Wait())
+	}
+	names := column(t, path, `SELECT json_extract(data, '$.name') FROM _driftdb_log WHERE operation = 'schema' AND json_extract(data, '$.version') > 0 ORDER BY sequence`)
+	is.Equal(names, []string{"init", "more", "rename", "lengths"})
+	db, err := open(t, path, Schema)
+	is.NoErr(err)
+	is.NoErr(db.IntegrityCheck(t.Context()))
+	n, err := Users.Count(t.Context(), db)
+	is.NoErr(err)
+	is.Equal(n, int64(2000))
+}

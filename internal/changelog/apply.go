@@ -3,7 +3,6 @@ package changelog
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +33,7 @@ type Applier struct {
 	x        Execer
 	o        ApplyOptions
 	tip      Tip
-	triggers []trigger // in order of creation; none of them is in the file
+	triggers []Object // in order of creation; none of them is in the file
 	stmts    statements
 	late     late
 	changes  int64
@@ -49,9 +48,6 @@ type migrated struct {
 	Version int    `json:"version"`
 	Name    string `json:"name"`
 }
-
-// trigger is a trigger that was set aside.
-type trigger struct{ name, sql string }
 
 // NewApplier begins a replay on conn, which has foreign keys off and is used by
 // nobody else until Finish or Close. start is the point of the chain that the
@@ -92,39 +88,6 @@ func (a *Applier) begin(ctx context.Context) error {
 		return err
 	}
 	return a.takeTriggers(ctx)
-}
-
-// takeTriggers sets the file's triggers aside. Replaying must not fire them:
-// what they did is in the log.
-func (a *Applier) takeTriggers(ctx context.Context) error {
-	a.triggers = a.triggers[:0]
-	err := a.conn.Raw(func(dc any) error {
-		return eachQuery(ctx, dc, `SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY rowid`, func(v []driver.Value) error {
-			name, _ := text(v[0])
-			sql, _ := text(v[1])
-			a.triggers = append(a.triggers, trigger{name, sql})
-			return nil
-		})
-	})
-	if err != nil {
-		return err
-	}
-	for _, t := range a.triggers {
-		if err := a.x.Exec(ctx, `DROP TRIGGER `+quoteIdent(t.name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// putTriggers makes the triggers again, in their old order.
-func (a *Applier) putTriggers(ctx context.Context) error {
-	for _, t := range a.triggers {
-		if err := a.ddl(ctx, t.sql); err != nil {
-			return fmt.Errorf("trigger %s: %w", t.name, err)
-		}
-	}
-	return nil
 }
 
 // ddl runs a statement that came from a bucket.
@@ -240,31 +203,6 @@ func (a *Applier) entry(ctx, quiet context.Context, d *Document, e *Entry) error
 		return a.late.retry(quiet, l, e)
 	}
 	return nil
-}
-
-// schema runs a schema entry. The triggers are there while it runs, as they
-// were when it ran first.
-func (a *Applier) schema(ctx context.Context, e *Entry) error {
-	s, err := ParseSchemaEntry([]byte(e.Schema))
-	if err != nil {
-		return err
-	}
-	if err := a.closeStatements(); err != nil {
-		return err
-	}
-	if err := a.putTriggers(ctx); err != nil {
-		return err
-	}
-	for i, stmt := range s.SQL {
-		if err := a.ddl(ctx, stmt); err != nil {
-			return fmt.Errorf("statement %d: %w", i+1, err)
-		}
-	}
-	a.tip.SchemaVersion = e.Sequence
-	if s.Version > 0 {
-		a.migrated = migrated{s.Version, s.Name}
-	}
-	return a.takeTriggers(ctx)
 }
 
 // Tip returns the point of the chain that was reached.

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 )
@@ -248,29 +247,4 @@ func (s *statements) is(column string) {
 
 func quoteIdent(name string) string {
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
-}
-
-// eachQuery calls f with every row of a query.
-func eachQuery(ctx context.Context, dc any, query string, f func([]driver.Value) error) (err error) {
-	c, ok := dc.(driver.QueryerContext)
-	if !ok {
-		return errDriver
-	}
-	rows, err := c.QueryContext(ctx, query, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	v := make([]driver.Value, len(rows.Columns()))
-	for {
-		if err := rows.Next(v); err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-		if err := f(v); err != nil {
-			return err
-		}
-	}
 }

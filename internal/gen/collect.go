@@ -204,7 +204,7 @@ func (c *collector) model(d *structDecl) {
 	}
 	m := &model{name: name, pos: pos, home: c, file: d.file, named: named, syntax: d.st, names: newNames(name, d.table)}
 	m.guards = []guarded{{named, d.st}}
-	m.unit = d.unit
+	m.unit, m.was = d.unit, d.was
 	st, ok := named.Underlying().(*types.Struct)
 	if !ok {
 		return

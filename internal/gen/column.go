@@ -96,21 +96,27 @@ func (col *column) applyTime(it *item) string {
 	if col.kind != kindTime {
 		return "time needs a time.Time"
 	}
-	units := []string{"s", "ms", "us", "ns"}
-	switch it.Value {
-	case "s":
-		col.unit = "Second"
-	case "ms":
-		col.unit = "Millisecond"
-	case "us":
-		col.unit = "Microsecond"
-	case "ns":
-		col.unit = "Nanosecond"
-	case "rfc3339":
-		col.unit = unitText
-	default:
-		units = append(units, "rfc3339")
-		return fmt.Sprintf("time=%s is not known: it is one of %s", it.Value, strings.Join(units, ", "))
+	for _, u := range timeUnits() {
+		if it.Value == u[0] {
+			col.unit = u[1]
+			return ""
+		}
+	}
+	return fmt.Sprintf("time=%s is not known: it is one of s, ms, us, ns, rfc3339", it.Value)
+}
+
+// timeUnits are the values of the item time, with the names that orm has for
+// them.
+func timeUnits() [5][2]string {
+	return [5][2]string{{"s", "Second"}, {"ms", "Millisecond"}, {"us", "Microsecond"}, {"ns", "Nanosecond"}, {"rfc3339", unitText}}
+}
+
+// unitWord is the item's value for orm's name of a unit.
+func unitWord(name string) string {
+	for _, u := range timeUnits() {
+		if name == u[1] {
+			return u[0]
+		}
 	}
 	return ""
 }

@@ -14,6 +14,7 @@ const directivePrefix = "//drift:"
 type directives struct {
 	skip  bool
 	table string
+	was   string         // the table's former name
 	pos   token.Position // of the first one
 	row   bool           // the struct is the row of a query
 	query bool           // the interface holds queries
@@ -39,7 +40,7 @@ func (d *directives) merge(o directives) {
 	}
 	d.skip = d.skip || o.skip
 	if o.table != "" {
-		d.table = o.table
+		d.table, d.was = o.table, o.was
 	}
 	d.row, d.query = d.row || o.row, d.query || o.query
 	if o.unit != "" {
@@ -81,13 +82,19 @@ func (c *collector) readDirectives(doc *ast.CommentGroup, used map[*ast.Comment]
 				c.errorf(value, "//drift:skip takes no argument")
 			}
 		case "table":
-			switch why := tableName(arg); {
+			name, former, _ := strings.Cut(arg, " was=")
+			name, former = strings.TrimSpace(name), strings.TrimSpace(former)
+			switch why := tableName(name); {
 			case d.table != "":
 				c.errorf(at, "//drift:table stands twice")
 			case why != "":
 				c.errorf(value, "%s", why)
+			case strings.ContainsAny(former, " \t") || strings.HasSuffix(arg, "was="):
+				c.errorf(value, "//drift:table name was=former: the former name is one word")
+			case former == name:
+				c.errorf(value, "was is the table's former name; %s is its name now", former)
 			default:
-				d.table = arg
+				d.table, d.was = name, former
 			}
 		case "index", "unique", "check":
 			d.rules = append(d.rules, rule{name, arg, value})

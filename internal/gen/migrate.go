@@ -69,6 +69,10 @@ func (c *collector) checkMigrations(order []*model) {
 	if snap == nil {
 		return
 	}
+	if others := c.foreignSchemas(); len(others) > 0 {
+		c.errorf(at, "%s", notAlone(others))
+		return
+	}
 	at.Filename, at.Line, at.Column = filepath.Join(c.pkg.Dir, migrationsDir, schemaJSON), 1, 1
 	for _, f := range snap.Files {
 		b, err := os.ReadFile(filepath.Join(c.pkg.Dir, migrationsDir, f.Name))
@@ -86,6 +90,8 @@ func (c *collector) checkMigrations(order []*model) {
 		c.errorf(at, "%v", err)
 	} else if len(all) != len(snap.Files) {
 		c.errorf(at, "%d migrations are listed here and %d are in the directory: driftgen migrate writes both", len(snap.Files), len(all))
+	} else if n := len(all); n > 0 && all[n-1].Structure != (schema.Schema{Tables: snap.Tables}).Fingerprint() {
+		c.errorf(at, "the migration %s does not lead to the tables that are listed here, as after a merge of two branches: take schema.json from one of them, remove the migration of the other one, and run driftgen migrate again", snap.Files[n-1].Name)
 	}
 	steps, err := schema.Diff(schema.Schema{Tables: snap.Tables}, schemaOf(order))
 	if err != nil || len(steps) > 0 {
@@ -98,6 +104,12 @@ func (c *collector) checkMigrations(order []*model) {
 		c.behind = true
 		c.warnf(c.models[0].pos, "the models have changes that no migration has: run driftgen migrate NAME%s", what.String())
 	}
+}
+
+// notAlone says why there cannot be migrations.
+func notAlone(others []string) string {
+	return "migrations belong to one package, whose tables refer to no others: these refer to those of " + and(others) +
+		"; without the directory migrations Open adds what can be added"
 }
 
 // sum is the checksum of a file, whose line ends are those of the checkout.
@@ -143,14 +155,18 @@ func NewMigration(ctx context.Context, cfg Config, name string, destructive, emp
 		return Migration{}, plan, fmt.Errorf("a migration belongs to one package with models, and there are %d here", len(plan.planned))
 	}
 	p := plan.planned[0]
+	if len(p.others) > 0 {
+		return Migration{}, plan, errors.New(notAlone(p.others))
+	}
 	m, err := writeMigration(p, name, destructive, empty)
 	return m, plan, err
 }
 
 // planned is a package of a plan.
 type planned struct {
-	dir string
-	to  schema.Schema
+	dir    string
+	to     schema.Schema
+	others []string // packages that its tables refer to
 }
 
 func writeMigration(p planned, name string, destructive, empty bool) (m Migration, err error) {
@@ -190,12 +206,6 @@ func writeMigration(p planned, name string, destructive, empty bool) (m Migratio
 		return m, err
 	}
 	snap.Note, snap.Tables = snapshotNote, slices.Clone(p.to.Tables)
-	for i := range snap.Tables { // a former name is told once
-		snap.Tables[i].Columns = slices.Clone(snap.Tables[i].Columns)
-		for j := range snap.Tables[i].Columns {
-			snap.Tables[i].Columns[j].Was = ""
-		}
-	}
 	snap.Files = append(snap.Files, migratedFile{Name: file, SHA256: sum([]byte(text))})
 	b, err := json.MarshalIndent(snap, "", "\t") //nolint:musttag // as in readSnapshot
 	if err != nil {

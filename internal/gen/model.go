@@ -37,6 +37,7 @@ type model struct {
 	extra   []schema.Index // of directives, over expressions or a part of the rows
 	checks  []schema.Check // of directives
 	unit    string         // of times that do not say it
+	was     string         // the table's former name
 	parents []*foreignKey  // what its columns refer to
 	childs  []*foreignKey  // what refers to it, in its package
 	related []*relation

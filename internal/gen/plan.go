@@ -3,6 +3,7 @@ package gen
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"go/token"
 	"io"
@@ -121,7 +122,7 @@ func NewPlan(ctx context.Context, c Config) (*Plan, error) {
 	}
 	for _, col := range all {
 		loadErrors(r, c.Dir, col.pkg, s, predicted)
-		if err := col.checkTargets(s); err != nil {
+		if err := errors.Join(col.checkTargets(s), col.checkTestNames()); err != nil {
 			return nil, err
 		}
 	}
@@ -176,7 +177,7 @@ func (p *Plan) add(c *collector, s *scan) error {
 		if err != nil {
 			return err
 		}
-		p.planned = append(p.planned, planned{c.pkg.Dir, schemaOf(order)})
+		p.planned = append(p.planned, planned{c.pkg.Dir, schemaOf(order), c.foreignSchemas()})
 		p.Behind = p.Behind || c.behind
 		if hasMigrations(c.pkg.Dir) {
 			text, err := c.emitMigrationTest()

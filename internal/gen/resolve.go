@@ -1,9 +1,12 @@
 package gen
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
+	"go/ast"
 	"go/build"
+	"go/parser"
 	"go/token"
 	"go/types"
 	"io"
@@ -239,9 +242,59 @@ func (c *collector) checkDeclared() {
 		names[n] = m.name
 	}
 	c.checkQueries(names)
-	if o := c.pkg.Types.Scope().Lookup("Schema"); o != nil && len(c.models) > 0 {
+	if len(c.models) > 0 {
+		c.checkSchemaNames()
+	}
+}
+
+// checkSchemaNames reports what the package declares in the place of names that
+// every output has or uses.
+func (c *collector) checkSchemaNames() {
+	scope := c.pkg.Types.Scope()
+	if o := scope.Lookup("Schema"); o != nil {
 		c.errorf(c.pos(o.Pos()), "the output declares Schema, the set of all tables: rename this one")
 	}
+	if o := scope.Lookup("migrationFiles"); o != nil && hasMigrations(c.pkg.Dir) {
+		c.errorf(c.pos(o.Pos()), "the output declares migrationFiles, which holds the migrations: rename this one")
+	}
+	for _, name := range []string{"bool", "byte", "error", "false", "float32", "float64", "int", "int16", "int32", "int64", "int8", "new", "nil", "rune", "string", "true", "uint16", "uint32", "uint8"} {
+		if o := scope.Lookup(name); o != nil {
+			c.errorf(c.pos(o.Pos()), "the output needs Go's own %s, which this one hides: rename it", name)
+		}
+	}
+}
+
+// checkTestNames reports what the package's tests declare in the place of the
+// tests that the output has.
+func (c *collector) checkTestNames() error {
+	names := map[string]bool{"TestMigrations": hasMigrations(c.pkg.Dir) && len(c.models) > 0, "TestQueries": len(c.queries) > 0 && len(c.models) > 0}
+	if !names["TestMigrations"] && !names["TestQueries"] {
+		return nil
+	}
+	paths, err := filepath.Glob(filepath.Join(c.pkg.Dir, "*_test.go"))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		text, err := readFile(path)
+		if err != nil {
+			return err
+		}
+		if isOwn(filepath.Base(path), text) || !bytes.Contains(text, []byte("func Test")) {
+			continue
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, path, text, parser.SkipObjectResolution)
+		if err != nil || f.Name.Name != c.pkg.Name {
+			continue // a test that does not compile is for the compiler to report
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && names[fn.Name.Name] {
+				c.errorf(fset.Position(fn.Name.Pos()), "the output declares the test %s: rename this one", fn.Name.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // place returns where o stands, as people read it.

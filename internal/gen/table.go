@@ -11,7 +11,7 @@ import (
 // buildTable fills m.table from the columns, keys and references of m.
 func (m *model) buildTable() {
 	t := &m.table
-	t.Name, t.Model = m.names.table, m.name
+	t.Name, t.Model, t.Was = m.names.table, m.name, m.was
 	for _, col := range m.columns {
 		sc := schema.Column{
 			Name: col.sql, Type: col.storage(), NotNull: !col.nullable, Collate: col.collate,
@@ -19,6 +19,9 @@ func (m *model) buildTable() {
 		}
 		if col.def != nil {
 			sc.Default = col.def.sql
+		}
+		if col.kind == kindTime {
+			sc.Unit = unitWord(col.unit)
 		}
 		t.Columns = append(t.Columns, sc)
 	}

@@ -1,5 +1,5 @@
 -- Written by driftgen migrate; never changed once it has run somewhere.
--- structure: a21f8261156ef70050d645c19a0f18f3
+-- structure: 5d5b556be9dedbf4ab16a6476fdd47cb
 
 -- step: schema
 

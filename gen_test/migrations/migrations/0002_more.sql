@@ -1,5 +1,5 @@
 -- Written by driftgen migrate; never changed once it has run somewhere.
--- structure: 29d89960b6db326aa58327bb322197d2
+-- structure: ebd2a639c3a3c5c007fdb4e140f31cfc
 
 -- step: schema
 

@@ -1,5 +1,5 @@
 -- Written by driftgen migrate; never changed once it has run somewhere.
--- structure: a192587e5ad4f06b8b2cc4bcf28ff691
+-- structure: 3e3f278927486e2832c1b2aee4824d43
 
 -- step: schema
 

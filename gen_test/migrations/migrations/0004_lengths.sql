@@ -1,5 +1,5 @@
 -- Written by driftgen migrate; never changed once it has run somewhere.
--- structure: 23e837fa49de7b6d4fac8cff7558f9ff
+-- structure: 61366e65ac8dd59d3dbebaf22cb74a3c
 
 -- step: schema
 
