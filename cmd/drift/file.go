@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 
 	"github.com/driftdb/driftdb/replicate"
 )
 
-const fileHelp = "FILE is the database file; the program that uses it must not replicate it at the same time.\n\n" + storeHelp
+const fileHelp = "FILE is the database file; the program that uses it must not replicate it at the same time.\n" +
+	"Nothing is pruned: how much is kept is the program's own affair.\n\n" + storeHelp
 
 // replica starts to replicate a file, lets f use it, stores what is left and
 // releases the name.
@@ -21,6 +23,8 @@ func (c *cli) replica(ctx context.Context, url, name, path string, o replicate.O
 			return fmt.Errorf("the database file: %w", err)
 		}
 		o.Encryption = ro.Encryption
+		// How much is kept, in the bucket and in the file, the program alone knows.
+		o.Retention, o.LogTail = replicate.Retention{Disabled: true, DisablePacks: true}, math.MaxInt64
 		if !c.json && !c.quiet {
 			o.Logger = slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 		}
