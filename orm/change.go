@@ -63,6 +63,7 @@ type change struct {
 	old, new any // nil for none
 	unknown  []string
 	columns  []string
+	err      error // why the rows cannot be read; old and new are nil then
 }
 
 func changeOf[M any](c *change) Change[M] {
@@ -96,11 +97,15 @@ var _ ChangeSource = (*DB)(nil)
 // since belongs to another history (the file was restored or put back), the
 // error is ErrCursorLost and nothing is yielded. The loop may write to the
 // database.
+//
+// A row that the model cannot hold, which only SQL of your own can have written,
+// comes as an error beside a change that has its Seq, Op and Tx and no rows; a
+// loop that goes on gets the changes behind it.
 func (t Table[M, K]) Changes(ctx context.Context, src ChangeSource, since Position) iter.Seq2[Change[M], error] {
 	return func(yield func(Change[M], error) bool) {
 		err := t.m.ready(src)
 		if err == nil {
-			err = t.m.changes(ctx, src, since, 0, func(c *change) bool { return yield(changeOf[M](c), nil) })
+			err = t.m.changes(ctx, src, since, 0, func(c *change) bool { return yield(changeOf[M](c), t.m.wrap("read changes", c.err)) })
 		}
 		if err != nil {
 			yield(Change[M]{}, t.m.wrap("read changes", err))
@@ -116,7 +121,7 @@ func (t Table[M, K]) Follow(ctx context.Context, src ChangeSource, since Positio
 	return func(yield func(Change[M], error) bool) {
 		err := t.m.ready(src)
 		if err == nil {
-			err = t.m.follow(ctx, src, since, func(c *change) bool { return yield(changeOf[M](c), nil) })
+			err = t.m.follow(ctx, src, since, func(c *change) bool { return yield(changeOf[M](c), t.m.wrap("follow changes", c.err)) })
 		}
 		if err != nil && !errors.Is(err, errBreak) {
 			yield(Change[M]{}, t.m.wrap("follow changes", err))
@@ -140,7 +145,7 @@ func (t Table[M, K]) History(ctx context.Context, src ChangeSource, key K) iter.
 				found, err = t.m.history(ctx, src, t.m.keyText(a.values))
 			}
 			for i := range found {
-				if !yield(changeOf[M](&found[i]), nil) {
+				if !yield(changeOf[M](&found[i]), t.m.wrap("read the history", found[i].err)) {
 					return
 				}
 			}
@@ -160,7 +165,8 @@ func (t Table[M, K]) History(ctx context.Context, src ChangeSource, key K) iter.
 // When fn returns an error it is logged, and fn is called again with the same
 // change after a while; later changes of this table wait for it. A listener that
 // fails for so long that the log is pruned goes on with what comes then, and the
-// loss is logged. A panic is not recovered. What was not worked off when the DB is
+// loss is logged. A change whose rows the model cannot hold, which only SQL of
+// your own can have written, is logged and left out. A panic is not recovered. What was not worked off when the DB is
 // closed is not remembered: Changes is for those who must see everything. fn may
 // use the DB and call stop, and must not close the DB, which would wait for it.
 //
@@ -180,7 +186,9 @@ func (m *model) onChange(src ChangeSource, fn func(context.Context, *change) err
 			if stopped() {
 				return false
 			}
-			if failed = fn(ctx, c); failed != nil {
+			if c.err != nil { // calling again would not help
+				src.base().o.Logger.ErrorContext(ctx, "a change cannot be read and is left out for a listener", "table", m.schema.Name, "sequence", c.seq.Sequence, "error", c.err)
+			} else if failed = fn(ctx, c); failed != nil {
 				return false
 			}
 			at.Sequence = c.seq.Sequence

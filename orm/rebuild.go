@@ -78,7 +78,7 @@ func (r *replayed) rebuild(ctx context.Context, c *conn, generation string, entr
 			ch.new, err = r.made(after)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("entry %d: %w", e.seq, err)
+			ch.old, ch.new, ch.err = nil, nil, fmt.Errorf("entry %d: %w", e.seq, err)
 		}
 		found[i], l.row = ch, before
 	}

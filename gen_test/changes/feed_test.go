@@ -321,3 +321,71 @@ func TestShutdownWhilePruning(t *testing.T) {
 		is.NoErr(db.Close())
 	}
 }
+
+// A row that the model cannot hold, which only SQL of one's own can write, keeps
+// nobody from the changes before and behind it.
+func TestChangesThatCannotBeRead(t *testing.T) {
+	is := is.New(t)
+	ctx, db := t.Context(), open(t)
+	begin, err := db.Position(ctx)
+	is.NoErr(err)
+	r := newRecorder()
+	defer Items.OnChange(db, func(_ context.Context, c orm.Change[Item]) error {
+		r.add(describe(c))
+		return nil
+	})()
+	for _, id := range []string{"a", "b", "c"} {
+		_, err := orm.Exec(ctx, db, `INSERT INTO items (id, name, n, f, meta) VALUES (?1, ?1, 1, 0, iif(?1 = 'b', '[1]', '{}'))`, id)
+		is.NoErr(err)
+	}
+	_, err = orm.Exec(ctx, db, `UPDATE items SET meta = '{}' WHERE id = 'b'`)
+	is.NoErr(err)
+	is.NoErr(Items.Update(ctx, db, "b", Items.Name.Set("d")))
+	same(t, r.wait(t, 3), []string{"+a", "+c", "b>d"})
+
+	var got []string
+	for c, err := range Items.Changes(ctx, db, begin) {
+		is.True(c.Seq.Sequence > begin.Sequence)
+		if err != nil {
+			is.True(c.Old == nil && c.New == nil)
+			got = append(got, c.Op.String())
+			continue
+		}
+		got = append(got, describe(c))
+	}
+	same(t, got, []string{"+a", "insert", "+c", "update", "b>d"})
+	got = nil
+	for c, err := range Items.History(ctx, db, "b") {
+		got = append(got, fmt.Sprint(c.Op, err != nil))
+	}
+	same(t, got, []string{"insert true", "update true", "update false"})
+}
+
+// VACUUM and migrations move tables within the file: a query that is watched is
+// still run again when its own tables change.
+func TestWatchAfterVacuum(t *testing.T) {
+	is := is.New(t)
+	path := filepath.Join(t.TempDir(), "test.sqlite")
+	exec := foreign(t, path)
+	for i := range 3 {
+		is.NoErr(exec(fmt.Sprintf(`CREATE TABLE junk%d (x)`, i)))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	db := openAt(t, path, driftdb.Options{})
+	n := 0
+	for owners, err := range Owners.Where().Watch(ctx, db) {
+		is.NoErr(err)
+		is.Equal(len(owners), n)
+		n++
+		if n == 1 {
+			for _, stmt := range []string{`DROP TABLE junk0`, `DROP TABLE junk1`, `DROP TABLE junk2`, `VACUUM`} {
+				is.NoErr(exec(stmt))
+			}
+		}
+		if n == 4 {
+			break
+		}
+		is.NoErr(Owners.Create(ctx, db, &Owner{ID: fmt.Sprint(n), Name: "o"}))
+	}
+}

@@ -170,6 +170,12 @@ func (c *collector) queryResult(m *queryMethod, ft *ast.FuncType, fail func(stri
 		}
 	}
 	if ix, ok := results[0].(*ast.IndexListExpr); ok && len(results) == 1 && len(ix.Indices) == 2 && strings.HasPrefix(c.typeOf(results[0]), "iter.Seq2[") {
+		if verb, _ := mainVerb(m.sql); verb != "SELECT" && verb != "VALUES" {
+			return fail("%s writes: a loop over what it returns could be left, or never begun, so it returns ([]T, error) with RETURNING, or (int64, error)", verb)
+		}
+		if m.writes {
+			return fail("a query that yields rows one by one reads: give the method an r orm.Reader")
+		}
 		m.form, m.elem = "Each", ix.Indices[0]
 		return m
 	}
