@@ -23,9 +23,10 @@ type Key = envelope.Key
 // value stores in the clear.
 type Encryption struct {
 	// Keys are the ring: the first seals, all open. To change the key, put the
-	// new one first, leave the old one behind it, and take a snapshot. The old
-	// key is needed for as long as what it sealed is to be restored. Defaults
-	// to none.
+	// new one first, leave the old one behind it, and take a snapshot: the
+	// newest state opens with the new key alone then. Older points, the snapshots
+	// that Retention keeps among them, need the old key until pruning has deleted
+	// them: until Verify succeeds with the new one alone. Defaults to none.
 	Keys []Key
 
 	// Source returns the ring from elsewhere, when Keys is empty: from a key

@@ -198,6 +198,75 @@ func TestKeyRing(t *testing.T) {
 	is.True(strings.Contains(err.Error(), next.ID().String()))
 }
 
+// Who changes the key has a snapshot under the new one, although nothing has
+// changed since the last one; and no other one after that.
+func TestKeyRingOfAnIdleFile(t *testing.T) {
+	for name, first := range map[string][]replicate.Key{"sealed": {replicate.NewKey()}, "plain": nil} {
+		t.Run(name, func(t *testing.T) {
+			is := is.New(t)
+			store, next := memstore.New(), replicate.NewKey()
+			a := openApp(t, dbPath(t))
+			r := start(t, a, store, sealedOptions(first...))
+			a.insert(1, 50)
+			is.NoErr(r.Snapshot(t.Context()))
+			shutdown(t, r)
+			_, before := snapshots(t, store)
+
+			o := sealedOptions(append([]replicate.Key{next}, first...)...)
+			o.Encryption.AcceptPlain = first == nil
+			for range 2 {
+				r = start(t, a, store, o)
+				is.NoErr(r.Snapshot(t.Context()))
+				is.NoErr(r.Snapshot(t.Context()))
+				shutdown(t, r)
+				_, after := snapshots(t, store)
+				is.Equal(after, before+1)
+				sameWith(t, a, store, next)
+			}
+			report, err := replicate.Verify(t.Context(), dbName, store, replicate.VerifyOptions{Encryption: o.Encryption, Retry: o.Retry})
+			is.NoErr(err)
+			is.Equal(len(report.Problems), 0)
+
+			a.insert(51, 60) // and it goes on
+			r = start(t, a, store, sealedOptions(next))
+			flush(t, r)
+			shutdown(t, r)
+			sameWith(t, a, store, next)
+		})
+	}
+}
+
+// A snapshot that somebody has deleted is not taken for one.
+func TestSnapshotThatIsGone(t *testing.T) {
+	is := is.New(t)
+	store, key := memstore.New(), replicate.NewKey()
+	a := openApp(t, dbPath(t))
+	r := start(t, a, store, sealedOptions(key))
+	a.insert(1, 5)
+	is.NoErr(r.Snapshot(t.Context()))
+	shutdown(t, r)
+	gone, n := snapshots(t, store)
+	is.Equal(n, 1)
+	is.NoErr(store.Delete(t.Context(), gone))
+	r = start(t, a, store, sealedOptions(key))
+	is.NoErr(r.Snapshot(t.Context()))
+	shutdown(t, r)
+	at, n := snapshots(t, store)
+	is.Equal(n, 1)
+	is.True(at != gone)
+}
+
+// snapshots returns the newest of the stored snapshots, and how many there are.
+func snapshots(t testing.TB, store replicate.Store) (last string, n int) {
+	t.Helper()
+	for _, k := range keys(t, store) {
+		if strings.Contains(k, "/snapshots/") {
+			last, n = k, n+1
+		}
+	}
+	return last, n
+}
+
 func TestKeySource(t *testing.T) {
 	is := is.New(t)
 	store, key := memstore.New(), replicate.NewKey()

@@ -44,6 +44,7 @@ type engine struct {
 	snapFailed int          // attempts at a snapshot that failed in a row
 	snapAfter  time.Time    // none is begun before
 	snapMillis int64        // in the key of the last one
+	lastSeal   seenSeal     // of the newest snapshot, when last looked
 	stored     shipped      // batches stored by this start
 	watched    watched      // the structure of the file
 
@@ -437,7 +438,7 @@ func (e *engine) answer() {
 		if r.accept && (!r.accepted || e.watched.kept.Owed) {
 			return nil
 		}
-		if r.snapshot && (e.claim == nil || e.claim.snapshotAt() < r.target) {
+		if r.snapshot && !e.hasSnapshot(r) {
 			return nil
 		}
 		if r.edit != nil && !r.edited {

@@ -184,7 +184,7 @@ func (r *Replica) Flush(ctx context.Context) error {
 
 // Snapshot stores a copy of the whole database and returns when the manifest
 // names it. Everything committed before the call is in it. It does nothing when
-// the newest snapshot has all that.
+// the newest snapshot has all that, and is sealed with the first key of the ring.
 func (r *Replica) Snapshot(ctx context.Context) error {
 	if err := r.ask(ctx, &request{snapshot: true}); err != nil {
 		return fmt.Errorf("replicate: snapshot: %w", err)

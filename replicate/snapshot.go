@@ -34,6 +34,9 @@ func (e *engine) snapshotDue(ctx context.Context) (bool, error) {
 	if time.Now().Before(e.snapAfter) {
 		return false, nil
 	}
+	if err := e.lookAtSeal(ctx); err != nil {
+		return false, err
+	}
 	if e.snapshotWanted() {
 		return true, nil
 	}
@@ -47,7 +50,7 @@ func (e *engine) snapshotDue(ctx context.Context) (bool, error) {
 // cannot be restored without.
 func (e *engine) snapshotWanted() bool {
 	for _, r := range e.waiting {
-		if r.snapshot && (e.claim == nil || e.claim.snapshotAt() < r.target) {
+		if r.snapshot && !e.hasSnapshot(r) {
 			return true
 		}
 		if r.accepted && e.owes() {
@@ -224,6 +227,7 @@ func (e *engine) finishSnapshot(ctx context.Context) (bool, error) {
 	e.dropSnapshot()
 	e.snapFailed, e.snapAfter, e.pruneSoon = 0, time.Time{}, true
 	e.board.snapshot(job.entry)
+	e.lastSeal = seenSeal{key: job.entry.Key, ours: true}
 	if err := e.paid(ctx, job); err != nil {
 		return true, err
 	}
