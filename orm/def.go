@@ -38,7 +38,6 @@ type Def[M, K any] struct {
 
 	Scan    func(*Row, *M)
 	Bind    func(*Args, *M)
-	Key     func(*M) K
 	BindKey func(*Args, K)
 
 	Fill        func(*Fill, *M) // what Create chooses; nil for nothing

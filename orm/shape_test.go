@@ -51,7 +51,7 @@ func newOdd(table, text string) (oddTable, *schema.Table) {
 			orm.BindNum(a, m.Num)
 			orm.BindJSON(a, m.JSON)
 		},
-		Key: func(m *odd) int64 { return m.ID }, BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
+		BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	}
 	return oddTable{
 		orm.NewTable(&def), orm.NewNum[odd, int64](table, "id"), orm.NewStr[odd, string](table, text),

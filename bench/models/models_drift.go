@@ -62,7 +62,6 @@ var eventsSchema = schema.Table{
 var eventsDef = orm.Def[Event, int64]{
 	Version: orm.GenVersion1, Schema: &eventsSchema, Select: eventsSelect, Insert: eventsInsert,
 	Scan: scanEvent, Bind: bindEvent,
-	Key:     func(m *Event) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Omit:    omitEvent, OmitCols: []int{0},
 }
@@ -209,7 +208,6 @@ var accountsSchema = schema.Table{
 var accountsDef = orm.Def[Account, string]{
 	Version: orm.GenVersion1, Schema: &accountsSchema, Select: accountsSelect, Insert: accountsInsert,
 	Scan: scanAccount, Bind: bindAccount, Fill: fillAccount,
-	Key:     func(m *Account) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -350,7 +348,6 @@ var documentsSchema = schema.Table{
 var documentsDef = orm.Def[Document, int64]{
 	Version: orm.GenVersion1, Schema: &documentsSchema, Select: documentsSelect, Insert: documentsInsert,
 	Scan: scanDocument, Bind: bindDocument,
-	Key:     func(m *Document) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Omit:    omitDocument, OmitCols: []int{0},
 }

@@ -61,7 +61,6 @@ var teamsSchema = schema.Table{
 var teamsDef = orm.Def[Team, string]{
 	Version: orm.GenVersion1, Schema: &teamsSchema, Select: teamsSelect, Insert: teamsInsert,
 	Scan: scanTeam, Bind: bindTeam, Fill: fillTeam,
-	Key:     func(m *Team) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -253,7 +252,6 @@ var usersSchema = schema.Table{
 var usersDef = orm.Def[User, string]{
 	Version: orm.GenVersion1, Schema: &usersSchema, Select: usersSelect, Insert: usersInsert,
 	Scan: scanUser, Bind: bindUser, Fill: fillUser,
-	Key:     func(m *User) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitUser, OmitCols: []int{7},
 	Clone:   cloneUser,
@@ -506,7 +504,6 @@ var postsSchema = schema.Table{
 var postsDef = orm.Def[Post, int64]{
 	Version: orm.GenVersion1, Schema: &postsSchema, Select: postsSelect, Insert: postsInsert,
 	Scan: scanPost, Bind: bindPost, Fill: fillPost,
-	Key:     func(m *Post) int64 { return m.Number },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Clone:   clonePost,
 }

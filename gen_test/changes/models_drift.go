@@ -59,7 +59,6 @@ var ownersSchema = schema.Table{
 var ownersDef = orm.Def[Owner, string]{
 	Version: orm.GenVersion1, Schema: &ownersSchema, Select: ownersSelect, Insert: ownersInsert,
 	Scan: scanOwner, Bind: bindOwner,
-	Key:     func(m *Owner) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -222,7 +221,6 @@ var itemsSchema = schema.Table{
 var itemsDef = orm.Def[Item, string]{
 	Version: orm.GenVersion1, Schema: &itemsSchema, Select: itemsSelect, Insert: itemsInsert,
 	Scan: scanItem, Bind: bindItem, Fill: fillItem,
-	Key:     func(m *Item) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitItem, OmitCols: []int{9},
 	Clone: cloneItem,
@@ -410,7 +408,6 @@ var pairsSchema = schema.Table{
 var pairsDef = orm.Def[Pair, PairKey]{
 	Version: orm.GenVersion1, Schema: &pairsSchema, Select: pairsSelect, Insert: pairsInsert,
 	Scan: scanPair, Bind: bindPair,
-	Key:     func(m *Pair) PairKey { return PairKey{A: m.A, B: m.B} },
 	BindKey: func(a *orm.Args, k PairKey) { orm.BindStr(a, k.A); orm.BindNum(a, k.B) },
 }
 

@@ -123,7 +123,6 @@ var settingsSchema = schema.Table{
 var settingsDef = orm.Def[Setting, string]{
 	Version: orm.GenVersion1, Schema: &settingsSchema, Select: settingsSelect, Insert: settingsInsert,
 	Scan: scanSetting, Bind: bindSetting, Fill: fillSetting,
-	Key:     func(m *Setting) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitSetting, OmitCols: []int{2, 4, 5, 6, 7, 8, 9, 10, 12, 13},
 	Clone: cloneSetting,
@@ -328,7 +327,6 @@ var ticksSchema = schema.Table{
 var ticksDef = orm.Def[Tick, int64]{
 	Version: orm.GenVersion1, Schema: &ticksSchema, Select: ticksSelect, Insert: ticksInsert,
 	Scan: scanTick, Bind: bindTick,
-	Key:     func(m *Tick) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Omit:    omitTick, OmitCols: []int{0, 1},
 }

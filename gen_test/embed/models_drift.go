@@ -132,7 +132,6 @@ var shopsSchema = schema.Table{
 var shopsDef = orm.Def[Shop, string]{
 	Version: orm.GenVersion1, Schema: &shopsSchema, Select: shopsSelect, Insert: shopsInsert,
 	Scan: scanShop, Bind: bindShop, Fill: fillShop,
-	Key:     func(m *Shop) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   cloneShop,
 	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,

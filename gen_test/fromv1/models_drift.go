@@ -92,7 +92,6 @@ var postsSchema = schema.Table{
 var postsDef = orm.Def[Post, string]{
 	Version: orm.GenVersion1, Schema: &postsSchema, Select: postsSelect, Insert: postsInsert,
 	Scan: scanPost, Bind: bindPost, Fill: fillPost,
-	Key:     func(m *Post) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitPost, OmitCols: []int{4},
 	Clone:   clonePost,

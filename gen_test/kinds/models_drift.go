@@ -121,7 +121,6 @@ var numbersesSchema = schema.Table{
 var numbersesDef = orm.Def[Numbers, uuid.UUID]{
 	Version: orm.GenVersion1, Schema: &numbersesSchema, Select: numbersesSelect, Insert: numbersesInsert,
 	Scan: scanNumbers, Bind: bindNumbers, Fill: fillNumbers,
-	Key:     func(m *Numbers) uuid.UUID { return m.ID },
 	BindKey: func(a *orm.Args, k uuid.UUID) { orm.BindText(a, k) },
 	Clone:   cloneNumbers,
 }
@@ -374,7 +373,6 @@ var timesesSchema = schema.Table{
 var timesesDef = orm.Def[Times, [16]byte]{
 	Version: orm.GenVersion1, Schema: &timesesSchema, Select: timesesSelect, Insert: timesesInsert,
 	Scan: scanTimes, Bind: bindTimes, Fill: fillTimes,
-	Key:     func(m *Times) [16]byte { return m.ID },
 	BindKey: func(a *orm.Args, k [16]byte) { orm.BindID(a, k) },
 	Clone:   cloneTimes,
 	Created: "made",
@@ -610,7 +608,6 @@ var docsSchema = schema.Table{
 var docsDef = orm.Def[Doc, string]{
 	Version: orm.GenVersion1, Schema: &docsSchema, Select: docsSelect, Insert: docsInsert,
 	Scan: scanDoc, Bind: bindDoc, Fill: fillDoc,
-	Key:     func(m *Doc) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitDoc, OmitCols: []int{7},
 	Clone: cloneDoc,
@@ -804,7 +801,6 @@ var personsSchema = schema.Table{
 var personsDef = orm.Def[Person, int64]{
 	Version: orm.GenVersion1, Schema: &personsSchema, Select: personsSelect, Insert: personsInsert,
 	Scan: scanPerson, Bind: bindPerson,
-	Key:     func(m *Person) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Omit:    omitPerson, OmitCols: []int{0, 1, 4},
 	Clone: clonePerson,
@@ -1014,7 +1010,6 @@ var customsSchema = schema.Table{
 var customsDef = orm.Def[Custom, string]{
 	Version: orm.GenVersion1, Schema: &customsSchema, Select: customsSelect, Insert: customsInsert,
 	Scan: scanCustom, Bind: bindCustom, Fill: fillCustom,
-	Key:     func(m *Custom) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   cloneCustom,
 }

@@ -61,7 +61,6 @@ var postsSchema = schema.Table{
 var postsDef = orm.Def[Post, PostID]{
 	Version: orm.GenVersion1, Schema: &postsSchema, Select: postsSelect, Insert: postsInsert,
 	Scan: scanPost, Bind: bindPost,
-	Key:     func(m *Post) PostID { return m.ID },
 	BindKey: func(a *orm.Args, k PostID) { orm.BindStr(a, k) },
 }
 
@@ -192,7 +191,6 @@ var tagsSchema = schema.Table{
 var tagsDef = orm.Def[Tag, int64]{
 	Version: orm.GenVersion1, Schema: &tagsSchema, Select: tagsSelect, Insert: tagsInsert,
 	Scan: scanTag, Bind: bindTag,
-	Key:     func(m *Tag) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Clone:   cloneTag,
 }
@@ -361,7 +359,6 @@ var postTagsSchema = schema.Table{
 var postTagsDef = orm.Def[PostTag, PostTagKey]{
 	Version: orm.GenVersion1, Schema: &postTagsSchema, Select: postTagsSelect, Insert: postTagsInsert,
 	Scan: scanPostTag, Bind: bindPostTag, Fill: fillPostTag,
-	Key:     func(m *PostTag) PostTagKey { return PostTagKey{PostID: m.PostID, TagID: m.TagID} },
 	BindKey: func(a *orm.Args, k PostTagKey) { orm.BindStr(a, k.PostID); orm.BindNum(a, k.TagID) },
 	Created: "added_at",
 }
@@ -481,7 +478,6 @@ var usersSchema = schema.Table{
 var usersDef = orm.Def[User, int64]{
 	Version: orm.GenVersion1, Schema: &usersSchema, Select: usersSelect, Insert: usersInsert,
 	Scan: scanUser, Bind: bindUser,
-	Key:     func(m *User) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 }
 
@@ -647,7 +643,6 @@ var followsSchema = schema.Table{
 var followsDef = orm.Def[Follow, uuid.UUID]{
 	Version: orm.GenVersion1, Schema: &followsSchema, Select: followsSelect, Insert: followsInsert,
 	Scan: scanFollow, Bind: bindFollow, Fill: fillFollow,
-	Key:     func(m *Follow) uuid.UUID { return m.ID },
 	BindKey: func(a *orm.Args, k uuid.UUID) { orm.BindText(a, k) },
 	Clone:   cloneFollow,
 	Deleted: "deleted_at", DeletedUnit: orm.Millisecond,
@@ -821,7 +816,6 @@ var likesSchema = schema.Table{
 var likesDef = orm.Def[Like, int64]{
 	Version: orm.GenVersion1, Schema: &likesSchema, Select: likesSelect, Insert: likesInsert,
 	Scan: scanLike, Bind: bindLike, Fill: fillLike,
-	Key:     func(m *Like) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Omit:    omitLike, OmitCols: []int{0},
 	Clone:   cloneLike,
@@ -979,7 +973,6 @@ var placesSchema = schema.Table{
 var placesDef = orm.Def[Place, PlaceKey]{
 	Version: orm.GenVersion1, Schema: &placesSchema, Select: placesSelect, Insert: placesInsert,
 	Scan: scanPlace, Bind: bindPlace,
-	Key:     func(m *Place) PlaceKey { return PlaceKey{Country: m.Country, Number: m.Number} },
 	BindKey: func(a *orm.Args, k PlaceKey) { orm.BindStr(a, k.Country); orm.BindNum(a, k.Number) },
 }
 
@@ -1114,7 +1107,6 @@ var placeTagsSchema = schema.Table{
 var placeTagsDef = orm.Def[PlaceTag, int64]{
 	Version: orm.GenVersion1, Schema: &placeTagsSchema, Select: placeTagsSelect, Insert: placeTagsInsert,
 	Scan: scanPlaceTag, Bind: bindPlaceTag,
-	Key:     func(m *PlaceTag) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Omit:    omitPlaceTag, OmitCols: []int{0},
 	Clone: clonePlaceTag,
@@ -1259,7 +1251,6 @@ var removalsSchema = schema.Table{
 var removalsDef = orm.Def[Removal, int64]{
 	Version: orm.GenVersion1, Schema: &removalsSchema, Select: removalsSelect, Insert: removalsInsert,
 	Scan: scanRemoval, Bind: bindRemoval,
-	Key:     func(m *Removal) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Omit:    omitRemoval, OmitCols: []int{0},
 	Clone: cloneRemoval,

@@ -59,7 +59,6 @@ var teamsSchema = schema.Table{
 var teamsDef = orm.Def[Team, string]{
 	Version: orm.GenVersion1, Schema: &teamsSchema, Select: teamsSelect, Insert: teamsInsert,
 	Scan: scanTeam, Bind: bindTeam,
-	Key:     func(m *Team) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -207,7 +206,6 @@ var usersSchema = schema.Table{
 var usersDef = orm.Def[User, string]{
 	Version: orm.GenVersion1, Schema: &usersSchema, Select: usersSelect, Insert: usersInsert,
 	Scan: scanUser, Bind: bindUser,
-	Key:     func(m *User) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   cloneUser,
 }
@@ -360,7 +358,6 @@ var notesSchema = schema.Table{
 var notesDef = orm.Def[Note, int64]{
 	Version: orm.GenVersion1, Schema: &notesSchema, Select: notesSelect, Insert: notesInsert,
 	Scan: scanNote, Bind: bindNote,
-	Key:     func(m *Note) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Omit:    omitNote, OmitCols: []int{0},
 	Clone: cloneNote,

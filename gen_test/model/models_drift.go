@@ -142,7 +142,6 @@ var accountsSchema = schema.Table{
 var accountsDef = orm.Def[Account, string]{
 	Version: orm.GenVersion1, Schema: &accountsSchema, Select: accountsSelect, Insert: accountsInsert,
 	Scan: scanAccount, Bind: bindAccount, Fill: fillAccount,
-	Key:     func(m *Account) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitAccount, OmitCols: []int{5, 6},
 	Clone:   cloneAccount,
@@ -416,7 +415,6 @@ var itemsSchema = schema.Table{
 var itemsDef = orm.Def[Item, int64]{
 	Version: orm.GenVersion1, Schema: &itemsSchema, Select: itemsSelect, Insert: itemsInsert,
 	Scan: scanItem, Bind: bindItem, Fill: fillItem,
-	Key:     func(m *Item) int64 { return m.Number },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Clone:   cloneItem,
 	Lock:    func(m *Item) *int64 { return &m.Version }, LockCol: "version",
@@ -620,7 +618,6 @@ var linksSchema = schema.Table{
 var linksDef = orm.Def[Link, LinkKey]{
 	Version: orm.GenVersion1, Schema: &linksSchema, Select: linksSelect, Insert: linksInsert,
 	Scan: scanLink, Bind: bindLink,
-	Key:        func(m *Link) LinkKey { return LinkKey{AccountID: m.AccountID, ItemNumber: m.ItemNumber} },
 	BindKey:    func(a *orm.Args, k LinkKey) { orm.BindStr(a, k.AccountID); orm.BindNum(a, k.ItemNumber) },
 	CreateOnly: []string{"note"},
 }
@@ -776,7 +773,6 @@ var nodesSchema = schema.Table{
 var nodesDef = orm.Def[Node, int64]{
 	Version: orm.GenVersion1, Schema: &nodesSchema, Select: nodesSelect, Insert: nodesInsert,
 	Scan: scanNode, Bind: bindNode,
-	Key:     func(m *Node) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Omit:    omitNode, OmitCols: []int{0},
 	Clone: cloneNode,

@@ -53,7 +53,6 @@ var ordersSchema = driftschema.Table{
 var ordersDef = driftorm.Def[Order, string]{
 	Version: driftorm.GenVersion1, Schema: &ordersSchema, Select: ordersSelect, Insert: ordersInsert,
 	Scan: scanOrder, Bind: bindOrder, Fill: fillOrder,
-	Key:     func(m *Order) string { return m.Key },
 	BindKey: func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) },
 }
 
@@ -198,7 +197,6 @@ var personsSchema = driftschema.Table{
 var personsDef = driftorm.Def[person, string]{
 	Version: driftorm.GenVersion1, Schema: &personsSchema, Select: personsSelect, Insert: personsInsert,
 	Scan: scanPerson, Bind: bindPerson, Fill: fillPerson,
-	Key:     func(m *person) string { return m.ID },
 	BindKey: func(a *driftorm.Args, k string) { driftorm.BindStr(a, k) },
 }
 

@@ -85,7 +85,6 @@ var itemsSchema = schema.Table{
 var itemsDef = orm.Def[Item, ItemKey]{
 	Version: orm.GenVersion1, Schema: &itemsSchema, Select: itemsSelect, Insert: itemsInsert,
 	Scan: scanItem, Bind: bindItem,
-	Key:     func(m *Item) ItemKey { return ItemKey{Shelf: m.Shelf, Place: m.Place} },
 	BindKey: func(a *orm.Args, k ItemKey) { orm.BindStr(a, k.Shelf); orm.BindNum(a, k.Place) },
 	Clone:   cloneItem,
 }

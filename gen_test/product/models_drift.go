@@ -62,7 +62,6 @@ var teamsSchema = schema.Table{
 var teamsDef = orm.Def[Team, string]{
 	Version: orm.GenVersion1, Schema: &teamsSchema, Select: teamsSelect, Insert: teamsInsert,
 	Scan: scanTeam, Bind: bindTeam, Fill: fillTeam,
-	Key:     func(m *Team) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -259,7 +258,6 @@ var usersSchema = schema.Table{
 var usersDef = orm.Def[User, string]{
 	Version: orm.GenVersion1, Schema: &usersSchema, Select: usersSelect, Insert: usersInsert,
 	Scan: scanUser, Bind: bindUser, Fill: fillUser,
-	Key:     func(m *User) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitUser, OmitCols: []int{4},
 	Clone: cloneUser,
@@ -484,7 +482,6 @@ var postsSchema = schema.Table{
 var postsDef = orm.Def[Post, string]{
 	Version: orm.GenVersion1, Schema: &postsSchema, Select: postsSelect, Insert: postsInsert,
 	Scan: scanPost, Bind: bindPost, Fill: fillPost,
-	Key:     func(m *Post) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -639,7 +636,6 @@ var membersSchema = schema.Table{
 var membersDef = orm.Def[Member, MemberKey]{
 	Version: orm.GenVersion1, Schema: &membersSchema, Select: membersSelect, Insert: membersInsert,
 	Scan: scanMember, Bind: bindMember,
-	Key:     func(m *Member) MemberKey { return MemberKey{TeamID: m.TeamID, UserID: m.UserID} },
 	BindKey: func(a *orm.Args, k MemberKey) { orm.BindStr(a, k.TeamID); orm.BindStr(a, k.UserID) },
 }
 

@@ -59,7 +59,6 @@ var regionsSchema = schema.Table{
 var regionsDef = orm.Def[Region, string]{
 	Version: orm.GenVersion1, Schema: &regionsSchema, Select: regionsSelect, Insert: regionsInsert,
 	Scan: scanRegion, Bind: bindRegion,
-	Key:     func(m *Region) string { return m.Code },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -227,7 +226,6 @@ var salesSchema = schema.Table{
 var salesDef = orm.Def[Sale, int64]{
 	Version: orm.GenVersion1, Schema: &salesSchema, Select: salesSelect, Insert: salesInsert,
 	Scan: scanSale, Bind: bindSale, Fill: fillSale,
-	Key:     func(m *Sale) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Clone:   cloneSale,
 }

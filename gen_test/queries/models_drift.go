@@ -81,7 +81,6 @@ var citiesSchema = schema.Table{
 var citiesDef = orm.Def[City, string]{
 	Version: orm.GenVersion1, Schema: &citiesSchema, Select: citiesSelect, Insert: citiesInsert,
 	Scan: scanCity, Bind: bindCity, Fill: fillCity,
-	Key:     func(m *City) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   cloneCity,
 }

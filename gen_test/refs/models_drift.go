@@ -60,7 +60,6 @@ var ownersSchema = schema.Table{
 var ownersDef = orm.Def[Owner, int64]{
 	Version: orm.GenVersion1, Schema: &ownersSchema, Select: ownersSelect, Insert: ownersInsert,
 	Scan: scanOwner, Bind: bindOwner,
-	Key:     func(m *Owner) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 }
 
@@ -229,7 +228,6 @@ var petsSchema = schema.Table{
 var petsDef = orm.Def[Pet, string]{
 	Version: orm.GenVersion1, Schema: &petsSchema, Select: petsSelect, Insert: petsInsert,
 	Scan: scanPet, Bind: bindPet, Fill: fillPet,
-	Key:     func(m *Pet) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   clonePet,
 }
@@ -418,7 +416,6 @@ var visitsSchema = schema.Table{
 var visitsDef = orm.Def[Visit, VisitKey]{
 	Version: orm.GenVersion1, Schema: &visitsSchema, Select: visitsSelect, Insert: visitsInsert,
 	Scan: scanVisit, Bind: bindVisit,
-	Key:     func(m *Visit) VisitKey { return VisitKey{PetID: m.PetID, Number: m.Number} },
 	BindKey: func(a *orm.Args, k VisitKey) { orm.BindStr(a, k.PetID); orm.BindNum(a, k.Number) },
 }
 

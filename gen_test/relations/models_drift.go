@@ -74,7 +74,6 @@ var teamsSchema = schema.Table{
 var teamsDef = orm.Def[Team, string]{
 	Version: orm.GenVersion1, Schema: &teamsSchema, Select: teamsSelect, Insert: teamsInsert,
 	Scan: scanTeam, Bind: bindTeam,
-	Key:     func(m *Team) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   cloneTeam,
 }
@@ -239,7 +238,6 @@ var usersSchema = schema.Table{
 var usersDef = orm.Def[User, string]{
 	Version: orm.GenVersion1, Schema: &usersSchema, Select: usersSelect, Insert: usersInsert,
 	Scan: scanUser, Bind: bindUser, Fill: fillUser,
-	Key:     func(m *User) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   cloneUser,
 	Deleted: "deleted_at", DeletedUnit: orm.Millisecond,
@@ -414,7 +412,6 @@ var badgesSchema = schema.Table{
 var badgesDef = orm.Def[Badge, int64]{
 	Version: orm.GenVersion1, Schema: &badgesSchema, Select: badgesSelect, Insert: badgesInsert,
 	Scan: scanBadge, Bind: bindBadge, Fill: fillBadge,
-	Key:     func(m *Badge) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Clone:   cloneBadge,
 	Deleted: "deleted_at", DeletedUnit: orm.Millisecond,
@@ -556,7 +553,6 @@ var profilesSchema = schema.Table{
 var profilesDef = orm.Def[Profile, string]{
 	Version: orm.GenVersion1, Schema: &profilesSchema, Select: profilesSelect, Insert: profilesInsert,
 	Scan: scanProfile, Bind: bindProfile,
-	Key:     func(m *Profile) string { return m.UserID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -718,7 +714,6 @@ var postsSchema = schema.Table{
 var postsDef = orm.Def[Post, int64]{
 	Version: orm.GenVersion1, Schema: &postsSchema, Select: postsSelect, Insert: postsInsert,
 	Scan: scanPost, Bind: bindPost, Fill: fillPost,
-	Key:     func(m *Post) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Clone:   clonePost,
 	Deleted: "deleted_at", DeletedUnit: orm.Millisecond,
@@ -911,7 +906,6 @@ var commentsSchema = schema.Table{
 var commentsDef = orm.Def[Comment, int64]{
 	Version: orm.GenVersion1, Schema: &commentsSchema, Select: commentsSelect, Insert: commentsInsert,
 	Scan: scanComment, Bind: bindComment,
-	Key:     func(m *Comment) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Clone:   cloneComment,
 }
@@ -1062,7 +1056,6 @@ var notesSchema = schema.Table{
 var notesDef = orm.Def[Note, int64]{
 	Version: orm.GenVersion1, Schema: &notesSchema, Select: notesSelect, Insert: notesInsert,
 	Scan: scanNote, Bind: bindNote,
-	Key:     func(m *Note) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Clone:   cloneNote,
 }
@@ -1201,7 +1194,6 @@ var visitsSchema = schema.Table{
 var visitsDef = orm.Def[Visit, VisitKey]{
 	Version: orm.GenVersion1, Schema: &visitsSchema, Select: visitsSelect, Insert: visitsInsert,
 	Scan: scanVisit, Bind: bindVisit,
-	Key:     func(m *Visit) VisitKey { return VisitKey{Place: m.Place, Number: m.Number} },
 	BindKey: func(a *orm.Args, k VisitKey) { orm.BindStr(a, k.Place); orm.BindNum(a, k.Number) },
 }
 
@@ -1342,7 +1334,6 @@ var treatmentsSchema = schema.Table{
 var treatmentsDef = orm.Def[Treatment, int64]{
 	Version: orm.GenVersion1, Schema: &treatmentsSchema, Select: treatmentsSelect, Insert: treatmentsInsert,
 	Scan: scanTreatment, Bind: bindTreatment,
-	Key:     func(m *Treatment) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Clone:   cloneTreatment,
 }
@@ -1501,7 +1492,6 @@ var boxesSchema = schema.Table{
 var boxesDef = orm.Def[Box, BoxKey]{
 	Version: orm.GenVersion1, Schema: &boxesSchema, Select: boxesSelect, Insert: boxesInsert,
 	Scan: scanBox, Bind: bindBox,
-	Key:     func(m *Box) BoxKey { return BoxKey{Room: m.Room, Name: m.Name} },
 	BindKey: func(a *orm.Args, k BoxKey) { orm.BindStr(a, k.Room); orm.BindStr(a, k.Name) },
 }
 
@@ -1616,7 +1606,6 @@ var booksSchema = schema.Table{
 var booksDef = orm.Def[Book, int64]{
 	Version: orm.GenVersion1, Schema: &booksSchema, Select: booksSelect, Insert: booksInsert,
 	Scan: scanBook, Bind: bindBook,
-	Key:     func(m *Book) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 }
 

@@ -137,7 +137,6 @@ var accountsSchema = schema.Table{
 var accountsDef = orm.Def[Account, string]{
 	Version: orm.GenVersion1, Schema: &accountsSchema, Select: accountsSelect, Insert: accountsInsert,
 	Scan: scanAccount, Bind: bindAccount, Fill: fillAccount,
-	Key:     func(m *Account) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitAccount, OmitCols: []int{10},
 	ReadOnly: []string{"serial", "note"}, CreateOnly: []string{"owner", "hash"},
@@ -360,7 +359,6 @@ var nodesSchema = schema.Table{
 var nodesDef = orm.Def[Node, string]{
 	Version: orm.GenVersion1, Schema: &nodesSchema, Select: nodesSelect, Insert: nodesInsert,
 	Scan: scanNode, Bind: bindNode,
-	Key:     func(m *Node) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   cloneNode,
 }
@@ -489,7 +487,6 @@ var leftsSchema = schema.Table{
 var leftsDef = orm.Def[Left, string]{
 	Version: orm.GenVersion1, Schema: &leftsSchema, Select: leftsSelect, Insert: leftsInsert,
 	Scan: scanLeft, Bind: bindLeft,
-	Key:     func(m *Left) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   cloneLeft,
 }
@@ -619,7 +616,6 @@ var rightsSchema = schema.Table{
 var rightsDef = orm.Def[Right, string]{
 	Version: orm.GenVersion1, Schema: &rightsSchema, Select: rightsSelect, Insert: rightsInsert,
 	Scan: scanRight, Bind: bindRight,
-	Key:     func(m *Right) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 

@@ -75,7 +75,6 @@ var gadgetsSchema = schema.Table{
 var gadgetsDef = orm.Def[Gadget, string]{
 	Version: orm.GenVersion1, Schema: &gadgetsSchema, Select: gadgetsSelect, Insert: gadgetsInsert,
 	Scan: scanGadget, Bind: bindGadget, Fill: fillGadget,
-	Key:     func(m *Gadget) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitGadget, OmitCols: []int{2},
 	Clone: cloneGadget,
@@ -222,7 +221,6 @@ var shownsSchema = schema.Table{
 var shownsDef = orm.Def[Shown, string]{
 	Version: orm.GenVersion1, Schema: &shownsSchema, Select: shownsSelect, Insert: shownsInsert,
 	Scan: scanShown, Bind: bindShown, Fill: fillShown,
-	Key:     func(m *Shown) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -355,7 +353,6 @@ var loggedsSchema = schema.Table{
 var loggedsDef = orm.Def[Logged, string]{
 	Version: orm.GenVersion1, Schema: &loggedsSchema, Select: loggedsSelect, Insert: loggedsInsert,
 	Scan: scanLogged, Bind: bindLogged, Fill: fillLogged,
-	Key:     func(m *Logged) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   cloneLogged,
 }
@@ -517,7 +514,6 @@ var pairedsSchema = schema.Table{
 var pairedsDef = orm.Def[Paired, string]{
 	Version: orm.GenVersion1, Schema: &pairedsSchema, Select: pairedsSelect, Insert: pairedsInsert,
 	Scan: scanPaired, Bind: bindPaired, Fill: fillPaired,
-	Key:     func(m *Paired) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   clonePaired,
 }
@@ -716,7 +712,6 @@ var accountsSchema = schema.Table{
 var accountsDef = orm.Def[Account, string]{
 	Version: orm.GenVersion1, Schema: &accountsSchema, Select: accountsSelect, Insert: accountsInsert,
 	Scan: scanAccount, Bind: bindAccount, Fill: fillAccount,
-	Key:     func(m *Account) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -943,7 +938,6 @@ var deepsSchema = schema.Table{
 var deepsDef = orm.Def[Deep, string]{
 	Version: orm.GenVersion1, Schema: &deepsSchema, Select: deepsSelect, Insert: deepsInsert,
 	Scan: scanDeep, Bind: bindDeep, Fill: fillDeep,
-	Key:     func(m *Deep) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   cloneDeep,
 }

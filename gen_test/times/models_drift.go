@@ -93,7 +93,6 @@ var eventsSchema = schema.Table{
 var eventsDef = orm.Def[Event, int64]{
 	Version: orm.GenVersion1, Schema: &eventsSchema, Select: eventsSelect, Insert: eventsInsert,
 	Scan: scanEvent, Bind: bindEvent, Fill: fillEvent,
-	Key:     func(m *Event) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Clone:   cloneEvent,
 	Created: "made", Updated: "modified", UpdatedUnit: orm.Microsecond,

@@ -125,7 +125,6 @@ var pagesSchema = schema.Table{
 var pagesDef = orm.Def[Page, string]{
 	Version: orm.GenVersion1, Schema: &pagesSchema, Select: pagesSelect, Insert: pagesInsert,
 	Scan: scanPage, Bind: bindPage, Fill: fillPage,
-	Key:     func(m *Page) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitPage, OmitCols: []int{8},
 	Clone: clonePage,
@@ -346,7 +345,6 @@ var commentsSchema = schema.Table{
 var commentsDef = orm.Def[Comment, int64]{
 	Version: orm.GenVersion1, Schema: &commentsSchema, Select: commentsSelect, Insert: commentsInsert,
 	Scan: scanComment, Bind: bindComment,
-	Key:     func(m *Comment) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 	Omit:    omitComment, OmitCols: []int{0},
 }
@@ -482,7 +480,6 @@ var hookedsSchema = schema.Table{
 var hookedsDef = orm.Def[Hooked, string]{
 	Version: orm.GenVersion1, Schema: &hookedsSchema, Select: hookedsSelect, Insert: hookedsInsert,
 	Scan: scanHooked, Bind: bindHooked,
-	Key:     func(m *Hooked) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 

@@ -19,7 +19,6 @@ func (e emitter) constructor() {
 		row(keyed("Version", e.orm("GenVersion1")), keyed("Schema", jen.Op("&").Id(m.names.lower+"Schema")),
 			keyed("Select", jen.Id(m.names.lower+"Select")), keyed("Insert", jen.Id(m.names.lower+"Insert"))),
 		row(scan...),
-		keyed("Key", jen.Func().Params(e.modelParam()).Add(e.keyType()).Add(oneLine(jen.Return(e.keyValue(m.names.key, m.key))))),
 		keyed("BindKey", e.bindKey(m.names.key, m.key)),
 	}
 	if omitted := m.omitted(); len(omitted) > 0 {

@@ -84,7 +84,6 @@ var notesSchema = schema.Table{
 var notesDef = orm.Def[Note, string]{
 	Version: orm.GenVersion1, Schema: &notesSchema, Select: notesSelect, Insert: notesInsert,
 	Scan: scanNote, Bind: bindNote, Fill: fillNote,
-	Key:     func(m *Note) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Omit:    omitNote, OmitCols: []int{4},
 	Clone:   cloneNote,
@@ -254,7 +253,6 @@ var tagsSchema = schema.Table{
 var tagsDef = orm.Def[Tag, string]{
 	Version: orm.GenVersion1, Schema: &tagsSchema, Select: tagsSelect, Insert: tagsInsert,
 	Scan: scanTag, Bind: bindTag, Fill: fillTag,
-	Key:     func(m *Tag) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -400,7 +398,6 @@ var noteTagsSchema = schema.Table{
 var noteTagsDef = orm.Def[NoteTag, NoteTagKey]{
 	Version: orm.GenVersion1, Schema: &noteTagsSchema, Select: noteTagsSelect, Insert: noteTagsInsert,
 	Scan: scanNoteTag, Bind: bindNoteTag,
-	Key:     func(m *NoteTag) NoteTagKey { return NoteTagKey{NoteID: m.NoteID, TagID: m.TagID} },
 	BindKey: func(a *orm.Args, k NoteTagKey) { orm.BindStr(a, k.NoteID); orm.BindStr(a, k.TagID) },
 }
 

@@ -93,7 +93,6 @@ var packagesSchema = schema.Table{
 var packagesDef = orm.Def[Package, string]{
 	Version: orm.GenVersion1, Schema: &packagesSchema, Select: packagesSelect, Insert: packagesInsert,
 	Scan: scanPackage, Bind: bindPackage, Fill: fillPackage,
-	Key:     func(m *Package) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 }
@@ -281,7 +280,6 @@ var filesSchema = schema.Table{
 var filesDef = orm.Def[File, string]{
 	Version: orm.GenVersion1, Schema: &filesSchema, Select: filesSelect, Insert: filesInsert,
 	Scan: scanFile, Bind: bindFile, Fill: fillFile,
-	Key:     func(m *File) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 }
@@ -461,7 +459,6 @@ var importsSchema = schema.Table{
 var importsDef = orm.Def[Import, string]{
 	Version: orm.GenVersion1, Schema: &importsSchema, Select: importsSelect, Insert: importsInsert,
 	Scan: scanImport, Bind: bindImport, Fill: fillImport,
-	Key:     func(m *Import) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Created: "created_at", Updated: "updated_at", UpdatedUnit: orm.Millisecond,
 }

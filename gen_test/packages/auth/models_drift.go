@@ -62,7 +62,6 @@ var usersSchema = schema.Table{
 var usersDef = orm.Def[User, string]{
 	Version: orm.GenVersion1, Schema: &usersSchema, Select: usersSelect, Insert: usersInsert,
 	Scan: scanUser, Bind: bindUser, Fill: fillUser,
-	Key:     func(m *User) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -194,7 +193,6 @@ var sessionsSchema = schema.Table{
 var sessionsDef = orm.Def[Session, string]{
 	Version: orm.GenVersion1, Schema: &sessionsSchema, Select: sessionsSelect, Insert: sessionsInsert,
 	Scan: scanSession, Bind: bindSession, Fill: fillSession,
-	Key:     func(m *Session) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 

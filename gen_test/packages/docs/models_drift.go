@@ -78,7 +78,6 @@ var docsSchema = schema.Table{
 var docsDef = orm.Def[Doc, string]{
 	Version: orm.GenVersion1, Schema: &docsSchema, Select: docsSelect, Insert: docsInsert,
 	Scan: scanDoc, Bind: bindDoc, Fill: fillDoc,
-	Key:     func(m *Doc) string { return m.ID },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 	Clone:   cloneDoc,
 }
@@ -239,7 +238,6 @@ var marksSchema = schema.Table{
 var marksDef = orm.Def[Mark, MarkKey]{
 	Version: orm.GenVersion1, Schema: &marksSchema, Select: marksSelect, Insert: marksInsert,
 	Scan: scanMark, Bind: bindMark,
-	Key:     func(m *Mark) MarkKey { return MarkKey{DocID: m.DocID, TagID: m.TagID} },
 	BindKey: func(a *orm.Args, k MarkKey) { orm.BindStr(a, k.DocID); orm.BindNum(a, k.TagID) },
 }
 

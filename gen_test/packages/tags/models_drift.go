@@ -59,7 +59,6 @@ var tagsSchema = schema.Table{
 var tagsDef = orm.Def[Tag, int64]{
 	Version: orm.GenVersion1, Schema: &tagsSchema, Select: tagsSelect, Insert: tagsInsert,
 	Scan: scanTag, Bind: bindTag,
-	Key:     func(m *Tag) int64 { return m.ID },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 }
 

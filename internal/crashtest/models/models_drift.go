@@ -57,7 +57,6 @@ var accountsSchema = schema.Table{
 var accountsDef = orm.Def[Account, string]{
 	Version: orm.GenVersion1, Schema: &accountsSchema, Select: accountsSelect, Insert: accountsInsert,
 	Scan: scanAccount, Bind: bindAccount,
-	Key:     func(m *Account) string { return m.Name },
 	BindKey: func(a *orm.Args, k string) { orm.BindStr(a, k) },
 }
 
@@ -197,7 +196,6 @@ var transfersSchema = schema.Table{
 var transfersDef = orm.Def[Transfer, int64]{
 	Version: orm.GenVersion1, Schema: &transfersSchema, Select: transfersSelect, Insert: transfersInsert,
 	Scan: scanTransfer, Bind: bindTransfer,
-	Key:     func(m *Transfer) int64 { return m.N },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 }
 
@@ -332,7 +330,6 @@ var receiptsSchema = schema.Table{
 var receiptsDef = orm.Def[Receipt, int64]{
 	Version: orm.GenVersion1, Schema: &receiptsSchema, Select: receiptsSelect, Insert: receiptsInsert,
 	Scan: scanReceipt, Bind: bindReceipt,
-	Key:     func(m *Receipt) int64 { return m.N },
 	BindKey: func(a *orm.Args, k int64) { orm.BindNum(a, k) },
 }
 
