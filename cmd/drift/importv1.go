@@ -69,7 +69,7 @@ func (c *cli) importV1(ctx context.Context, args []string, o replicate.ImportV1O
 		return err
 	}
 	if as != "" {
-		if err := c.replica(ctx, to, as, args[2], replicate.Options{}, func(rep *replicate.Replica) error { return rep.Snapshot(ctx) }); err != nil {
+		if err := c.replica(ctx, to, as, args[2], true, replicate.Options{}, func(rep *replicate.Replica) error { return rep.Snapshot(ctx) }); err != nil {
 			return fmt.Errorf("%s is there, and could not be stored as %s: %w", args[2], as, err)
 		}
 	}

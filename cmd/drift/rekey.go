@@ -27,7 +27,7 @@ func (c *cli) rekeyCommand() *cobra.Command {
 				return usageError{errors.New("rekey needs keys: --key-file, the new one first")}
 			}
 			var at int64
-			err = c.replica(cmd.Context(), args[0], args[1], args[2], replicate.Options{}, func(r *replicate.Replica) error {
+			err = c.replica(cmd.Context(), args[0], args[1], args[2], false, replicate.Options{}, func(r *replicate.Replica) error {
 				err := r.Snapshot(cmd.Context())
 				at = r.Status().Snapshot
 				return err

@@ -17,7 +17,7 @@ func (c *cli) takeOverCommand() *cobra.Command {
 		Args: exactly(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var s replicate.Status
-			err := c.replica(cmd.Context(), args[0], args[1], args[2], replicate.Options{TakeOver: true, AutoRestore: true}, func(r *replicate.Replica) error {
+			err := c.replica(cmd.Context(), args[0], args[1], args[2], false, replicate.Options{TakeOver: true, AutoRestore: true}, func(r *replicate.Replica) error {
 				err := r.Flush(cmd.Context())
 				s = r.Status()
 				return err
