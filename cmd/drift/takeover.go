@@ -17,7 +17,13 @@ func (c *cli) takeOverCommand() *cobra.Command {
 		Args: exactly(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var s replicate.Status
-			err := c.replica(cmd.Context(), args[0], args[1], args[2], false, replicate.Options{TakeOver: true, AutoRestore: true}, func(r *replicate.Replica) error {
+			moved := ""
+			o := replicate.Options{TakeOver: true, AutoRestore: true, Events: func(v replicate.Event) {
+				if v.Kind == replicate.EventMovedAside {
+					moved = v.Key
+				}
+			}}
+			err := c.replica(cmd.Context(), args[0], args[1], args[2], false, o, func(r *replicate.Replica) error {
 				err := r.Flush(cmd.Context())
 				s = r.Status()
 				return err
@@ -25,8 +31,11 @@ func (c *cli) takeOverCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.done(map[string]any{"epoch": s.Epoch, "nodeId": s.NodeID, "sequence": s.Acknowledged},
-				fmt.Sprintf("claimed %s as node %s, epoch %d, at %d, and released it for %s", args[1], s.NodeID, s.Epoch, s.Acknowledged, args[2]))
+			text := fmt.Sprintf("claimed %s as node %s, epoch %d, at %d, and released it for %s", args[1], s.NodeID, s.Epoch, s.Acknowledged, args[2])
+			if moved != "" {
+				text += "\nthe file that was there is not what the backup holds, and is now " + moved
+			}
+			return c.done(map[string]any{"epoch": s.Epoch, "nodeId": s.NodeID, "sequence": s.Acknowledged, "movedAside": moved}, text)
 		},
 	}
 }
