@@ -39,18 +39,24 @@ type RebuildOptions struct {
 // RebuildReport is the manifest that RebuildManifest has written, or would
 // write. It encodes as JSON.
 type RebuildReport struct {
-	Name      string          `json:"name"`
-	NodeID    string          `json:"nodeId"` // the owner: who stored the newest batch
-	Epoch     uint32          `json:"epoch"`
-	Floor     int64           `json:"floor"` // the oldest point that can be restored
-	Head      int64           `json:"head"`
-	HeadTime  time.Time       `json:"headTime"`
-	Snapshots int             `json:"snapshots"`
-	Batches   int             `json:"batches"` // links of the chain from floor to head
-	Packs     int             `json:"packs"`
-	Damaged   []string        `json:"damaged"` // objects that cannot be used
-	LeftOut   []RebuildBranch `json:"leftOut"` // histories that are stored and not in the manifest
-	Written   bool            `json:"written"`
+	Name      string    `json:"name"`
+	NodeID    string    `json:"nodeId"` // the owner: who stored the newest batch
+	Epoch     uint32    `json:"epoch"`
+	Floor     int64     `json:"floor"` // the oldest point that can be restored
+	Head      int64     `json:"head"`
+	HeadTime  time.Time `json:"headTime"`
+	Snapshots int       `json:"snapshots"`
+	Batches   int       `json:"batches"` // links of the chain from floor to head
+	Packs     int       `json:"packs"`
+	Damaged   []string  `json:"damaged"` // objects that cannot be used
+	Written   bool      `json:"written"`
+
+	// LeftOut are histories that are stored and not in the manifest. Nothing
+	// leads to them any more: pruning, the owner's own too, deletes them as soon
+	// as they are 24 hours old. Copy the objects before, or set
+	// Retention.Disabled, if they may be wanted: with Choose, a copy leads to
+	// one that is Complete.
+	LeftOut []RebuildBranch `json:"leftOut"`
 }
 
 // RebuildBranch is a history that the store holds, from where it leaves the one

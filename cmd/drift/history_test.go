@@ -157,3 +157,16 @@ func TestPruneWantsARetention(t *testing.T) {
 	is.Equal(code, exitOK)
 	is.True(!k.oldest())
 }
+
+// Whoever rebuilds a manifest is told what becomes of the histories left out.
+func TestRebuiltSaysWhatGoes(t *testing.T) {
+	is := is.New(t)
+	var out strings.Builder
+	r := &replicate.RebuildReport{Name: "bank", NodeID: "a", Written: true}
+	rebuilt(&out, r)
+	is.True(!strings.Contains(out.String(), "deleted"))
+	r.LeftOut = []replicate.RebuildBranch{{Node: "b", Epoch: 3, From: 7, To: 9}}
+	rebuilt(&out, r)
+	is.True(strings.Contains(out.String(), "left out: b/3 (7-9"))
+	is.True(strings.Contains(out.String(), "deleted by the program's next pruning"))
+}

@@ -49,4 +49,7 @@ func rebuilt(w io.Writer, r *replicate.RebuildReport) {
 	for _, b := range r.LeftOut {
 		line(w, "left out: "+b.String())
 	}
+	if len(r.LeftOut) > 0 {
+		line(w, "what is left out is deleted by the program's next pruning, once it is 24 hours old: copy the objects before the program starts, if you may want it")
+	}
 }
