@@ -12,7 +12,7 @@ type board struct {
 	metrics Metrics
 	size    func() int64
 	room    chan struct{} // closed when writers may go on; nil while they may
-	sure    bool          // what is acknowledged is in the bucket of this start
+	sure    bool          // what is acknowledged is in the bucket of this start, and can be restored
 }
 
 func (b *board) update(f func(s *Status, m *Metrics)) {
@@ -33,8 +33,8 @@ func (b *board) read() (Status, Metrics) {
 	return b.status, m
 }
 
-// safe says whether everything up to sequence is known to be acknowledged, by the
-// bucket of this start.
+// safe says whether everything up to sequence is known to be acknowledged by the
+// bucket of this start, and can be restored from there.
 func (b *board) safe(sequence int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -51,7 +51,7 @@ func (b *board) starts(size func() int64) {
 // publish copies where the engine stands.
 func (b *board) publish(e *engine) {
 	b.update(func(s *Status, m *Metrics) {
-		b.sure = e.sure()
+		b.sure = e.sure() && !e.needsFirst // before the first snapshot the bucket has nothing that can be restored
 		s.Name, s.NodeID, s.RetryAt = e.name, e.side.id(), e.retryAt
 		s.Captured, s.Sealed = e.captured, e.chain.last().Sequence
 		s.Uploaded, s.Acknowledged = e.uploaded.Sequence, e.acked.Sequence

@@ -65,6 +65,34 @@ func TestWaitersSpeakOfThisBucket(t *testing.T) {
 			shutdown(t, r)
 			sameAsRestored(t, a, store)
 		})
+		t.Run("another bucket, its first snapshot held back: "+what, func(t *testing.T) {
+			t.Parallel()
+			is := is.New(t)
+			inner := memstore.New()
+			a := openApp(t, dbPath(t))
+			a.insert(1, 10)
+			o := fast()
+			o.LogTail = -1 // the new bucket's history cannot begin at nothing
+			shutdown(t, start(t, a, inner, o))
+			wait := waiters(a)[what]
+			inner = memstore.New()
+			store := faultstore.New(inner, faultstore.Always(faultstore.Put, "/snapshots/", faultstore.Error))
+			for range 2 { // of a claim that is new, and of one that an earlier start has made
+				r := start(t, a, store, o)
+				for range 2 {
+					is.True(errors.Is(wait(t.Context(), r), faultstore.ErrInjected))
+					is.True(manifest(t, inner) != nil)
+					is.Equal(manifest(t, inner).Snapshots, nil)
+				}
+				kill(t, r)
+			}
+			store.Set()
+			r := start(t, a, store, o)
+			is.NoErr(wait(t.Context(), r))
+			sameAsRestored(t, a, store)
+			shutdown(t, r)
+			sameAsRestored(t, a, store)
+		})
 		t.Run("lost manifest: "+what, func(t *testing.T) {
 			t.Parallel()
 			is := is.New(t)
