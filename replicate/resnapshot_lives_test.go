@@ -408,7 +408,7 @@ func (w *gapLife) finish() {
 func TestResnapshotClaimFails(t *testing.T) {
 	t.Parallel()
 	is := is.New(t)
-	w := &gapWorld{app: openApp(t, dbPath(t)), store: faultstore.New(memstore.New()), events: &recorder{}}
+	w := &gapWorld{app: openApp(t, dbPath(t)), store: faultstore.New(memstore.New())}
 	w.store.Set(down)
 	w.r = start(t, w.app, w.store, resnapshot())
 	for i := range 5 {
@@ -430,7 +430,7 @@ func TestResnapshotLateFirstClaim(t *testing.T) {
 	t.Parallel()
 	is := is.New(t)
 	inner := memstore.New()
-	w := &gapWorld{app: openApp(t, dbPath(t)), store: faultstore.New(inner), events: &recorder{}}
+	w := &gapWorld{app: openApp(t, dbPath(t)), store: faultstore.New(inner)}
 	w.r = start(t, w.app, w.store, resnapshot())
 	w.store.Set(
 		faultstore.Rule{Op: faultstore.Get, Nth: 2, Times: -1, Kind: faultstore.Error},
@@ -468,7 +468,7 @@ func TestResnapshotCutsATransaction(t *testing.T) {
 
 func cutTransaction(t *testing.T, extra int) {
 	is := is.New(t)
-	w := &gapWorld{app: openApp(t, dbPath(t)), store: faultstore.New(memstore.New()), events: &recorder{}}
+	w := &gapWorld{app: openApp(t, dbPath(t)), store: faultstore.New(memstore.New())}
 	w.r = newReplica(t, w.store, resnapshot())
 	w.r.SetCut(2, 2)
 	w.r.SetFan(2)
