@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -260,4 +261,100 @@ func TestPoisonInEveryEpoch(t *testing.T) {
 		sameAsRestored(t, a, store)
 		shutdown(t, r)
 	})
+}
+
+// An object behind head that is damaged, or not ours, ends what a take-over finds
+// there: nothing of it was acknowledged. The new owner goes on from head.
+func TestTakeOverOverPoison(t *testing.T) {
+	store := memstore.New()
+	a := openApp(t, dbPath(t))
+	r := start(t, a, store, fast())
+	a.insert(1, 3)
+	flush(t, r)
+	kill(t, r)
+	at := nextBatch(t, store, r)
+	before := dump(t, a.path)
+	for name, poison := range poisons(newestBatch(t, store, r)) {
+		t.Run(name, func(t *testing.T) {
+			is := is.New(t)
+			copied := memstore.New()
+			for key, content := range contents(t, store) {
+				put(t, copied, key, []byte(content))
+			}
+			put(t, copied, at, poison)
+			var log strings.Builder
+			o := fast()
+			o.TakeOver, o.AutoRestore = true, true
+			o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			r := newReplica(t, copied, o)
+			path := dbPath(t)
+			is.NoErr(r.Prepare(t.Context(), path))
+			is.True(strings.Contains(log.String(), at))
+			b := openApp(t, path)
+			is.Equal(dump(t, path), before)
+			is.NoErr(r.Start(t.Context(), path))
+			b.insert(4, 9)
+			flush(t, r)
+			sameAsRestored(t, b, copied)
+			shutdown(t, r)
+			sameAsRestored(t, b, copied)
+			is.Equal(get(t, copied, at), poison)
+		})
+	}
+}
+
+// What the owner has stored behind head with a key that the one who takes over
+// lacks is not passed over, and its owner is not fenced before that is known.
+func TestTakeOverWithoutTheKeyOfTheTail(t *testing.T) {
+	is := is.New(t)
+	store := memstore.New()
+	k1, k2 := replicate.NewKey(), replicate.NewKey()
+	with := func(ring ...replicate.Key) replicate.Options {
+		o := fast()
+		o.Encryption.Keys = ring
+		return o
+	}
+	a := openApp(t, dbPath(t))
+	a.insert(1, 5)
+	r := start(t, a, store, with(k1))
+	flush(t, r)
+	kill(t, r)
+	r = newReplica(t, store, with(k2, k1))
+	stop := errors.New("stop")
+	r.SetHook(func(point string) error {
+		if point == "acknowledging" {
+			return stop
+		}
+		return nil
+	})
+	is.NoErr(r.Start(t.Context(), a.path))
+	a.insert(6, 12)
+	is.True(errors.Is(r.Flush(t.Context()), stop))
+	kill(t, r)
+	// An operator's tool with the ring in another order has written the manifest since.
+	_, err := replicate.Prune(t.Context(), dbName, store, replicate.PruneOptions{
+		Encryption: with(k1, k2).Encryption, Retry: fast().Retry,
+		Now: func() time.Time { return time.Now().Add(-time.Hour) },
+	})
+	is.NoErr(err)
+
+	before := contents(t, store)
+	take := func(ring ...replicate.Key) (string, error) {
+		o := with(ring...)
+		o.TakeOver, o.AutoRestore = true, true
+		r := newReplica(t, store, o)
+		path := dbPath(t)
+		err := r.Prepare(t.Context(), path)
+		kill(t, r)
+		return path, err
+	}
+	_, err = take(k1)
+	is.True(errors.Is(err, replicate.ErrNoKey))
+	is.True(strings.Contains(err.Error(), k2.ID().String()))
+	is.True(strings.Contains(err.Error(), "/logs/"))
+	is.Equal(contents(t, store), before)
+
+	path, err := take(k1, k2)
+	is.NoErr(err)
+	is.Equal(dump(t, path), dump(t, a.path)) // what was not acknowledged is there, too
 }

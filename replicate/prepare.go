@@ -90,6 +90,9 @@ func (t *taker) claim(ctx context.Context, there bool) (*versioned, error) {
 		if !wanted {
 			return nil, t.forget(m)
 		}
+		if err := t.survey(ctx, m); err != nil {
+			return nil, err
+		}
 		m, err = t.fence(ctx, m)
 		if errors.Is(err, errConflict) {
 			continue // somebody was faster: judge again by what is there now
@@ -176,6 +179,18 @@ func (t *taker) stillBehind(ctx context.Context, m *versioned) (_ bool, err erro
 	return isAncestor(ctx, t.store, m, e.chain.last())
 }
 
+// survey reads what the owner of m has stored beyond head, before it is fenced: an
+// object that was sealed with a key we lack, or written by a newer version, may
+// hold what nobody else has, and is not passed over. The owner goes on as long as
+// nobody can take its place.
+func (t *taker) survey(ctx context.Context, m *versioned) error {
+	if m.open() >= 0 || m.ClaimToken == t.token {
+		return nil // fenced already
+	}
+	_, err := t.chainedTail(ctx, m, lineageEntry{Node: m.NodeID, Epoch: m.Epoch})
+	return err
+}
+
 // fence claims the name, so that the old owner can acknowledge nothing more.
 // errConflict: somebody else has written the manifest.
 // Its last epoch stays open until freeze has seen how far it came.
@@ -239,7 +254,7 @@ func (t *taker) freeze(ctx context.Context, m *versioned) (*versioned, error) {
 			return m, nil
 		}
 		open := m.Lineage[i]
-		end, err := chainedTail(ctx, t.store, m, open)
+		end, err := t.chainedTail(ctx, m, open)
 		if err != nil {
 			return nil, err
 		}
@@ -264,12 +279,12 @@ func (t *taker) freeze(ctx context.Context, m *versioned) (*versioned, error) {
 	}
 }
 
-// chainedTail follows the batches of the open epoch from head as long as they
-// chain.
-func chainedTail(ctx context.Context, store *bucket, m *versioned, open lineageEntry) (link, error) {
+// chainedTail follows the batches of an epoch from head as long as they chain. A
+// damaged or foreign one ends it: nothing beyond head was acknowledged.
+func (t *taker) chainedTail(ctx context.Context, m *versioned, of lineageEntry) (link, error) {
 	stored := map[int64]objectKey{}
-	if err := listBatches(ctx, store, m.DBName, open.Node, open.Epoch, m.Head.Sequence, func(k objectKey, _ int64) bool {
-		if store.trusts(k) {
+	if err := listBatches(ctx, t.store, m.DBName, of.Node, of.Epoch, m.Head.Sequence, func(k objectKey, _ int64) bool {
+		if t.store.trusts(k) {
 			stored[k.from] = k
 		}
 		return true
@@ -282,11 +297,16 @@ func chainedTail(ctx context.Context, store *bucket, m *versioned, open lineageE
 		if !ok || k.part != part+1 { // the parts of a transaction count together or not at all
 			return end, nil
 		}
-		next, err := followLink(ctx, store, k, at)
-		if errors.Is(err, errBroken) || errors.Is(err, ErrNotExist) {
+		next, err := followLink(ctx, t.store, k, at)
+		switch {
+		case errors.Is(err, ErrCorrupt):
+			t.o.Logger.Warn("a batch that was not acknowledged is damaged; the history ends before it", "database", m.DBName, "key", k.String(), "error", err)
 			return end, nil
-		}
-		if err != nil {
+		case isAny(err, errBroken, ErrNotExist):
+			return end, nil
+		case isAny(err, ErrNoKey, ErrVersion):
+			return end, fmt.Errorf("what the owner stored last cannot be read, and was not taken over: %w", err)
+		case err != nil:
 			return end, err
 		}
 		if at, part = next, k.part; k.part == k.parts {
