@@ -139,7 +139,10 @@ func (m *manifest) floorFor(ctx context.Context, store *bucket, r Retention, now
 		if len(m.Snapshots)-i < r.Snapshots || m.open() >= 0 {
 			break
 		}
-		age, err := ageOf(ctx, store, s, now)
+		if s.Sequence <= m.Floor.Sequence {
+			continue // the floor has reached it already
+		}
+		age, err := ageOf(ctx, store, s, begins, now)
 		if err != nil {
 			return floor, report, err
 		}
@@ -150,9 +153,7 @@ func (m *manifest) floorFor(ctx context.Context, store *bucket, r Retention, now
 			report.HeldBy = m.Points[0].Name
 			break
 		}
-		if s.Sequence > floor.Sequence {
-			floor = s.link()
-		}
+		floor = s.link()
 	}
 	report.Floor = floor.Sequence
 	if floor.Sequence > 0 {

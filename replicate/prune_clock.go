@@ -40,18 +40,25 @@ func (m *manifest) believes(clock time.Time) error {
 
 // ageOf returns when the newest change in the snapshot s was made, at the latest.
 // Its own times tell, as long as they do not lie behind now: those are of a clock
-// that was ahead, and the store says when it has got the snapshot. The zero time:
-// the store does not have it.
-func ageOf(ctx context.Context, store *bucket, s snapshotEntry, now time.Time) (time.Time, error) {
-	if own := time.UnixMilli(max(s.MaxTime, s.Time)); !own.After(now) {
+// that was ahead. Where they say that it is no newer than begins, and may be let
+// go, they may be of a clock that was behind: then it is no older than the store
+// says, which has got it after its changes were made. The zero time: the store does
+// not have it.
+func ageOf(ctx context.Context, store *bucket, s snapshotEntry, begins, now time.Time) (time.Time, error) {
+	own := time.UnixMilli(max(s.MaxTime, s.Time))
+	ahead := own.After(now)
+	if own.After(begins) && !ahead {
 		return own, nil
 	}
 	for info, err := range store.List(ctx, s.Key, "") {
 		if err != nil {
 			return time.Time{}, fmt.Errorf("look when %s was stored: %w", s.Key, err)
 		}
-		if info.Key == s.Key {
+		if info.Key == s.Key && (ahead || info.Modified.IsZero()) {
 			return info.Modified, nil
+		}
+		if info.Key == s.Key {
+			return latest(own, info.Modified), nil
 		}
 		break
 	}

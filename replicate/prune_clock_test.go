@@ -218,3 +218,55 @@ func TestPruneAfterAClockWasAhead(t *testing.T) {
 	shutdown(t, r)
 	sameAsRestored(t, a, store)
 }
+
+// A machine whose clock was behind has dated its changes long before they were
+// made. When the clock is right again they are as old as the store says, so that
+// the window still has them; they are pruned when they have left it.
+func TestPruneAfterAClockWasBehind(t *testing.T) {
+	for name, tool := range map[string]bool{"replica": false, "tool": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			is := is.New(t)
+			machine := newCalendar()
+			right := func() time.Time { return machine.time().Add(365 * 24 * time.Hour) }
+			store := memstore.NewWithOptions(memstore.Options{Now: right})
+			o, po := machine.options()
+			a := openApp(t, dbPath(t))
+			r := start(t, a, store, o)
+			all := machine.days(t, a, r, 6)
+			shutdown(t, r)
+			o.Now, po.Now, o.Retention.Disabled = right, right, false
+			n := 5000
+			prune := func() {
+				machine.pass(25 * time.Hour)
+				if tool {
+					_, err := replicate.Prune(t.Context(), dbName, store, po)
+					is.NoErr(err)
+					return
+				}
+				r := start(t, a, store, o)
+				r.PruneNow()
+				for range 2 {
+					a.insert(n, n)
+					n++
+					flush(t, r)
+					r.WaitForPrune()
+				}
+				shutdown(t, r)
+			}
+			prune()
+			is.Equal(manifest(t, store).Floor, int64(0))
+			for _, d := range all {
+				path := filepath.Join(t.TempDir(), "r.sqlite")
+				_, err := replicate.Restore(t.Context(), dbName, store, path, replicate.RestoreOptions{Sequence: d.sequence, Retry: o.Retry})
+				is.NoErr(err)
+				is.Equal(cmp.Diff(d.rows, dump(t, path)), "")
+			}
+
+			machine.pass(9 * 24 * time.Hour)
+			prune()
+			is.True(manifest(t, store).Floor > 0)
+			sameAsRestored(t, a, store)
+		})
+	}
+}
