@@ -62,6 +62,10 @@ func TestUndelete(t *testing.T) {
 	is.NoErr(err)
 	is.Equal(n, int64(1)) // Bob
 
+	folded, err := undelete("OWNERS", `{"id":"o"}`, replicate.UndeleteOptions{Dependents: true, DryRun: true})
+	is.NoErr(err)
+	is.Equal(folded, dry) // as SQLite does not tell the two names apart
+
 	report, err := undelete("owners", `{"id":"o"}`, replicate.UndeleteOptions{Dependents: true})
 	is.NoErr(err)
 	dry.DryRun = false

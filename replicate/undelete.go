@@ -150,7 +150,8 @@ func (d *deletion) add(e *LogEntry) error {
 		d.end()
 		d.tx = e.Tx
 	}
-	ours := e.Table == d.table && e.has(e.Key, d.key)
+	here := sameName(e.Table, d.table)
+	ours := here && e.has(e.Key, d.key)
 	switch {
 	case e.Operation == "gap":
 		d.row, d.gap = nil, e.Gap
@@ -168,7 +169,7 @@ func (d *deletion) add(e *LogEntry) error {
 			row.values = d.row
 		}
 		d.here, d.row = row, nil
-	case e.Table == d.table && (ours || e.has(e.newKey(), d.key)):
+	case here && (ours || e.has(e.newKey(), d.key)):
 		return d.follow(e)
 	}
 	return nil

@@ -72,7 +72,7 @@ func (f *undeleteFile) table(ctx context.Context, name string) (*undeleteTable, 
 	}); err != nil {
 		return nil, err
 	}
-	if len(t.columns) == 0 || strings.HasPrefix(name, "_driftdb_") {
+	if len(t.columns) == 0 || strings.HasPrefix(foldName(name), "_driftdb_") {
 		return nil, fmt.Errorf("the file has no table %q", name)
 	}
 	f.tables[name] = t
@@ -156,7 +156,7 @@ func (f *undeleteFile) refers(ctx context.Context, o, p *deleted, parent *undele
 		return false, nil //nolint:nilerr // a table that is not there any more refers to nothing
 	}
 	for _, r := range t.refs {
-		if !strings.EqualFold(r.table, parent.name) {
+		if !sameName(r.table, parent.name) {
 			continue
 		}
 		if len(o.values) == 0 {
@@ -257,6 +257,20 @@ func (t *undeleteTable) insert(ctx context.Context, x changelog.Execer, row *del
 	}
 	marks := strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", ")
 	return violation(x.Exec(ctx, "INSERT INTO "+quoteName(t.name)+" ("+strings.Join(columns, ", ")+") VALUES ("+marks+")", b.values...))
+}
+
+// sameName says whether SQLite takes two names for one.
+func sameName(a, b string) bool { return foldName(a) == foldName(b) }
+
+// foldName makes one name of all that SQLite does not tell apart: for it only the
+// letters A to Z have a case.
+func foldName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, name)
 }
 
 // quoteName quotes a name that the file's own schema has.
