@@ -72,7 +72,8 @@ type ImportV1Report struct {
 
 	// Forked are batches, or ends of them, that were left out: the original has
 	// used their sequences twice, after a restore or on two machines, and another
-	// history is the one that went on.
+	// history is the one that went on. Where that one has overwritten batches key
+	// for key, the times of entries and objects tell: see docs/import-v1.md.
 	Forked []string `json:"forked,omitempty"`
 
 	// NullKeys are rows whose primary key is NULL, which the original allows.
@@ -237,6 +238,7 @@ func (i *importer) list(ctx context.Context) error {
 			return err
 		}
 		if p, ok := v1.Locate(i.name, info.Key); ok {
+			p.Modified = info.Modified
 			i.places[p.Node] = append(i.places[p.Node], p)
 		}
 	}
@@ -284,9 +286,11 @@ func (i *importer) choose() error {
 		i.tries = append(i.tries, named)
 	}
 	for _, p := range i.newest([]string{node}) {
-		if p.Key != named.Key {
-			i.tries = append(i.tries, p)
+		if p.Key == named.Key {
+			i.tries[0] = p // with its time in the store
+			continue
 		}
+		i.tries = append(i.tries, p)
 	}
 	// A node that was started on another one's snapshot goes on from there.
 	if len(i.tries) == 0 && len(i.logs) > 0 && i.logs[0].From > 1 {

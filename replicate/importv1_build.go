@@ -49,7 +49,7 @@ func (i *importer) attempt(ctx context.Context, path string, snapshot v1.Place) 
 	if err != nil {
 		return damaged(err)
 	}
-	if err := i.replay(ctx, conn, wanted); err != nil {
+	if err := i.replay(ctx, conn, snapshot, wanted); err != nil {
 		return errors.Join(err, conn.Close())
 	}
 	if err := i.convert(ctx, conn, wanted); err != nil {
@@ -65,7 +65,7 @@ func (i *importer) attempt(ctx context.Context, path string, snapshot v1.Place) 
 	return durable.SyncFile(path)
 }
 
-func (i *importer) replay(ctx context.Context, conn *sql.Conn, wanted []v1Object) error {
+func (i *importer) replay(ctx context.Context, conn *sql.Conn, snapshot v1.Place, wanted []v1Object) error {
 	if i.report.SnapshotKey == "" && len(wanted) == 0 {
 		return errors.New("the backup has no snapshot, and the original's logs have no tables: give their CREATE statements (ImportV1Options.Schema)")
 	}
@@ -87,6 +87,10 @@ func (i *importer) replay(ctx context.Context, conn *sql.Conn, wanted []v1Object
 			return err
 		}
 	}
+	front, err := i.snapshotFront(ctx, conn, snapshot)
+	if err != nil {
+		return err
+	}
 	pieces, err := i.timeline(ctx, conn)
 	if err != nil {
 		return err
@@ -98,23 +102,8 @@ func (i *importer) replay(ctx context.Context, conn *sql.Conn, wanted []v1Object
 	if err != nil {
 		return err
 	}
-	for _, p := range pieces {
-		if min(p.place.To, p.last) <= replayer.Report().Last {
-			continue
-		}
-		batch, err := i.batch(ctx, p.place.Key)
-		if err != nil {
-			return err
-		}
-		err = replayer.Apply(ctx, batch, p.last)
-		switch {
-		case errors.Is(err, v1.ErrGap):
-			return fmt.Errorf("%s: %w (ImportV1Options.Through: %d stops before it): %w", p.place.Key, err, replayer.Report().Last, ErrMissing)
-		case errors.Is(err, v1.ErrNoTable):
-			return fmt.Errorf("%s: %w: give its CREATE statement (ImportV1Options.Schema): %w", p.place.Key, err, ErrCorrupt)
-		case err != nil:
-			return fmt.Errorf("%s: %w (ImportV1Options.Through stops before it): %w", p.place.Key, err, ErrCorrupt)
-		}
+	if err := i.apply(ctx, replayer, pieces, front); err != nil {
+		return err
 	}
 	i.report.Report = replayer.Report()
 	if _, err = conn.ExecContext(ctx, "COMMIT"); err != nil {

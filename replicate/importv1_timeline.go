@@ -80,16 +80,7 @@ func (i *importer) branches(ctx context.Context, conn *sql.Conn, places []v1.Pla
 		if err != nil {
 			return nil, false, err
 		}
-		br := branch{place: v1.Place{Key: p.Key, From: b.From, To: b.To}}
-		for n := range b.Entries {
-			e := &b.Entries[n]
-			h := fnv.New64a()
-			_, _ = fmt.Fprintf(h, "%v %q %q ", int64(e.Timestamp), e.Table, e.Operation)
-			br.what = append(br.what, h.Sum64())
-			_, _ = h.Write(e.Data)
-			br.sums = append(br.sums, h.Sum64())
-			br.at = append(br.at, e.Timestamp)
-		}
+		br := newBranch(p, b)
 		same, err := i.ofSnapshot(ctx, conn, &br)
 		if err != nil {
 			return nil, false, err
@@ -105,6 +96,21 @@ func (i *importer) branches(ctx context.Context, conn *sql.Conn, places []v1.Pla
 		all = append(all, br)
 	}
 	return all, contradict, nil
+}
+
+// newBranch describes a batch.
+func newBranch(p v1.Place, b *v1.Batch) branch {
+	br := branch{place: v1.Place{Key: p.Key, From: b.From, To: b.To, Modified: p.Modified}}
+	for n := range b.Entries {
+		e := &b.Entries[n]
+		h := fnv.New64a()
+		_, _ = fmt.Fprintf(h, "%v %q %q ", int64(e.Timestamp), e.Table, e.Operation)
+		br.what = append(br.what, h.Sum64())
+		_, _ = h.Write(e.Data)
+		br.sums = append(br.sums, h.Sum64())
+		br.at = append(br.at, e.Timestamp)
+	}
+	return br
 }
 
 // ofSnapshot compares the entries that the snapshot covers with its own log.

@@ -92,7 +92,7 @@ func importNotes(r replicate.ImportV1Report) (notes []string) {
 		text  string
 	}{
 		{r.Manifest != "", "the manifest is " + r.Manifest + ": what is stored was listed instead"},
-		{len(r.SkippedSnapshots) > 0, "damaged or missing, an older snapshot and the logs were used: " + strings.Join(r.SkippedSnapshots, ", ")},
+		{len(r.SkippedSnapshots) > 0, "damaged, missing or of a history that was replaced, so that an older snapshot and the logs were used: " + strings.Join(r.SkippedSnapshots, ", ")},
 		{len(r.OtherNodes) > 0, "not imported, choose one with --node: what the nodes " + strings.Join(r.OtherNodes, ", ") + " have stored"},
 		{len(r.Forked) > 0, "left out, of another history whose sequences were used again after a restore: " + strings.Join(r.Forked, ", ")},
 		{len(r.NoKey) > 0, "not replicated from here on, having no primary key: " + strings.Join(r.NoKey, ", ")},

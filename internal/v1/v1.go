@@ -13,6 +13,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -81,6 +82,8 @@ type Place struct {
 	Node     string
 	From, To int64 // of a batch: sequences
 	Time     int64 // of a snapshot: Unix milliseconds
+
+	Modified time.Time // by the store's clock; Locate does not know it
 }
 
 // NodesPrefix is what the keys of all batches and snapshots of a database begin
