@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -220,11 +221,11 @@ func TestPoisonObjectRemovedMeanwhile(t *testing.T) {
 // poisoner stores something else at each key of a batch before the batch.
 type poisoner struct {
 	replicate.Store
-	on bool
+	on atomic.Bool
 }
 
 func (p *poisoner) Put(ctx context.Context, key string, body replicate.Body, cond replicate.Condition) (string, error) {
-	if p.on && strings.Contains(key, "/logs/") {
+	if p.on.Load() && strings.Contains(key, "/logs/") {
 		if _, err := p.Store.Put(ctx, key, replicate.BytesBody([]byte("poison")), replicate.Condition{IfAbsent: true}); err != nil && !errors.Is(err, replicate.ErrPrecondition) {
 			return "", err
 		}
@@ -243,7 +244,7 @@ func TestPoisonInEveryEpoch(t *testing.T) {
 		a.insert(1, 3)
 		flush(t, r)
 		synctest.Wait()
-		store.on = true
+		store.on.Store(true)
 		a.insert(4, 4)
 		r.Notify()
 		pass(time.Hour)
@@ -254,7 +255,7 @@ func TestPoisonInEveryEpoch(t *testing.T) {
 		t.Logf("epoch %d after an hour", s.Epoch)
 		is.True(s.Epoch > 50 && s.Epoch < 600)
 		is.True(errors.Is(r.Flush(t.Context()), replicate.ErrCorrupt))
-		store.on = false
+		store.on.Store(false)
 		pass(2 * time.Minute)
 		is.Equal(r.Status().State, replicate.StateIdle)
 		is.Equal(r.Metrics().PendingChanges, int64(0))
