@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -35,8 +36,44 @@ type migrated struct {
 	Structure []string `json:"structure"` // what the tables were then
 }
 
+// MigrationFiles are the files of a package's directory migrations, for
+// schema.Schema.Migrations; generated code names it. Only a program that does is
+// linked with what runs migrations.
+type MigrationFiles struct{ fs.FS }
+
+// migrations runs migrations. MigrationFiles is the one that does.
+type migrations interface {
+	migrate(ctx context.Context, db *DB, s schema.Schema) error
+}
+
+// plainFiles are migrations that no generated code has named.
+type plainFiles struct{ fs.FS }
+
+func (f plainFiles) migrate(context.Context, *DB, schema.Schema) error {
+	dir, err := f.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(errors.New("Schema.Migrations are plain files, which Open cannot run: run driftgen again, or give it orm.MigrationFiles{FS: files}"), dir.Close())
+}
+
+// runner returns what runs the migrations of files, or some of them
+// (schema.Schema.Until).
+func runner(files fs.FS) migrations {
+	for all := files; ; {
+		if m, ok := all.(migrations); ok {
+			return m
+		}
+		some, ok := all.(interface{ Unwrap() fs.FS })
+		if !ok {
+			return plainFiles{files}
+		}
+		all = some.Unwrap()
+	}
+}
+
 // migrate brings the file to the newest migration, one transaction each.
-func (db *DB) migrate(ctx context.Context, s schema.Schema) error {
+func (MigrationFiles) migrate(ctx context.Context, db *DB, s schema.Schema) error {
 	all, err := schema.ReadMigrations(s.Migrations)
 	if err != nil {
 		return err
@@ -79,7 +116,7 @@ func (db *DB) migrateOnce(ctx context.Context, s schema.Schema, all []schema.Mig
 			return err
 		}
 		m = &all[done.Version]
-		if err := db.apply(ctx, c, s, all, done); err != nil {
+		if err := applyMigration(ctx, c, s, all, done); err != nil {
 			return fmt.Errorf("migration %s: %w", schema.MigrationFile(m.Version, m.Name), err)
 		}
 		return nil
@@ -99,7 +136,7 @@ func (db *DB) standing(ctx context.Context, c *conn, s schema.Schema, all []sche
 	}
 	if done.Version > 0 && done.Structure == nil { // restored: the tables are now what the log has made of them
 		if done.Structure, err = structureOf(ctx, c, nil); err == nil {
-			err = db.record(ctx, c, done)
+			err = record(ctx, c, done)
 		}
 	}
 	if err == nil {
@@ -143,7 +180,7 @@ func (db *DB) baseline(ctx context.Context, c *conn, s schema.Schema, all []sche
 	for _, m := range all {
 		if m.Structure == have {
 			done = migrated{Version: m.Version, Name: m.Name, Structure: lines}
-			return done, db.record(ctx, c, done)
+			return done, record(ctx, c, done)
 		}
 	}
 	return done, fmt.Errorf("%w: the file has tables and no record of a migration, and they are those of none of them%s", ErrSchemaDrift, schema.Unlike(lines, s.Structure()))
@@ -185,7 +222,7 @@ func (db *DB) drifted(ctx context.Context, c *conn, all []schema.Migration, done
 	return fmt.Errorf("%w: since migration %s something else has changed them%s", ErrSchemaDrift, file, schema.Unlike(lines, done.Structure))
 }
 
-func (db *DB) record(ctx context.Context, c *conn, m migrated) error {
+func record(ctx context.Context, c *conn, m migrated) error {
 	text, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -194,11 +231,11 @@ func (db *DB) record(ctx context.Context, c *conn, m migrated) error {
 	return err
 }
 
-// apply runs the migration after the one that done tells of. The entry of its
+// applyMigration runs the migration after the one that done tells of. The entry of its
 // schema steps stands first in the transaction, so that a restore runs the same
 // statements; what data steps do to rows is in the log as rows, through triggers
 // for the tables as they are then.
-func (db *DB) apply(ctx context.Context, c *conn, s schema.Schema, all []schema.Migration, done migrated) error {
+func applyMigration(ctx context.Context, c *conn, s schema.Schema, all []schema.Migration, done migrated) error {
 	m := &all[done.Version]
 	before, err := violations(ctx, c)
 	if err != nil {
@@ -239,7 +276,7 @@ func (db *DB) apply(ctx context.Context, c *conn, s schema.Schema, all []schema.
 			return fmt.Errorf("%d rows of %s refer to rows that do not exist (foreign keys do nothing in a migration: its data step has to change or delete the rows that refer to those that it deletes)", n, table)
 		}
 	}
-	return db.record(ctx, c, migrated{Version: m.Version, Name: m.Name, Structure: lines})
+	return record(ctx, c, migrated{Version: m.Version, Name: m.Name, Structure: lines})
 }
 
 // finalDiff says how the tables differ from the models, where those are what m

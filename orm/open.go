@@ -55,7 +55,7 @@ func (db *DB) discard() error {
 // not written.
 func (db *DB) ensure(ctx context.Context, s schema.Schema) error {
 	if s.Migrations != nil {
-		if err := db.migrate(ctx, s); err != nil {
+		if err := runner(s.Migrations).migrate(ctx, db, s); err != nil {
 			return fmt.Errorf("migrate the tables: %w", err)
 		}
 	}

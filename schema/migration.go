@@ -283,6 +283,9 @@ type someFiles struct {
 	last int
 }
 
+// Unwrap returns all the files: what runs them runs some of them too.
+func (f someFiles) Unwrap() fs.FS { return f.FS }
+
 // ReadDir implements fs.ReadDirFS.
 func (f someFiles) ReadDir(name string) ([]fs.DirEntry, error) {
 	all, err := fs.ReadDir(f.FS, name)

@@ -7,6 +7,7 @@ import "io/fs"
 type Schema struct {
 	// Migrations holds the files of the package's directory migrations, nil if
 	// it has none: then Open adds by itself what can be added, and nothing else.
+	// For Open it is an orm.MigrationFiles.
 	Migrations fs.FS `json:"-"`
 
 	// Tables stand in creation order: a table that is referred to comes before

@@ -4,6 +4,7 @@ package migrations
 
 import (
 	"embed"
+	"github.com/driftdb/driftdb/orm"
 	"github.com/driftdb/driftdb/schema"
 )
 
@@ -15,4 +16,4 @@ var Schema = schema.Schema{Tables: []schema.Table{
 	teamsSchema,
 	usersSchema,
 	notesSchema,
-}, Migrations: migrationFiles}
+}, Migrations: orm.MigrationFiles{FS: migrationFiles}}

@@ -62,7 +62,7 @@ func programs(versions [][]schema.Table, data map[int]string) (all []schema.Sche
 		}
 		files = maps.Clone(files)
 		files[fmt.Sprintf("migrations/%04d_m.sql", i+1)] = &fstest.MapFile{Data: []byte(b.String())}
-		last, s.Migrations = s, files
+		last, s.Migrations = s, orm.MigrationFiles{FS: files}
 		all = append(all, s)
 	}
 	return all, nil

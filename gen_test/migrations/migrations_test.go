@@ -184,7 +184,7 @@ func TestRestoredFileKnowsItsMigration(t *testing.T) {
 	structure := regexp.MustCompile(`(?m)^-- structure: .*$`).Find(last)
 	files["migrations/0005_marks.sql"] = &fstest.MapFile{Data: append(structure, "\n\n-- step: data\n\nUPDATE notes SET text = text||'!';\n"...)}
 	more := Schema
-	more.Migrations = files
+	more.Migrations = orm.MigrationFiles{FS: files}
 
 	for _, snapshot := range []bool{false, true} {
 		store := memstore.New()
@@ -278,6 +278,24 @@ func TestOpenedAtOnce(t *testing.T) {
 	is.Equal(n, 1)
 }
 
+// Files that no generated code has named are refused, and nothing is written: the
+// program may not hold what runs them.
+func TestPlainFilesAreRefused(t *testing.T) {
+	is := is.New(t)
+	plain := Schema
+	files, ok := Schema.Migrations.(orm.MigrationFiles)
+	is.True(ok)
+	plain.Migrations = files.FS
+	path := filepath.Join(t.TempDir(), "x.sqlite")
+	_, err := open(t, path, plain)
+	is.True(err != nil && strings.Contains(err.Error(), "orm.MigrationFiles{FS: files}"))
+	db, err := open(t, path, schema.Schema{})
+	is.NoErr(err)
+	n, err := orm.RawOne[int](t.Context(), db, `SELECT count(*) FROM sqlite_schema WHERE name IN ('teams', 'users', 'notes')`)
+	is.NoErr(err)
+	is.Equal(n, 0)
+}
+
 // Files that are not what driftgen writes are refused before anything runs.
 func TestBadMigrations(t *testing.T) {
 	is := is.New(t)
@@ -296,7 +314,7 @@ func TestBadMigrations(t *testing.T) {
 		"other":       {"migrations/0001_a.sql": {Data: []byte(good)}}, // leads to another structure
 	} {
 		path := filepath.Join(t.TempDir(), "x.sqlite")
-		s := schema.Schema{Migrations: files}
+		s := schema.Schema{Migrations: orm.MigrationFiles{FS: files}}
 		_, err := open(t, path, s)
 		if err == nil {
 			t.Errorf("%s: accepted", name)

@@ -40,12 +40,17 @@ func TestOwnThingsThatWouldBreak(t *testing.T) {
 // hand adds statements to the schema step of the newest migration.
 func hand(s schema.Schema, file, sql string) schema.Schema {
 	files := fstest.MapFS{}
-	if all, ok := s.Migrations.(fstest.MapFS); ok {
-		maps.Copy(files, all)
-	}
+	maps.Copy(files, filesOf(s))
 	files[file] = &fstest.MapFile{Data: append(slices.Clone(files[file].Data), sql...)}
-	s.Migrations = files
+	s.Migrations = orm.MigrationFiles{FS: files}
 	return s
+}
+
+// filesOf returns the migrations that programs has made.
+func filesOf(s schema.Schema) fstest.MapFS {
+	m, _ := s.Migrations.(orm.MigrationFiles)
+	files, _ := m.FS.(fstest.MapFS)
+	return files
 }
 
 // A migration can drop and make views, triggers and indexes of the application,
@@ -147,12 +152,12 @@ func TestMigrationsOfTwoBranches(t *testing.T) {
 	d := deploy(t)
 	is.NoErr(d.run(t.Context(), s[0], `INSERT INTO users VALUES ('1', 'n')`))
 	is.NoErr(d.run(t.Context(), s[1]))
-	files, ok := s[1].Migrations.(fstest.MapFS)
-	is.True(ok)
+	files := filesOf(s[1])
+	is.True(len(files) > 0)
 	merged := fstest.MapFS{"migrations/0001_m.sql": files["migrations/0001_m.sql"], "migrations/0002_theirs.sql": files["migrations/0002_m.sql"], "migrations/0003_m.sql": files["migrations/0002_m.sql"]}
 	other := s[1]
 	for range 2 { // with the third one, and without
-		other.Migrations = merged
+		other.Migrations = orm.MigrationFiles{FS: merged}
 		err = d.run(t.Context(), other)
 		is.True(errors.Is(err, orm.ErrSchemaDrift))
 		is.True(strings.Contains(err.Error(), "0002_m.sql, in whose place this program has 0002_theirs.sql"))

@@ -57,7 +57,7 @@ func (c *collector) emitSchema(order []*model) ([]byte, error) {
 		out.Comment("//go:embed migrations/*.sql")
 		out.Var().Id("migrationFiles").Qual("embed", "FS")
 		out.Line()
-		fields = append(fields, jen.Id("Migrations").Op(":").Id("migrationFiles"))
+		fields = append(fields, jen.Id("Migrations").Op(":").Qual(ormPath, "MigrationFiles").Values(jen.Id("FS").Op(":").Id("migrationFiles")))
 	}
 	own := jen.Qual(schemaPath, "Schema").Values(fields...)
 	others := c.foreignSchemas()
