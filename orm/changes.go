@@ -377,12 +377,7 @@ func (m *model) keyText(values []driver.NamedValue) string {
 func (m *model) keyPart(b *strings.Builder, column string, v driver.Value) {
 	text := fmt.Sprint(v)
 	if m.collation(column) == "NOCASE" {
-		text = strings.Map(func(r rune) rune {
-			if 'A' <= r && r <= 'Z' {
-				r += 'a' - 'A'
-			}
-			return r
-		}, text)
+		text = changelog.Fold(text)
 	}
 	fmt.Fprintf(b, "%T %q,", v, text)
 }

@@ -72,7 +72,7 @@ func (f *undeleteFile) table(ctx context.Context, name string) (*undeleteTable, 
 	}); err != nil {
 		return nil, err
 	}
-	if len(t.columns) == 0 || strings.HasPrefix(foldName(name), "_driftdb_") {
+	if len(t.columns) == 0 || strings.HasPrefix(changelog.Fold(name), "_driftdb_") {
 		return nil, fmt.Errorf("the file has no table %q", name)
 	}
 	f.tables[name] = t
@@ -260,18 +260,7 @@ func (t *undeleteTable) insert(ctx context.Context, x changelog.Execer, row *del
 }
 
 // sameName says whether SQLite takes two names for one.
-func sameName(a, b string) bool { return foldName(a) == foldName(b) }
-
-// foldName makes one name of all that SQLite does not tell apart: for it only the
-// letters A to Z have a case.
-func foldName(name string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, name)
-}
+func sameName(a, b string) bool { return changelog.Fold(a) == changelog.Fold(b) }
 
 // quoteName quotes a name that the file's own schema has.
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
