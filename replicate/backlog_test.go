@@ -23,6 +23,7 @@ func away() *faultstore.Store {
 // Under BacklogBlock a write waits for room and goes on as soon as the store takes
 // some of the log again; without the store it is refused by name.
 func TestBacklogBlocks(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		store := away()
@@ -76,6 +77,7 @@ func TestBacklogBlocks(t *testing.T) {
 
 // A replica that has stopped shipping for good holds no write up.
 func TestBacklogOfAFencedReplica(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -93,6 +95,7 @@ func TestBacklogOfAFencedReplica(t *testing.T) {
 
 // The default lets the log grow, and says so.
 func TestBacklogAlarms(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		a := openApp(t, dbPath(t))
@@ -110,6 +113,7 @@ func TestBacklogAlarms(t *testing.T) {
 }
 
 func TestBacklogOptions(t *testing.T) {
+	t.Parallel()
 	for want, b := range map[string]replicate.Backlog{
 		"Backlog.Policy": {Policy: "drop"},
 		"Backlog.Bound":  {Bound: -1},

@@ -58,6 +58,7 @@ func oldData(t *testing.T, path string) *app {
 // A file that held data before is stored whole first; until then a restore says
 // that there is nothing to restore, and never makes an empty database.
 func TestFirstStartOnData(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	path := dbPath(t)
 	a := oldData(t, path)
@@ -111,6 +112,7 @@ func TestFirstStartOnData(t *testing.T) {
 
 // A new bucket gets the whole database, whatever the old one acknowledged.
 func TestNewBucket(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	a := openApp(t, dbPath(t))
 	a.insert(1, 5)
@@ -143,6 +145,7 @@ func TestNewBucket(t *testing.T) {
 
 // The same file under another name is another chain.
 func TestAnotherName(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -163,6 +166,7 @@ func TestAnotherName(t *testing.T) {
 // The local log is pruned behind what is acknowledged, and a file whose log was
 // pruned goes on.
 func TestPrunedLog(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -188,6 +192,7 @@ func TestPrunedLog(t *testing.T) {
 // A log that was changed behind our back stops shipping; what is stored stays
 // good.
 func TestDamagedLog(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := faultstore.New(memstore.New())
 	a := openApp(t, dbPath(t))
@@ -212,6 +217,7 @@ func TestDamagedLog(t *testing.T) {
 }
 
 func TestNotPrepared(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	path := dbPath(t)
@@ -234,6 +240,7 @@ func TestNotPrepared(t *testing.T) {
 }
 
 func TestDamagedNodeFile(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	a := openApp(t, dbPath(t))
 	r := start(t, a, memstore.New(), fast())
@@ -254,6 +261,7 @@ func TestDamagedNodeFile(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	_, err := replicate.New("Bad Name", store, replicate.Options{NodeID: "../x", Retry: replicate.Retry{MaxAttempts: -1}, Sync: replicate.Sync{Interval: -1}})
@@ -267,6 +275,7 @@ func TestOptions(t *testing.T) {
 
 // What another bucket has acknowledged says nothing of this one.
 func TestNewBucketCountsFromItsOwnBeginning(t *testing.T) {
+	t.Parallel()
 	first, second := memstore.New(), memstore.New()
 	a := openApp(t, dbPath(t))
 	a.insert(1, 20)
@@ -299,6 +308,7 @@ func TestNewBucketCountsFromItsOwnBeginning(t *testing.T) {
 // Two files that held data before, with as long a log, are two histories: one must
 // not go on where the other one has ended.
 func TestTwoBeginningsOnData(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	first, second := oldData(t, dbPath(t)), oldData(t, dbPath(t))
@@ -325,6 +335,7 @@ func TestTwoBeginningsOnData(t *testing.T) {
 // for ever: nobody was told that anything is safe, and whoever has a file can take
 // over with it.
 func TestTakeOverOfNothing(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	lost, mine := oldData(t, dbPath(t)), oldData(t, dbPath(t))
 	lost.insert(10, 12)

@@ -16,6 +16,7 @@ import (
 // Where a chain begins, and that its first snapshot is stored, is written when the
 // application lets go of the write lock: it is waited for, and nothing fails for it.
 func TestFloorWaitsForTheLock(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	a := openApp(t, dbPath(t))
 	o := fast()

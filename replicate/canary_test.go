@@ -21,6 +21,7 @@ import (
 // rows of few possible values could be guessed from one. The hashes are those
 // that the manifest and the batches have inside of their seals, and the file.
 func TestSealedBucketHasNoHash(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, key := memstore.New(), replicate.NewKey()
 	a := openApp(t, dbPath(t))

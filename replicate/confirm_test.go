@@ -134,6 +134,7 @@ func TestWaitersSpeakOfThisBucket(t *testing.T) {
 // asked where nobody waits: a program that opens a file, reads and closes it needs
 // no network.
 func TestWaitingCostsOneLook(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	a, store, _ := shipped(t)
 	before := manifest(t, store)
@@ -166,6 +167,7 @@ func TestWaitingCostsOneLook(t *testing.T) {
 // name. What it sees there it does not keep to itself: an empty bucket gets
 // everything, one that has lost its manifest is an error.
 func TestIdleShutdownSaysWhatItSaw(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	crashed := func() (*app, *memstore.Store) {
 		store := memstore.New()

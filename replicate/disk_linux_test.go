@@ -64,6 +64,7 @@ func fill(t *testing.T, a *app, from int) (to int, err error) {
 // committed, is told of under its name, and is gone on from when there is room.
 // DRIFTDB_DISKS sets how many sizes are tried.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	n := env("DRIFTDB_DISKS", 6)
 	for i := range n {
 		kib := 512 + i*(4096/n)
@@ -123,6 +124,7 @@ func TestDiskFull(t *testing.T) {
 // A restore to a disk that has too little room says so, leaves no file there that
 // could be taken for a database, and goes on when there is room.
 func TestRestoreToFullDisk(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	a := openApp(t, dbPath(t))
 	for i := range 100 {
@@ -158,6 +160,7 @@ func TestRestoreToFullDisk(t *testing.T) {
 // stops what would be written, under its name; what is there can be read, and a
 // restart on it is refused by name too.
 func TestReadOnlyDisk(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	d := newDisk(t, 8<<10)
 	path := filepath.Join(d.dir, "app.sqlite")

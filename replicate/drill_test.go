@@ -16,6 +16,7 @@ import (
 // A running replica restores its backup on trial now and then, and says when that
 // fails.
 func TestDrill(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	o := fast()

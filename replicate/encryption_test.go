@@ -58,6 +58,7 @@ func get(t testing.TB, store replicate.Store, key string) []byte {
 }
 
 func TestEncryptedRoundTrip(t *testing.T) {
+	t.Parallel()
 	for _, plain := range []bool{false, true} {
 		t.Run(fmt.Sprintf("DisableCompression=%v", plain), func(t *testing.T) {
 			is := is.New(t)
@@ -98,6 +99,7 @@ func TestEncryptedRoundTrip(t *testing.T) {
 // A wrong or missing key is an error that names the key that is wanted, and
 // never a new, empty database.
 func TestWrongKeyIsAnError(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, key, other := memstore.New(), replicate.NewKey(), replicate.NewKey()
 	a := openApp(t, dbPath(t))
@@ -127,6 +129,7 @@ func TestWrongKeyIsAnError(t *testing.T) {
 
 // What sealed objects vouch for, and what they do not.
 func TestPlainWhereSealedBelongs(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	key := replicate.NewKey()
 	plain, store := memstore.New(), memstore.New()
@@ -154,6 +157,7 @@ func TestPlainWhereSealedBelongs(t *testing.T) {
 // Encryption can be turned on for a backup that has none; what was stored
 // before stays readable.
 func TestTurnEncryptionOn(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, key := memstore.New(), replicate.NewKey()
 	a := openApp(t, dbPath(t))
@@ -180,6 +184,7 @@ func TestTurnEncryptionOn(t *testing.T) {
 
 // The first key of the ring seals and all of them open.
 func TestKeyRing(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, old, next := memstore.New(), replicate.NewKey(), replicate.NewKey()
 	a := openApp(t, dbPath(t))
@@ -201,6 +206,7 @@ func TestKeyRing(t *testing.T) {
 // Who changes the key has a snapshot under the new one, although nothing has
 // changed since the last one; and no other one after that.
 func TestKeyRingOfAnIdleFile(t *testing.T) {
+	t.Parallel()
 	for name, first := range map[string][]replicate.Key{"sealed": {replicate.NewKey()}, "plain": nil} {
 		t.Run(name, func(t *testing.T) {
 			is := is.New(t)
@@ -238,6 +244,7 @@ func TestKeyRingOfAnIdleFile(t *testing.T) {
 
 // A snapshot that somebody has deleted is not taken for one.
 func TestSnapshotThatIsGone(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, key := memstore.New(), replicate.NewKey()
 	a := openApp(t, dbPath(t))
@@ -268,6 +275,7 @@ func snapshots(t testing.TB, store replicate.Store) (last string, n int) {
 }
 
 func TestKeySource(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, key := memstore.New(), replicate.NewKey()
 	asked := 0
@@ -315,6 +323,7 @@ func TestKeyFile(t *testing.T) {
 }
 
 func TestEncryptionOptions(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	k := replicate.NewKey()
 	for name, e := range map[string]replicate.Encryption{

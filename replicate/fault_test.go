@@ -99,6 +99,7 @@ func boundariesAgree(keys map[string]bool) bool {
 
 // A request that succeeded and whose answer was lost is recognised.
 func TestLostReplies(t *testing.T) {
+	t.Parallel()
 	for _, key := range []string{"/logs/", "manifest.json", "/snapshots/"} {
 		for nth := 1; nth <= 3; nth++ {
 			t.Run(fmt.Sprintf("%s-%d", strings.Trim(key, "/"), nth), func(t *testing.T) {
@@ -129,6 +130,7 @@ func TestLostReplies(t *testing.T) {
 // An object of our own epoch that is there already and holds something else is
 // not taken for ours, whatever it is, and not overwritten.
 func TestKeyIsTaken(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, other := memstore.New(), memstore.New()
 	o := fast()
@@ -267,6 +269,7 @@ func (s *sealedFirst) Put(ctx context.Context, key string, body replicate.Body, 
 // After a power cut the file may be what it was at the last seal: nothing newer
 // may be in the bucket, batches and snapshots alike.
 func TestSealedBeforeUploaded(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	a := openApp(t, dbPath(t))
 	store := &sealedFirst{Store: memstore.New(), t: t, path: a.path}
@@ -288,6 +291,7 @@ func TestSealedBeforeUploaded(t *testing.T) {
 // Damage in the bucket is an error with a name and no file; a damaged newest
 // snapshot is passed over while an older way exists.
 func TestDamagedObjects(t *testing.T) {
+	t.Parallel()
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
 	r := start(t, a, store, fast())

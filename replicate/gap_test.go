@@ -64,6 +64,7 @@ func packed(t *testing.T, store replicate.Store) (ranges [][2]int64) {
 
 // A way leads over packs and the loose batches between them.
 func TestGapBetweenPacks(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, a, _ := gapped(t)
 	counted := faultstore.New(store)
@@ -82,6 +83,7 @@ func TestGapBetweenPacks(t *testing.T) {
 
 // A damaged pack is passed over alone: of the others the batches may be gone.
 func TestOneDamagedPack(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, a, gone := gapped(t)
 	packs := packed(t, store)
@@ -105,6 +107,7 @@ func TestOneDamagedPack(t *testing.T) {
 
 // Batches that are acknowledged twenty at a time leave none alone.
 func TestNoBatchStaysAlone(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -132,6 +135,7 @@ func TestNoBatchStaysAlone(t *testing.T) {
 
 // Packs are put together from memory: nothing is read back while it is small.
 func TestPackingReadsNothing(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := faultstore.New(memstore.New())
 	a := openApp(t, dbPath(t))

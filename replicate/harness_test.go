@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -300,6 +301,22 @@ func sameAsRestored(t testing.TB, a *app, store replicate.Store) replicate.Resto
 func dbPath(t testing.TB) string {
 	t.Helper()
 	return filepath.Join(t.TempDir(), "app.sqlite")
+}
+
+// memoryDir returns a directory in memory, where there is one: for tests that make
+// files by the hundred and ask nothing of the disk.
+func memoryDir(t testing.TB) string {
+	t.Helper()
+	const memory = "/dev/shm"
+	if _, err := os.Stat(memory); err != nil {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(memory, "driftdb-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // recorder collects events.

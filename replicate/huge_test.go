@@ -16,7 +16,7 @@ import (
 // A transaction of a million rows is shipped and comes back whole, in little
 // memory. DRIFTDB_HUGE_ROWS sets how many rows.
 func TestHugeTransaction(t *testing.T) {
-	is := is.New(t)
+	is := is.New(t) // not beside other tests, which would add to the heap
 	rows := 60_000
 	if s := os.Getenv("DRIFTDB_HUGE_ROWS"); s != "" {
 		var err error

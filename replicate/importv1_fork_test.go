@@ -120,6 +120,7 @@ func (w *v1World) comesBackAs(t *testing.T, a *v1App, times string, o replicate.
 // behind them is of the history that it has replaced, whatever the store's times
 // are worth, and is left out by name.
 func TestImportV1Overwritten(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		make   func(w *v1World) *v1App // the history that counts
 		forked []string
@@ -258,6 +259,7 @@ func (w *v1World) two() (a, b *v1App) {
 // One history stays whole where batches were stored out of order, or a clock ran
 // backwards, and where both happened without having to do with each other.
 func TestImportV1NotOverwritten(t *testing.T) {
+	t.Parallel()
 	again := func(w *v1World, key string) { put(w.t, w.store, key, get(w.t, w.store, key)) }
 	original := []string{"of the upload", "of the upload, in seconds"}
 	for name, c := range map[string]struct {
@@ -370,6 +372,7 @@ func TestImportV1NotOverwritten(t *testing.T) {
 // has overwritten, and the snapshot behind these is gone, there is nothing whole
 // beyond them: an error says so, and how far the import can go.
 func TestImportV1OverwrittenBefore(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	w := newV1World(t)
 	a, b := w.two()
@@ -400,6 +403,7 @@ func TestImportV1OverwrittenBefore(t *testing.T) {
 // A snapshot of a history that was replaced is not taken together with the batches
 // that were written over its own: an older one is.
 func TestImportV1ReplacedSnapshot(t *testing.T) {
+	t.Parallel()
 	for _, batches := range []int{6, 9} { // up to the snapshot, and beyond it
 		is := is.New(t)
 		w := newV1World(t)

@@ -40,6 +40,7 @@ func (a *v1App) become(entries int, from *v1App) {
 
 // Names, ids and prefixes are whatever was configured.
 func TestImportV1Names(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, node, configured, prefix string }{
 		{"..", "n", "", ""}, {"a/b", "x/y", "p//", "p//"}, {"a//b/", "logs", "/p", "/p/"}, {"/a", "..", "p/", "p/"}, {"ü 日本\t!", "a b%20", "a/../b", "a/../b/"},
 		{"a%2Fb", "n/logs/m", "", ""}, {"x/nodes/y", "nodes/y/snapshots/z", "", ""}, {"a\\b\"c", "\u00e9", " ", " /"},
@@ -62,6 +63,7 @@ func TestImportV1Names(t *testing.T) {
 
 // A node's id may look like a part of another one's keys.
 func TestImportV1NodeInNode(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a, b := newV1(t, store, "app"), newV1(t, store, "app")
@@ -83,6 +85,7 @@ func TestImportV1NodeInNode(t *testing.T) {
 // The manifest is a hint: faults 4, 5 and 28 of the original lose its pointer to
 // the snapshot, or all of it.
 func TestImportV1Manifest(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := newV1(t, store, "app")
@@ -122,6 +125,7 @@ func TestImportV1Manifest(t *testing.T) {
 
 // A machine with an id of its own went on from another one's snapshot.
 func TestImportV1GoesOnFromAnother(t *testing.T) {
+	t.Parallel()
 	a := newV1(t, memstore.New(), "app")
 	for i := range 5 {
 		a.insert(fmt.Sprint(i), 1)
@@ -139,6 +143,7 @@ func TestImportV1GoesOnFromAnother(t *testing.T) {
 // Fault 2: after a restore the sequences were used again. The history that went
 // on comes back, and the report names what belongs to another one.
 func TestImportV1Forks(t *testing.T) {
+	t.Parallel()
 	for _, snapped := range []bool{false, true} {
 		for _, restored := range []bool{false, true} {
 			t.Run(fmt.Sprint("snapped=", snapped, " restored=", restored), func(t *testing.T) {
@@ -178,6 +183,7 @@ func TestImportV1Forks(t *testing.T) {
 
 // Two processes on one file upload batches that overlap and agree.
 func TestImportV1Overlaps(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	a := newV1(t, memstore.New(), "app")
 	for i := range 9 {
@@ -196,6 +202,7 @@ func TestImportV1Overlaps(t *testing.T) {
 
 // What the logs do not carry is found out where it can be, and counted.
 func TestImportV1Values(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	a := newV1(t, memstore.New(), "app")
 	a.exec(`CREATE TABLE parents (id TEXT PRIMARY KEY, createdAt INTEGER NOT NULL, updatedAt INTEGER NOT NULL)`)
@@ -251,6 +258,7 @@ func TestImportV1Values(t *testing.T) {
 // A snapshot from which somebody has taken the original's log does not say where
 // the logs go on.
 func TestImportV1NoLogTable(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	a := newV1(t, memstore.New(), "app")
 	a.insert("a", 1)
@@ -265,6 +273,7 @@ func TestImportV1NoLogTable(t *testing.T) {
 // An archive in several parts, and bodies that do not fit the configuration: what
 // was done to each shows in its bytes.
 func TestImportV1Mixed(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	key, err := replicate.ParseKey(strings.Repeat("AB", 32))
 	is.NoErr(err)

@@ -242,6 +242,7 @@ func (a *v1App) everything() {
 // A bucket of the original comes back exactly, however it was stored, and the
 // file goes on with this version.
 func TestImportV1(t *testing.T) {
+	t.Parallel()
 	secret := bytes.Repeat([]byte{0xAB}, 32)
 	key, err := replicate.ParseKey(strings.ToUpper(hex.EncodeToString(secret)))
 	is.New(t).NoErr(err)
@@ -308,6 +309,7 @@ func TestImportV1(t *testing.T) {
 
 // What cannot be restored is a named error and leaves no file.
 func TestImportV1Errors(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	path := filepath.Join(t.TempDir(), "new.sqlite")
@@ -362,6 +364,7 @@ func TestImportV1Errors(t *testing.T) {
 
 // Two machines used one name: the rows of each can be had.
 func TestImportV1Nodes(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := newV1(t, store, "app")

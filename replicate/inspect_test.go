@@ -12,6 +12,7 @@ import (
 
 // Every object of a backup says what it is, and a damaged one that it is.
 func TestInspect(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"plain", "gzip", "sealed"} {
 		t.Run(mode, func(t *testing.T) {
 			is := is.New(t)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	is.Equal(manifestKey("myapp"), "databases/myapp/manifest.json")
 	base := objectKey{db: "myapp", node: "0123456789ab", epoch: 3, part: 1, parts: 1}
@@ -31,6 +32,7 @@ func TestKeys(t *testing.T) {
 }
 
 func TestKeysRoundTrip(t *testing.T) {
+	t.Parallel()
 	name := rapid.StringMatching(`[a-z0-9]([a-z0-9_-][.]?){0,20}`)
 	rapid.Check(t, func(t *rapid.T) {
 		k := objectKey{
@@ -59,6 +61,7 @@ func TestKeysRoundTrip(t *testing.T) {
 }
 
 func TestKeysRefused(t *testing.T) {
+	t.Parallel()
 	const good = "databases/myapp/nodes/n1/00000003/logs/000000000001-000000000025.json.gz"
 	if _, err := parseKey(good); err != nil {
 		t.Fatal(err)
@@ -79,6 +82,7 @@ func TestKeysRefused(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	for _, ok := range []string{"a", "0", "my-app_1.prod", strings.Repeat("x", 63)} {
 		is.NoErr(checkName("name", ok))
@@ -91,6 +95,7 @@ func TestNames(t *testing.T) {
 // A listing that begins after logsAfter(s) leaves out nothing that begins
 // above s.
 func TestLogsAfter(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.OneOf(rapid.Int64Range(0, 2e11), rapid.Int64Range(0, 50)).Draw(t, "s")
 		from := rapid.OneOf(rapid.Int64Range(1, 2e13), rapid.Int64Range(1, 50)).Draw(t, "from")

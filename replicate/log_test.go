@@ -199,6 +199,7 @@ func TestReadLogAndDiff(t *testing.T) {
 // Moments are times and marked points as well, and those that are not there are
 // named.
 func TestLogMoments(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -239,6 +240,7 @@ func TestLogMoments(t *testing.T) {
 
 // A row is followed by the key, and its deletion says what it was.
 func TestRowHistory(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -265,6 +267,7 @@ func TestRowHistory(t *testing.T) {
 
 // A log that was tampered with is an error, not wrong entries.
 func TestReadLogChecksTheChain(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))

@@ -96,6 +96,7 @@ func TestManifestLostUnderAFile(t *testing.T) {
 // Whoever asks for a backup whose manifest is gone hears that, and nobody that
 // there was never one.
 func TestManifestLostIsSaidByAll(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -180,6 +181,7 @@ func (l listing) List(ctx context.Context, prefix, after string) iter.Seq2[repli
 // has stored something before the list is made, is the owner and no manifest is
 // lost; what does not belong to any backup is in nobody's way.
 func TestFirstClaim(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := faultstore.New(memstore.New())
 	put(t, store, "databases/"+dbName+"/nodes/", nil)
@@ -210,6 +212,7 @@ func TestFirstClaim(t *testing.T) {
 // Objects of the original whose manifest is gone are its backup all the same: it
 // can be imported without, and cannot once a manifest of ours stands there.
 func TestV1ObjectsWithoutAManifest(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	put(t, store, "databases/"+dbName+"/nodes/0123456789ab/logs/000000000001-000000000007.json", []byte("{}"))

@@ -30,6 +30,7 @@ func sampleManifest() *manifest {
 
 // The bytes of the manifest are the format: this test changes only with docs/format.md.
 func TestManifestGolden(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	b, err := sampleManifest().encode()
 	is.NoErr(err)
@@ -48,6 +49,7 @@ func TestManifestGolden(t *testing.T) {
 }
 
 func TestManifestRefused(t *testing.T) {
+	t.Parallel()
 	good, err := sampleManifest().encode()
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +97,7 @@ func TestManifestRefused(t *testing.T) {
 }
 
 func TestLineage(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	m := sampleManifest()
 	m.closeEpoch("n1", 4, link{Sequence: 40}) // shipped nothing: no entry

@@ -61,9 +61,7 @@ func faults() []fault {
 // and a take-over. Every run tries one call of each cell (of every fifth cell
 // under the race detector), DRIFTDB_MATRIX=1 each call until a life is clean.
 func TestFaultMatrix(t *testing.T) {
-	if _, err := os.Stat("/dev/shm"); err == nil {
-		t.Setenv("TMPDIR", "/dev/shm")
-	}
+	t.Parallel()
 	for i, f := range faults() {
 		for _, op := range f.ops {
 			stride := map[faultstore.Op]int{faultstore.Get: 31, faultstore.Put: 37, faultstore.List: 11, faultstore.Delete: 1}[op]
@@ -75,6 +73,7 @@ func TestFaultMatrix(t *testing.T) {
 				continue
 			}
 			t.Run(op.String()+" "+f.name, func(t *testing.T) {
+				t.Parallel()
 				seen := map[string]int{}
 				lives := 0
 				for nth := 1 + (7*i+int(op))%stride; ; nth += stride {
@@ -130,7 +129,7 @@ func (l *life) run(t *testing.T) {
 		l.keys.Keys = []replicate.Key{replicate.NewKey()}
 		l.o.Encryption = l.keys
 	}
-	path := dbPath(t)
+	path := filepath.Join(memoryDir(t), "app.sqlite")
 	l.grow(path)
 	want := l.comeBack(path)
 	want = l.takeOver(want)
@@ -237,7 +236,7 @@ func (l *life) flush(r *replicate.Replica) {
 // restore restores to a new path, with a point in the middle of it all.
 func (l *life) restore(what string) rows {
 	l.t.Helper()
-	path := filepath.Join(l.t.TempDir(), "restored.sqlite")
+	path := filepath.Join(memoryDir(l.t), "restored.sqlite")
 	l.attempt(what, func(ctx context.Context) error {
 		result, err := replicate.Restore(ctx, dbName, l.store, path, replicate.RestoreOptions{Retry: l.o.Retry, Encryption: l.keys})
 		if err == nil && result.Position.Sequence < l.acked {
@@ -310,7 +309,7 @@ func (l *life) newest(a *app) (n int64) {
 // look reads the backup in every way.
 func (l *life) look() {
 	l.attempt("verify", func(ctx context.Context) error {
-		report, err := replicate.Verify(ctx, dbName, l.store, replicate.VerifyOptions{Dir: l.t.TempDir(), Retry: l.o.Retry, Encryption: l.keys})
+		report, err := replicate.Verify(ctx, dbName, l.store, replicate.VerifyOptions{Dir: memoryDir(l.t), Retry: l.o.Retry, Encryption: l.keys})
 		if err == nil && !report.OK() {
 			l.fatalf("verify: %+v", report.Problems)
 		}
@@ -329,7 +328,7 @@ func (l *life) look() {
 		}
 		return nil
 	})
-	path := filepath.Join(l.t.TempDir(), "point.sqlite")
+	path := filepath.Join(memoryDir(l.t), "point.sqlite")
 	l.attempt("restore to a point", func(ctx context.Context) error {
 		_, err := replicate.Restore(ctx, dbName, l.store, path, replicate.RestoreOptions{Point: "point", Retry: l.o.Retry, Encryption: l.keys})
 		return err
@@ -362,7 +361,7 @@ func (l *life) comeBack(path string) rows {
 func (l *life) takeOver(want rows) rows {
 	o := l.o
 	o.TakeOver = true
-	path := dbPath(l.t)
+	path := filepath.Join(memoryDir(l.t), "app.sqlite")
 	a, r := l.begin(path, o)
 	if got := readRows(l.t, path); !maps.Equal(got, want) {
 		l.fatalf("took over %d rows, not %d", len(got), len(want))

@@ -15,6 +15,7 @@ import (
 
 // The figures say what was done, and docs/operations.md explains each.
 func TestMeasurements(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))

@@ -22,6 +22,7 @@ import (
 // process of its own restores each, and its peak is what Linux says. Run it with
 // DRIFTDB_RESTORE_MEMORY=1; =full has a snapshot of 1 GB.
 func TestRestoreMemory(t *testing.T) {
+	t.Parallel()
 	if dir := os.Getenv("DRIFTDB_RESTORE_CHILD"); dir != "" {
 		restoreChild(t, dir)
 		return

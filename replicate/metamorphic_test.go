@@ -35,6 +35,7 @@ func configs() (all []config) {
 // rows come back. Every run tries a third of the configurations, each of them
 // after three runs; DRIFTDB_METAMORPHIC=1 tries all.
 func TestMetamorphic(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	var want rows
 	for i, c := range configs() {

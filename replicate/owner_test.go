@@ -61,6 +61,7 @@ func removeDatabase(t *testing.T, path string) {
 }
 
 func TestAnotherNodeIsRefused(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -103,6 +104,7 @@ func TestAnotherNodeIsRefused(t *testing.T) {
 }
 
 func TestHandOver(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -159,6 +161,7 @@ func (p *putter) Put(ctx context.Context, key string, b replicate.Body, c replic
 // A commit in the very moment in which the name is released is shipped all the
 // same: a released name has everything.
 func TestCommitDuringRelease(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	inner := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -180,6 +183,7 @@ func TestCommitDuringRelease(t *testing.T) {
 
 // Deleting the file and starting again restores it without a question.
 func TestDeletedFileComesBack(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -207,6 +211,7 @@ func TestDeletedFileComesBack(t *testing.T) {
 }
 
 func TestAutoRestoreWithoutBackup(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := faultstore.New(memstore.New())
 	o := fast()
@@ -237,6 +242,7 @@ func TestAutoRestoreWithoutBackup(t *testing.T) {
 
 // A store that cannot be read is never taken for an empty one.
 func TestUnreadableManifest(t *testing.T) {
+	t.Parallel()
 	inner := memstore.New()
 	a := openApp(t, dbPath(t))
 	r := start(t, a, inner, fast())
@@ -281,6 +287,7 @@ func TestUnreadableManifest(t *testing.T) {
 // Two live writers under one name: the one that was replaced is told before it
 // could acknowledge anything more, and nothing acknowledged is lost.
 func TestTwoLiveWriters(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	o := fast()
@@ -315,6 +322,7 @@ func TestTwoLiveWriters(t *testing.T) {
 
 // A manifest of the same revision by somebody else is not ours.
 func TestFencedAtSameRevision(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	o := fast()
@@ -336,6 +344,7 @@ func TestFencedAtSameRevision(t *testing.T) {
 }
 
 func TestTakeOver(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -390,6 +399,7 @@ func TestTakeOver(t *testing.T) {
 // A take-over that dies at any step is resumed by the next start, which need
 // not ask for it again.
 func TestTakeOverResumes(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{"marked", "fenced", "listed", "frozen", "applied", "placing", "restored"} {
 		t.Run(point, func(t *testing.T) {
 			is := is.New(t)
@@ -437,6 +447,7 @@ func TestTakeOverResumes(t *testing.T) {
 // The same on a machine that has a file of its own, which has forked: the
 // marker alone tells a restart that this was decided.
 func TestTakeOverResumesOverFile(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{"fenced", "listed", "frozen", "applied", "placing", "restored"} {
 		t.Run(point, func(t *testing.T) {
 			is := is.New(t)
@@ -478,6 +489,7 @@ func TestTakeOverResumesOverFile(t *testing.T) {
 
 // A second machine supersedes a take-over that was never finished.
 func TestTakeOverSuperseded(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{"fenced", "listed", "frozen", "placing"} {
 		t.Run(point, func(t *testing.T) {
 			is := is.New(t)
@@ -514,6 +526,7 @@ func TestTakeOverSuperseded(t *testing.T) {
 
 // The owner comes back after a take-over of its name that was never finished.
 func TestOwnerReturnsAfterUnfinishedTakeOver(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -539,6 +552,7 @@ func TestOwnerReturnsAfterUnfinishedTakeOver(t *testing.T) {
 // A take-over that crashed after its claim had arrived, and again before the next
 // one was sent: the third start goes on with it, whatever its options say.
 func TestTakeOverCrashesTwice(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -567,6 +581,7 @@ func TestTakeOverCrashesTwice(t *testing.T) {
 // The same with its own node id and without the marker: the fenced epoch is
 // closed at head, and what it holds up to there still counts.
 func TestOwnFileOverOpenEpoch(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -594,6 +609,7 @@ func TestOwnFileOverOpenEpoch(t *testing.T) {
 // An older state of the file with nothing of its own is behind, not forked;
 // AutoRestore brings it up to date at the next start.
 func TestBehind(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -638,6 +654,7 @@ func TestBehind(t *testing.T) {
 // A behind file that is written to before the restart has forked: it is left
 // alone.
 func TestBehindAndThenWritten(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -665,6 +682,7 @@ func TestBehindAndThenWritten(t *testing.T) {
 }
 
 func TestLocked(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -681,6 +699,7 @@ func TestLocked(t *testing.T) {
 }
 
 func TestForeignManifest(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	put := func(body string) {

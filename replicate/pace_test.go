@@ -19,6 +19,7 @@ import (
 // before its time, and no commit waits for longer than the second.
 // DRIFTDB_PACE_MINUTES sets how many minutes are simulated: 60 for the hour.
 func TestRequestsOfAnHour(t *testing.T) {
+	t.Parallel()
 	minutes := env("DRIFTDB_PACE_MINUTES", 10)
 	for name, every := range map[string]time.Duration{"a transaction a second": time.Second, "three a second": 331 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {

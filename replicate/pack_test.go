@@ -72,6 +72,7 @@ func TestPacks(t *testing.T) {
 // the next epoch follow them: a restore comes to those packs from batches, also when
 // what they hold was deleted.
 func TestPacksBehindBatches(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	c := newCalendar()
 	store := memstore.NewWithOptions(memstore.Options{Now: c.time})

@@ -187,6 +187,7 @@ func copyOf(t *testing.T, store replicate.Store) replicate.Store {
 // Beyond head the parts of a transaction count together or not at all, also when
 // one in the middle is damaged.
 func TestDamagedPartBeyondHead(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	inner := memstore.New()
 	store := faultstore.New(inner)
@@ -217,6 +218,7 @@ func TestDamagedPartBeyondHead(t *testing.T) {
 // A trigger of the application that is newer than ours writes its entry before
 // the insert that it belongs to, and a part may end between the two.
 func TestApplicationTriggersAcrossParts(t *testing.T) {
+	t.Parallel()
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
 	trigger := `CREATE TRIGGER mine AFTER INSERT ON items BEGIN UPDATE items SET n = NEW.id * 100 WHERE id = NEW.id; END`

@@ -123,6 +123,7 @@ func partialDir(to string) string { return filepath.Join(to+"-drift", "partial")
 // A restore that was interrupted goes on where it broke off, whatever the
 // objects are written with, and leaves nothing but the file.
 func TestRestoreResumes(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"plain", "gzip", "sealed"} {
 		t.Run(mode, func(t *testing.T) {
 			is := is.New(t)
@@ -165,6 +166,7 @@ func TestRestoreResumes(t *testing.T) {
 
 // A store without ranges: what was read whole is not read again.
 func TestRestoreResumesWithoutRanges(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	inner := memstore.New()
 	a := large(t, inner, fast())
@@ -181,6 +183,7 @@ func TestRestoreResumesWithoutRanges(t *testing.T) {
 // What was left is checked like everything else: damage there is read again
 // from the bucket. Another database's, or what pruning has replaced, is removed.
 func TestRestoreDistrustsWhatWasLeft(t *testing.T) {
+	t.Parallel()
 	inner := memstore.New()
 	a := large(t, inner, fast())
 	m := newMeter(inner)
@@ -231,6 +234,7 @@ func TestRestoreDistrustsWhatWasLeft(t *testing.T) {
 // An owner that goes on meanwhile changes the manifest: what still counts is
 // used, what does not is removed.
 func TestRestoreResumesAfterTheManifestMoved(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	inner := memstore.New()
 	a := large(t, inner, fast())
@@ -262,6 +266,7 @@ func TestRestoreResumesAfterTheManifestMoved(t *testing.T) {
 
 // Every error that reading again does not mend leaves nothing beside the lock.
 func TestRestoreLeavesNothingAfterDamage(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	large(t, store, fast())
@@ -291,6 +296,7 @@ func TestRestoreLeavesNothingAfterDamage(t *testing.T) {
 
 // A take-over restores, too: an automatic restore goes on where it broke off.
 func TestAutoRestoreResumes(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	inner := memstore.New()
 	a := large(t, inner, fast())

@@ -24,6 +24,7 @@ func pipeContent(n int) []byte {
 
 // TestPipePassesEverythingOn, in whatever pieces it is read.
 func TestPipePassesEverythingOn(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{0, 1, pipeBlockSize - 1, pipeBlockSize, pipeBlockSize + 1, 7*pipeBlockSize + 13} {
 		want := pipeContent(n)
 		for name, src := range map[string]io.Reader{
@@ -56,6 +57,7 @@ func TestPipePassesEverythingOn(t *testing.T) {
 
 // TestPipeError: what came before the error is read first, then the error itself.
 func TestPipeError(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	want, broken := pipeContent(2*pipeBlockSize+5), errors.New("the line is down")
 	for _, read := range []func(io.Reader) ([]byte, error){
@@ -76,6 +78,7 @@ func TestPipeError(t *testing.T) {
 
 // TestPipeStops in the middle, while it has read ahead as far as it may.
 func TestPipeStops(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	p := newPipe(iotest.HalfReader(neverEnding{}))
 	_, err := io.ReadFull(p, make([]byte, 3*pipeBlockSize/2))
@@ -89,6 +92,7 @@ func (neverEnding) Read(b []byte) (int, error) { return len(b), nil }
 
 // TestWriteBack: what is written is there, however large.
 func TestWriteBack(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	want := pipeContent(writeBackSize + writeBackSize/2)
 	f, err := os.Create(filepath.Join(t.TempDir(), "large"))

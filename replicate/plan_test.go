@@ -13,6 +13,7 @@ func batchKey(epoch uint32, from, to int64) objectKey {
 }
 
 func TestFindPaths(t *testing.T) {
+	t.Parallel()
 	span := func(k objectKey) [3]int64 { return [3]int64{int64(k.epoch), k.from, k.to} }
 	for name, c := range map[string]struct {
 		keys    []objectKey
@@ -50,6 +51,7 @@ func TestFindPaths(t *testing.T) {
 
 // Many ways must not take for ever, nor a long way the stack.
 func TestFindPathsBounded(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	next := map[int64][]objectKey{}
 	for i := int64(0); i < 200; i += 2 {

@@ -140,6 +140,7 @@ func TestRestoreToAPoint(t *testing.T) {
 // ships over the newer one nor is taken for an older state of it, and can go on
 // under another name.
 func TestRestoredPointHasAHistoryOfItsOwn(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -176,6 +177,7 @@ func TestRestoredPointHasAHistoryOfItsOwn(t *testing.T) {
 }
 
 func TestMark(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -205,6 +207,7 @@ func TestMark(t *testing.T) {
 
 // A dry run says what a restore would read, and reads none of it.
 func TestDryRun(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -229,6 +232,7 @@ func TestDryRun(t *testing.T) {
 
 // Callers of WaitDurable share uploads and writes of the manifest.
 func TestWaitDurable(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	slow := &delayed{Store: memstore.New(), put: 20 * time.Millisecond}
 	a := openApp(t, dbPath(t))

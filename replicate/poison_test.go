@@ -35,6 +35,7 @@ func poisons(like []byte) map[string][]byte {
 // An object that is not ours under the key that the next batch needs is not
 // written over and holds nothing up: shipping goes on under a new epoch.
 func TestPoisonObject(t *testing.T) {
+	t.Parallel()
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
 	r := start(t, a, store, fast())
@@ -105,6 +106,7 @@ func newestBatch(t *testing.T, store replicate.Store, r *replicate.Replica) []by
 // A poison object among the parts of a transaction: none of the parts before it
 // counts, and the transaction comes back whole.
 func TestPoisonedPart(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -131,6 +133,7 @@ func TestPoisonedPart(t *testing.T) {
 // A process that dies, or whose requests fail or lose their answers, at any step
 // of the way around a poison object loses nothing and ends with everything stored.
 func TestPoisonObjectAndFaults(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []faultstore.Kind{0, faultstore.Error, faultstore.LostReply} {
 		for nth, over := 1, false; !over; nth++ {
 			t.Run(fmt.Sprintf("%v-%d", fault, nth), func(t *testing.T) {
@@ -191,6 +194,7 @@ func TestPoisonObjectAndFaults(t *testing.T) {
 // The answer to the change of the epoch is lost, its object is removed, and only
 // then is the next request made: what is stored under the old epoch does not count.
 func TestPoisonObjectRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		store := faultstore.New(memstore.New())
@@ -236,6 +240,7 @@ func (p *poisoner) Put(ctx context.Context, key string, body replicate.Body, con
 // A bucket that poisons every epoch is not asked more often than one that is
 // away, its epochs do not run away, and it shows; when it stops, all goes on.
 func TestPoisonInEveryEpoch(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		store := &poisoner{Store: memstore.New()}
@@ -267,6 +272,7 @@ func TestPoisonInEveryEpoch(t *testing.T) {
 // An object behind head that is damaged, or not ours, ends what a take-over finds
 // there: nothing of it was acknowledged. The new owner goes on from head.
 func TestTakeOverOverPoison(t *testing.T) {
+	t.Parallel()
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
 	r := start(t, a, store, fast())
@@ -307,6 +313,7 @@ func TestTakeOverOverPoison(t *testing.T) {
 // What the owner has stored behind head with a key that the one who takes over
 // lacks is not passed over, and its owner is not fenced before that is known.
 func TestTakeOverWithoutTheKeyOfTheTail(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	k1, k2 := replicate.NewKey(), replicate.NewKey()

@@ -113,6 +113,7 @@ func TestPruneOnAMachineThatIsAhead(t *testing.T) {
 // Where the store has no clock nothing is said of ages: no floor is raised, no
 // object deleted.
 func TestPruneWithoutAClock(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	c := newCalendar()
 	inner := memstore.NewWithOptions(memstore.Options{Now: func() time.Time { return time.Time{} }})

@@ -210,6 +210,7 @@ func copyStore(t *testing.T, from *memstore.Store, now func() time.Time) *memsto
 
 // Credentials that may not delete are no error: the report says what is due.
 func TestPruneMayNotDelete(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	c := newCalendar()
 	store := faultstore.New(memstore.NewWithOptions(memstore.Options{Now: c.time}))
@@ -232,6 +233,7 @@ func TestPruneMayNotDelete(t *testing.T) {
 // A Replica prunes by itself; a pack's batches and what an interrupted snapshot
 // or an older epoch left behind go, too.
 func TestReplicaPrunes(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	c := newCalendar()
 	store := memstore.NewWithOptions(memstore.Options{Now: c.time})

@@ -44,6 +44,7 @@ func (m *meddler) Get(ctx context.Context, key string) (io.ReadCloser, replicate
 // the old owner uploads beyond the point where it was fenced, and the restore
 // sees those batches. They must not get into the result.
 func TestRestoreDuringTakeOver(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	inner := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -74,6 +75,7 @@ func TestRestoreDuringTakeOver(t *testing.T) {
 // What a restore is about to read is pruned because a newer snapshot has
 // replaced it: the restore plans again.
 func TestRestoreDuringPrune(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	inner := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -113,6 +115,7 @@ func TestRestoreDuringPrune(t *testing.T) {
 
 // Two machines restore to one path at once: one of them does.
 func TestTwoRestoresAtOnce(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	inner := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -133,6 +136,7 @@ func TestTwoRestoresAtOnce(t *testing.T) {
 
 // A node that was refused goes on by itself once the owner lets go.
 func TestWaitsForOwner(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		store := faultstore.New(memstore.New())
@@ -161,6 +165,7 @@ func TestWaitsForOwner(t *testing.T) {
 // Commits while a snapshot is copied and uploaded are shipped meanwhile, and a
 // writer that never pauses does not keep a Flush from its answer.
 func TestWritesDuringSnapshot(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	inner := memstore.New()
 	release := make(chan struct{})

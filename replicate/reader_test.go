@@ -94,6 +94,7 @@ func TestReaderInAnotherLanguage(t *testing.T) {
 }
 
 func TestReaderIsShort(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	b, err := os.ReadFile("../docs/reader/driftread.py")
 	is.NoErr(err)

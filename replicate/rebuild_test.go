@@ -86,6 +86,7 @@ func TestRebuildManifest(t *testing.T) {
 // The owner goes on after a rebuild, and what it says while the manifest is gone
 // is by name.
 func TestRebuildUnderARunningOwner(t *testing.T) {
+	t.Parallel()
 	for _, change := range []string{"deleted", "v1"} {
 		t.Run(change, func(t *testing.T) {
 			is := is.New(t)
@@ -126,6 +127,7 @@ func TestRebuildUnderARunningOwner(t *testing.T) {
 
 // What an owner uploads after it was taken over from is left out, and said.
 func TestRebuildLeavesOutFencedUploads(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -157,6 +159,7 @@ func TestRebuildLeavesOutFencedUploads(t *testing.T) {
 // Two histories of which nothing tells which one counts are never chosen from
 // silently.
 func TestRebuildIsAmbiguous(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	var nodes []string
@@ -192,6 +195,7 @@ func TestRebuildIsAmbiguous(t *testing.T) {
 // After pruning the chain begins at a snapshot; a damaged snapshot is passed over;
 // a hole that hides newer changes is never passed over silently.
 func TestRebuildFromWhatIsLeft(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -248,6 +252,7 @@ func TestRebuildFromWhatIsLeft(t *testing.T) {
 // In a sealed backup nothing counts that somebody without the key has put there,
 // and a key that is wanted is named.
 func TestRebuildSealed(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, key := memstore.New(), replicate.NewKey()
 	a := openApp(t, dbPath(t))
@@ -274,6 +279,7 @@ func TestRebuildSealed(t *testing.T) {
 // What is in the clear counts as far as something sealed follows it, whose hash
 // vouches for it, and no further.
 func TestRebuildPartlySealed(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, key := memstore.New(), replicate.NewKey()
 	a := openApp(t, dbPath(t))
@@ -315,6 +321,7 @@ func manifest2(t testing.TB, store replicate.Store, key replicate.Key) int64 {
 // A manifest that is gone is no backup that never was: nothing begins an empty
 // database in its place.
 func TestManifestLost(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))

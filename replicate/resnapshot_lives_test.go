@@ -136,6 +136,7 @@ func TestResnapshotAdoptsWhatArrived(t *testing.T) {
 // When everything is dropped before there is any backup, the backup begins with a
 // snapshot: there is nothing that a gap could follow.
 func TestResnapshotBeforeTheFirstClaim(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	w := &gapWorld{app: openApp(t, dbPath(t)), store: faultstore.New(memstore.New()), events: &recorder{}}
 	w.store.Set(down)

@@ -394,6 +394,7 @@ func (h held) Put(ctx context.Context, key string, body replicate.Body, cond rep
 // while the snapshot that is to stand for the gap takes its time; what is dropped
 // meanwhile is another gap.
 func TestResnapshotInTheBackground(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		let := make(chan struct{})

@@ -19,6 +19,7 @@ import (
 )
 
 func TestRoundTripLogsOnly(t *testing.T) {
+	t.Parallel()
 	for _, plain := range []bool{false, true} {
 		t.Run(fmt.Sprintf("DisableCompression=%v", plain), func(t *testing.T) {
 			is := is.New(t)
@@ -48,6 +49,7 @@ func TestRoundTripLogsOnly(t *testing.T) {
 }
 
 func TestSnapshotAndLogs(t *testing.T) {
+	t.Parallel()
 	for _, plain := range []bool{false, true} {
 		t.Run(fmt.Sprintf("DisableCompression=%v", plain), func(t *testing.T) {
 			is := is.New(t)
@@ -80,6 +82,7 @@ func TestSnapshotAndLogs(t *testing.T) {
 
 // What was uploaded and not yet acknowledged counts too.
 func TestTailBeyondHead(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -109,6 +112,7 @@ func TestTailBeyondHead(t *testing.T) {
 // A restored file goes on with the same sequences under its own node, and the
 // result restores again.
 func TestRestoredFileGoesOn(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -131,6 +135,7 @@ func TestRestoredFileGoesOn(t *testing.T) {
 }
 
 func TestFlushDrainsManyBatches(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -151,6 +156,7 @@ func TestFlushDrainsManyBatches(t *testing.T) {
 // A unique conflict that another program solves with OR REPLACE removes a row
 // that no trigger tells of.
 func TestReplaceVictim(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -170,6 +176,7 @@ func TestReplaceVictim(t *testing.T) {
 
 // A changed schema travels in the log: no snapshot, no other source.
 func TestSchemaChangesFromLogsAlone(t *testing.T) {
+	t.Parallel()
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
 	r := start(t, a, store, fast())
@@ -195,6 +202,7 @@ func TestSchemaChangesFromLogsAlone(t *testing.T) {
 // A snapshot under a reader that holds an old state, and under a writer, has
 // everything.
 func TestSnapshotUnderReader(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -213,6 +221,7 @@ func TestSnapshotUnderReader(t *testing.T) {
 }
 
 func TestBadRestoreTargets(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	path := dbPath(t)
@@ -244,6 +253,7 @@ func TestBadRestoreTargets(t *testing.T) {
 
 // A write-ahead log without its database would be played into the new file.
 func TestLeftoverWALIsMovedAside(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -265,6 +275,7 @@ func TestLeftoverWALIsMovedAside(t *testing.T) {
 }
 
 func TestFileModes(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))

@@ -14,6 +14,7 @@ import (
 // A sample reads less, finds what is gone or has another size at once, and any
 // other damage when it comes to it.
 func TestVerifySample(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"plain", "sealed"} {
 		t.Run(mode, func(t *testing.T) {
 			is := is.New(t)

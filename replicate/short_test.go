@@ -56,6 +56,7 @@ func TestShortProgramsPruneTheStore(t *testing.T) {
 
 // A pruning that the end of the program has cut off is not counted as done.
 func TestCutOffPruningIsMadeUpFor(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	c := newCalendar()
 	inner := memstore.NewWithOptions(memstore.Options{Now: c.time})
@@ -90,6 +91,7 @@ func TestCutOffPruningIsMadeUpFor(t *testing.T) {
 // A release that has waited long enough for pruning, and waits for a snapshot since,
 // sleeps meanwhile.
 func TestReleaseSleeps(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		store := faultstore.New(memstore.New())
@@ -121,6 +123,7 @@ func TestReleaseSleeps(t *testing.T) {
 // After a crash, a start that has nothing to ship and a clean shutdown hand the
 // name over; after that a start and a shutdown ask for nothing.
 func TestIdleShutdownReleases(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{"", "claimed", "acknowledged", "settled"} {
 		t.Run(point, func(t *testing.T) {
 			is := is.New(t)
@@ -183,6 +186,7 @@ func TestIdleShutdownReleases(t *testing.T) {
 // An idle shutdown that cannot reach the store says that the name stays claimed,
 // and a later one releases it; a lost answer does no harm.
 func TestIdleShutdownWithoutStore(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := faultstore.New(memstore.New())
 	a := openApp(t, dbPath(t))
@@ -208,6 +212,7 @@ func TestIdleShutdownWithoutStore(t *testing.T) {
 // A process that runs on a copy of the whole machine is not disturbed by an idle
 // shutdown of the other: it finds its own claim, and goes on.
 func TestIdleShutdownOfAClone(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -234,6 +239,7 @@ func TestIdleShutdownOfAClone(t *testing.T) {
 // writes nothing; when somebody else has claimed it since, it takes over before
 // the file is opened.
 func TestTakeOverOfOnesOwn(t *testing.T) {
+	t.Parallel()
 	for _, clean := range []bool{true, false} {
 		is := is.New(t)
 		store := faultstore.New(memstore.New())
@@ -292,6 +298,7 @@ func (m moving) Get(ctx context.Context, key string) (io.ReadCloser, replicate.I
 
 // A restore that is overtaken by the backup again and again says so by name.
 func TestRestoreOvertaken(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))

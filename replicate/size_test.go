@@ -39,6 +39,7 @@ func (s *sizes) Put(ctx context.Context, key string, body replicate.Body, cond r
 // A snapshot of bytes that do not compress stays below what the store was told that
 // it has at most, compressed and sealed too: the store has chosen its parts by it.
 func TestSnapshotSaysItsSize(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]func(*replicate.Options){
 		"plain":      func(o *replicate.Options) { o.DisableCompression = true },
 		"compressed": func(*replicate.Options) {},

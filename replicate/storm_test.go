@@ -15,6 +15,7 @@ import (
 // A store whose conditional writes do not work, as with entity tags that it
 // quotes in another way, is asked no more often than one that is away.
 func TestPreconditionStorm(t *testing.T) {
+	t.Parallel()
 	for _, first := range []bool{true, false} {
 		is := is.New(t)
 		store := faultstore.New(memstore.New())
@@ -40,6 +41,7 @@ func TestPreconditionStorm(t *testing.T) {
 // A clock that stands still gives two attempts at a snapshot the same time: they
 // are not taken for the same object.
 func TestSnapshotsOfOneMillisecond(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := faultstore.New(memstore.New(), faultstore.Rule{Op: faultstore.Put, Key: "/snapshots/", Kind: faultstore.LostReply})
 	a := openApp(t, dbPath(t))

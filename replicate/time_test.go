@@ -24,6 +24,7 @@ func pass(d time.Duration) {
 }
 
 func TestIdleIsFree(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		store := faultstore.New(memstore.New())
@@ -49,6 +50,7 @@ func TestIdleIsFree(t *testing.T) {
 }
 
 func TestCommitWakes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		store := memstore.New()
@@ -75,6 +77,7 @@ func TestCommitWakes(t *testing.T) {
 
 // Writes all the time: one manifest per interval, no LIST, no GET.
 func TestManifestIsCoalesced(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		store := faultstore.New(memstore.New())
@@ -109,6 +112,7 @@ func TestManifestIsCoalesced(t *testing.T) {
 }
 
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		down := errors.New("503 SlowDown")
@@ -149,6 +153,7 @@ func TestOutage(t *testing.T) {
 // What a person must mend is tried seldom, reported at once, and mends itself
 // when it is mended.
 func TestPermanentError(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		forbidden := errors.New("403 AccessDenied")
@@ -170,6 +175,7 @@ func TestPermanentError(t *testing.T) {
 }
 
 func TestStopSync(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		store := faultstore.New(memstore.New())
@@ -196,6 +202,7 @@ func TestStopSync(t *testing.T) {
 }
 
 func TestSnapshotRule(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		store := memstore.New()
@@ -224,6 +231,7 @@ func TestSnapshotRule(t *testing.T) {
 // A snapshot that cannot be stored does not hold up the batches, and is made
 // when it can.
 func TestSnapshotFails(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		down := errors.New("507 Insufficient Storage")
@@ -251,6 +259,7 @@ func TestSnapshotFails(t *testing.T) {
 
 // A store that hangs stops nobody from stopping.
 func TestHungStore(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		inner := memstore.New()
@@ -285,6 +294,7 @@ func TestHungStore(t *testing.T) {
 // A snapshot that ends while the store is down, or after shipping was stopped,
 // keeps nobody busy.
 func TestSnapshotEndsInOutage(t *testing.T) {
+	t.Parallel()
 	for _, fenced := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			is := is.New(t)
@@ -327,6 +337,7 @@ func TestSnapshotEndsInOutage(t *testing.T) {
 // While somebody writes without a pause, uploads keep their distance: a bucket
 // bills requests. Flush does not wait for it.
 func TestSteadyWritesShareUploads(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := faultstore.New(memstore.New())
 	o := fast()
@@ -353,6 +364,7 @@ func TestSteadyWritesShareUploads(t *testing.T) {
 // everything is stored all the same. A store that can be read and not written,
 // as one that throttles, is not asked more often for that.
 func TestResumesSoon(t *testing.T) {
+	t.Parallel()
 	for round := range 10 { // waits are random
 		synctest.Test(t, func(t *testing.T) {
 			is := is.New(t)

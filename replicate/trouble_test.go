@@ -78,6 +78,7 @@ func nextBatch(t *testing.T, s replicate.Store, r *replicate.Replica) string {
 // What a person must mend shows everywhere under its name, and is over as soon as
 // it is mended, without a restart.
 func TestTroubleIsSeenAndHeals(t *testing.T) {
+	t.Parallel()
 	for name, trouble := range troubles() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -131,6 +132,7 @@ func measured(r *replicate.Replica) map[string]float64 {
 // A start with another key than the bucket's says which one is wanted, ships
 // nothing, and one with the right key goes on.
 func TestWrongKeyIsSeen(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		store, right := memstore.New(), replicate.NewKey()

@@ -28,6 +28,7 @@ func (s plainStore) Put(ctx context.Context, key string, body replicate.Body, co
 // A store without conditional writes is refused, and used if told to, which is
 // said in the Status and in the log.
 func TestUnfenced(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := plainStore{memstore.New()}
 	a := openApp(t, dbPath(t))
@@ -64,6 +65,7 @@ func TestUnfenced(t *testing.T) {
 
 // Options stay few: what belongs together is a group.
 func TestOptionsAreFew(t *testing.T) {
+	t.Parallel()
 	if n := reflect.TypeFor[replicate.Options]().NumField(); n > 15 {
 		t.Errorf("%d fields", n)
 	}

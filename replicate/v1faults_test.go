@@ -24,6 +24,7 @@ import (
 // (14 to 22) are tested in gen_test.
 
 func TestV1Fault01RestoreIgnoresTheLogs(t *testing.T) {
+	t.Parallel()
 	for _, snapshot := range []bool{true, false} {
 		is := is.New(t)
 		store := memstore.New()
@@ -40,6 +41,7 @@ func TestV1Fault01RestoreIgnoresTheLogs(t *testing.T) {
 }
 
 func TestV1Fault02OldLogsAreOverwritten(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -92,6 +94,7 @@ func TestV1Fault03AutoSnapshotHardlyEverFires(t *testing.T) {
 }
 
 func TestV1Fault04AFailedReadErasesTheSnapshotPointer(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := faultstore.New(memstore.New())
 	a := openApp(t, dbPath(t))
@@ -119,6 +122,7 @@ func TestV1Fault04AFailedReadErasesTheSnapshotPointer(t *testing.T) {
 }
 
 func TestV1Fault05ManifestRace(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := &slowStore{Store: memstore.New()}
 	o := fast()
@@ -162,6 +166,7 @@ func (s *slowStore) Put(ctx context.Context, key string, b replicate.Body, c rep
 }
 
 func TestV1Fault06KillDuringUploadStopsSync(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{"sealed", "uploaded", "acknowledging"} {
 		is := is.New(t)
 		store := memstore.New()
@@ -181,6 +186,7 @@ func TestV1Fault06KillDuringUploadStopsSync(t *testing.T) {
 }
 
 func TestV1Fault07RowAndEntryAreTwoTransactions(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	a := openApp(t, dbPath(t))
 	a.exec(`CREATE TRIGGER refuse BEFORE INSERT ON _driftdb_log WHEN NEW."table" = 'items' BEGIN SELECT RAISE(ABORT, 'no entry'); END`)
@@ -192,6 +198,7 @@ func TestV1Fault07RowAndEntryAreTwoTransactions(t *testing.T) {
 }
 
 func TestV1Fault08OneManifestForAllNodes(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a, b := openApp(t, dbPath(t)), openApp(t, dbPath(t))
@@ -213,6 +220,7 @@ func TestV1Fault09StaleWriteAheadLog(t *testing.T) { TestLeftoverWALIsMovedAside
 func TestV1Fault10SnapshotUnderAReader(t *testing.T) { TestSnapshotUnderReader(t) }
 
 func TestV1Fault11RestoreIsNotChecked(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	sound(t, store, fast())
@@ -228,6 +236,7 @@ func TestV1Fault11RestoreIsNotChecked(t *testing.T) {
 }
 
 func TestV1Fault12RawSQLIsNotLogged(t *testing.T) {
+	t.Parallel()
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
 	r := start(t, a, store, fast())
@@ -239,6 +248,7 @@ func TestV1Fault12RawSQLIsNotLogged(t *testing.T) {
 }
 
 func TestV1Fault13NameIsTrimmedHereAndNotThere(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	for _, name := range []string{" x ", "x ", "", "a/b", "..", "Ä"} {
 		_, err := replicate.New(name, memstore.New(), replicate.Options{})
@@ -249,6 +259,7 @@ func TestV1Fault13NameIsTrimmedHereAndNotThere(t *testing.T) {
 }
 
 func TestV1Fault23FlushSendsOneBatch(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -262,6 +273,7 @@ func TestV1Fault23FlushSendsOneBatch(t *testing.T) {
 }
 
 func TestV1Fault24AShortProgramUploadsNothing(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -273,6 +285,7 @@ func TestV1Fault24AShortProgramUploadsNothing(t *testing.T) {
 }
 
 func TestV1Fault25TheLogGrowsForEver(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	o := fast()
@@ -353,6 +366,7 @@ func (s *countedPuts) Put(ctx context.Context, key string, b replicate.Body, c r
 }
 
 func TestV1Fault27ARestoredFileHasItsOwnJob(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	sound(t, store, fast())
@@ -366,6 +380,7 @@ func TestV1Fault27ARestoredFileHasItsOwnJob(t *testing.T) {
 }
 
 func TestV1Fault28ATruncatedManifestBlocksForEver(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -384,6 +399,7 @@ func TestV1Fault28ATruncatedManifestBlocksForEver(t *testing.T) {
 }
 
 func TestV1Fault29ABadKeyIsAccepted(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	for _, bad := range []string{"", "abc", strings.Repeat("ab", 31), strings.Repeat("zz", 32), strings.Repeat("ab", 33)} {
 		_, err := replicate.ParseKey(bad)
@@ -394,6 +410,7 @@ func TestV1Fault29ABadKeyIsAccepted(t *testing.T) {
 }
 
 func TestV1Fault30LogsCarryNoTables(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))

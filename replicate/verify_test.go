@@ -47,6 +47,7 @@ func sound(t *testing.T, store replicate.Store, o replicate.Options) {
 // A sound backup has no problem, whatever it is written with, and the report
 // says what was read.
 func TestVerify(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"plain", "gzip", "sealed"} {
 		t.Run(mode, func(t *testing.T) {
 			is := is.New(t)
@@ -155,6 +156,7 @@ func flip(b []byte, at int) []byte {
 
 // Two things that are wrong are both in the report.
 func TestVerifyGoesOn(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	sound(t, store, fast())
@@ -177,6 +179,7 @@ func TestVerifyGoesOn(t *testing.T) {
 
 // What says nothing about the backup is an error, not a problem of it.
 func TestVerifyErrors(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := faultstore.New(memstore.New())
 	_, err := replicate.Verify(t.Context(), dbName, store, verifyOptions(t))
@@ -199,6 +202,7 @@ func TestVerifyErrors(t *testing.T) {
 
 // The names of what a bucket holds, each once, in order.
 func TestDatabases(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	want := []string{"a", "a-x", "a.b", "a0", "a_c", "aa", "b"}
@@ -225,6 +229,7 @@ func TestDatabases(t *testing.T) {
 
 // What the manifest says can be read by anyone who has the key.
 func TestReadBackup(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	_, err := replicate.ReadBackup(t.Context(), dbName, store, replicate.ReadOptions{Retry: fast().Retry})

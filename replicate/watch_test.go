@@ -35,6 +35,7 @@ func watching(events *recorder) replicate.Options {
 // A change of what the log depends on stops shipping, by name and with what has
 // changed; undone, it goes on, with a snapshot because of what was not logged.
 func TestSchemaDrift(t *testing.T) {
+	t.Parallel()
 	trigger := tables()[0].TriggerSQL()[1].SQL
 	for name, c := range map[string]struct{ change, says, undo string }{
 		"a column":       {`ALTER TABLE items ADD COLUMN extra TEXT`, `extra TEXT`, `ALTER TABLE items DROP COLUMN extra`},
@@ -88,6 +89,7 @@ func itemsOf(t testing.TB, path string) string {
 
 // AcceptSchema takes a changed structure as it is.
 func TestAcceptSchema(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, events := memstore.New(), &recorder{}
 	a := openApp(t, dbPath(t))
@@ -111,6 +113,7 @@ func TestAcceptSchema(t *testing.T) {
 // VACUUM, ANALYZE and REINDEX are nothing; an index, view, trigger or table that no
 // entry tells of is an event, and a snapshot carries it.
 func TestForeignStructure(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, events := memstore.New(), &recorder{}
 	a := openApp(t, dbPath(t))
@@ -157,6 +160,7 @@ func TestForeignStructure(t *testing.T) {
 
 // What migrations and Open do is in the log: no event, no snapshot.
 func TestStructureOfTheLog(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store, events := memstore.New(), &recorder{}
 	a := openApp(t, dbPath(t))
@@ -207,6 +211,7 @@ func TestStructureOfTheLog(t *testing.T) {
 
 // A file that was never watched is looked at with what its log says.
 func TestMissingTriggerAtTheFirstStart(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	a := openApp(t, dbPath(t))
 	foreign(t, a.path, `DROP TRIGGER _driftdb_pairs_delete; CREATE TABLE notes (id INTEGER PRIMARY KEY)`)

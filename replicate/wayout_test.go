@@ -48,6 +48,7 @@ func (s distant) List(ctx context.Context, prefix, after string) iter.Seq2[repli
 // away. The time is that of the requests, which synctest counts exactly; make
 // bench-replication measures all of it.
 func TestTakeOverWithinTwoSeconds(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		store := faultstore.New(memstore.New())
@@ -134,6 +135,7 @@ func (s *late) Put(ctx context.Context, key string, b replicate.Body, c replicat
 // next start, which did not want one, has begun. That node owns the name now and
 // has to be able to go on, although its own file has forked.
 func TestTakeOverArrivesLate(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	inner := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -204,6 +206,7 @@ func says(t *testing.T, err, target error, words ...string) {
 
 // A database file that was copied to another machine, and is used there.
 func TestCopiedFileAndItsWayOut(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -239,6 +242,7 @@ func TestCopiedFileAndItsWayOut(t *testing.T) {
 // A virtual machine that was cloned while its program ran: the directory beside
 // the file was copied too, so both have one node id, and both go on.
 func TestClonedMachineAndItsWayOut(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -313,6 +317,7 @@ func (c *calendar) month(t *testing.T, a *app, r *replicate.Replica) {
 // A node comes back after a month. Another one has taken the name over, its
 // epoch is closed, and what followed its last change was pruned.
 func TestAwayForAMonthAndItsWayOut(t *testing.T) {
+	t.Parallel()
 	for name, wrote := range map[string]bool{"nothing of its own": false, "changes of its own": true} {
 		t.Run(name, func(t *testing.T) {
 			is := is.New(t)
@@ -392,6 +397,7 @@ func TestAwayForAMonthAndItsWayOut(t *testing.T) {
 // The same, and the node may take over: what stands in the way is moved aside,
 // not removed.
 func TestAwayForAMonthTakesOver(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	c := newCalendar()
 	store := memstore.NewWithOptions(memstore.Options{Now: c.time})

@@ -20,6 +20,7 @@ import (
 
 // Any gunzip reads a batch, and any JSON parser what comes out.
 func TestBatchIsReadable(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
@@ -64,6 +65,7 @@ func TestBatchIsReadable(t *testing.T) {
 // A snapshot is a SQLite file for anyone who unpacks it, with nothing in it
 // that was deleted from the log.
 func TestSnapshotIsReadable(t *testing.T) {
+	t.Parallel()
 	is := is.New(t)
 	store := memstore.New()
 	a := openApp(t, dbPath(t))
