@@ -3,13 +3,16 @@ package replicate
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
 // Drill says how often a running replica proves that its backup can be restored:
 // it runs Verify, with a trial restore into a temporary file, in the background.
 // Metrics.LastDrillAt and EventDrilled tell how it went. It costs the requests
-// and the transfer of a restore.
+// and the transfer of a restore. Where the newest state cannot be restored as it
+// should be, a new snapshot of the file is stored at once (with Sync.Manual by the
+// next Flush), unless SnapshotRule.Disabled.
 type Drill struct {
 	// Every is the time between the beginnings of two drills; the first one is
 	// due after it, too. Defaults to 0: none.
@@ -27,6 +30,7 @@ type Drill struct {
 // drillJob is a drill under way, in a goroutine of its own.
 type drillJob struct {
 	job
+	newest string        // key of the newest snapshot when it began; empty for none
 	report *VerifyReport // set when it has ended
 	err    error
 }
@@ -54,7 +58,8 @@ func (e *engine) beginDrill(ctx context.Context) {
 	if e.drill != nil || e.claim == nil || e.needsFirst || e.acked.Sequence == 0 {
 		return
 	}
-	d := &drillJob{}
+	s, _ := e.claim.newest()
+	d := &drillJob{newest: s.Key}
 	o := VerifyOptions{Quick: !e.o.Drill.Full, Dir: e.o.Drill.Dir, Retry: e.o.Retry, Encryption: e.store.Encryption, Logger: e.o.Logger}
 	name, store := e.name, e.store.Store
 	d.job = begin(ctx, func(ctx context.Context) { d.report, d.err = Verify(ctx, name, store, o) })
@@ -76,12 +81,21 @@ func (e *engine) endDrill() {
 			event.To = d.report.Trial.Sequence
 		}
 	}
+	if d.report != nil && d.report.spoils(d.newest) {
+		e.drilled = &d.newest
+	}
 	if d.err != nil {
 		e.o.Logger.Error("the backup could not be restored in a drill", "database", e.name, "node", e.side.id(), "error", d.err)
 	}
 	now := e.o.Now()
 	e.board.update(func(_ *Status, m *Metrics) { m.LastDrillAt, m.LastDrillError = now, d.err })
 	e.event(event)
+}
+
+// spoils says whether a problem concerns the newest state: the newest snapshot, or
+// the trial restore, which needs what follows it.
+func (r *VerifyReport) spoils(newest string) bool {
+	return !r.OK() && (r.Trial == nil || slices.ContainsFunc(r.Problems, func(p VerifyProblem) bool { return p.Key == newest }))
 }
 
 // stopDrill ends a drill under way and waits for its goroutine.

@@ -44,7 +44,8 @@ type engine struct {
 	snapFailed int          // attempts at a snapshot that failed in a row
 	snapAfter  time.Time    // none is begun before
 	snapMillis int64        // in the key of the last one
-	lastSeal   seenSeal     // of the newest snapshot, when last looked
+	seenNewest seenSnapshot // when last looked
+	drilled    *string      // key of the newest snapshot when a drill found the newest state spoilt; empty for none
 	stored     shipped      // batches stored by this start
 	watched    watched      // the structure of the file
 
@@ -83,6 +84,7 @@ type shipped struct{ entries, bytes int64 }
 type request struct {
 	gone     func() error // the caller's ctx.Err
 	snapshot bool         // wants a snapshot of the target
+	before   *string      // key of the newest snapshot when it was first looked at; empty for none
 	release  bool         // wants the name released; the engine ends after it
 	edit     manifestEdit // wants the manifest changed, once the target is acknowledged
 	edited   bool
@@ -142,6 +144,7 @@ func (e *engine) run(ctx context.Context) {
 			e.beginDrill(ctx)
 		case <-e.drillDone():
 			e.endDrill()
+			due = e.spoilt() && !e.manual.Load()
 		case <-timer.C:
 			due = true
 		}
@@ -165,13 +168,6 @@ func (e *engine) run(ctx context.Context) {
 			timer.Stop()
 		}
 	}
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // next returns how long to sleep when nothing else wakes the engine.

@@ -311,7 +311,7 @@ func memoryDir(t testing.TB) string {
 	if _, err := os.Stat(memory); err != nil {
 		return t.TempDir()
 	}
-	dir, err := os.MkdirTemp(memory, "driftdb-test-")
+	dir, err := os.MkdirTemp(memory, "driftdb-test-") //nolint:usetesting // T.TempDir makes its own on the disk
 	if err != nil {
 		t.Fatal(err)
 	}

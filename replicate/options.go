@@ -105,6 +105,10 @@ type SnapshotRule struct {
 	// Disabled takes no snapshot but the first one of a database that held
 	// data before its log began, and those asked for. Defaults to false.
 	Disabled bool
+
+	// Anew makes Replica.Snapshot store a copy even where the newest one has all
+	// there is: after Verify has found that one damaged. Defaults to false.
+	Anew bool
 }
 
 // Retention says what the store keeps. What is older than 24 hours and needed for

@@ -183,8 +183,9 @@ func (r *Replica) Flush(ctx context.Context) error {
 }
 
 // Snapshot stores a copy of the whole database and returns when the manifest
-// names it. Everything committed before the call is in it. It does nothing when
-// the newest snapshot has all that, and is sealed with the first key of the ring.
+// names it. Everything committed before the call is in it. It stores nothing when
+// the newest snapshot has all that, is there with its size, and is sealed with the
+// first key of the ring (one GET in each start), unless SnapshotRule.Anew.
 func (r *Replica) Snapshot(ctx context.Context) error {
 	if err := r.ask(ctx, &request{snapshot: true}); err != nil {
 		return fmt.Errorf("replicate: snapshot: %w", err)

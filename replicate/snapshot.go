@@ -34,7 +34,7 @@ func (e *engine) snapshotDue(ctx context.Context) (bool, error) {
 	if time.Now().Before(e.snapAfter) {
 		return false, nil
 	}
-	if err := e.lookAtSeal(ctx); err != nil {
+	if err := e.lookAtNewest(ctx); err != nil {
 		return false, err
 	}
 	if e.snapshotWanted() {
@@ -57,7 +57,7 @@ func (e *engine) snapshotWanted() bool {
 			return true
 		}
 	}
-	return e.needsFirst || e.gapped() || e.owes() && !e.o.Snapshot.Disabled
+	return e.needsFirst || e.gapped() || e.spoilt() || e.owes() && !e.o.Snapshot.Disabled
 }
 
 // worthIt is the rule for snapshots that nobody asked for: enough entries, and
@@ -227,7 +227,7 @@ func (e *engine) finishSnapshot(ctx context.Context) (bool, error) {
 	e.dropSnapshot()
 	e.snapFailed, e.snapAfter, e.pruneSoon = 0, time.Time{}, true
 	e.board.snapshot(job.entry)
-	e.lastSeal = seenSeal{key: job.entry.Key, ours: true}
+	e.seenNewest = seenSnapshot{key: job.entry.Key, good: true}
 	if err := e.paid(ctx, job); err != nil {
 		return true, err
 	}
