@@ -58,7 +58,14 @@ func (e *engine) lookAtNewest(ctx context.Context) error {
 	if !asked || !ok || e.seenNewest.key == s.Key {
 		return nil
 	}
-	err := stands(ctx, e.store, s)
+	ring := e.store.Keys
+	if e.store.sealed() {
+		ring = ring[:1]
+	}
+	err := stands(ctx, e.store, s, ring)
+	if k, badKey := parseKey(s.Key); err == nil && badKey == nil && e.store.sealed() && !k.sealed {
+		err = ErrNotSealed
+	}
 	if err != nil && !unusable(err) {
 		return fmt.Errorf("look at the snapshot %s: %w", s.Key, err)
 	}
@@ -69,15 +76,12 @@ func (e *engine) lookAtNewest(ctx context.Context) error {
 	return nil
 }
 
-// stands reads the beginning of a snapshot: that it is there, with its size, and is
-// sealed with the key that seals.
-func stands(ctx context.Context, store *bucket, s snapshotEntry) error {
+// stands reads the beginning of a snapshot: that it is there, with its size, and
+// that a key of ring opens it.
+func stands(ctx context.Context, store *bucket, s snapshotEntry, ring []Key) error {
 	k, err := parseKey(s.Key)
 	if err != nil {
 		return err
-	}
-	if store.sealed() && !k.sealed {
-		return ErrNotSealed
 	}
 	ctx, cancel := context.WithCancel(ctx) // the rest of it is not read
 	defer cancel()
@@ -87,17 +91,13 @@ func stands(ctx context.Context, store *bucket, s snapshotEntry) error {
 	}
 	defer func() { _ = body.Close() }()
 	if info.Size >= 0 && info.Size != s.StoredSize {
-		return fmt.Errorf("it has %d bytes, not %d: %w", info.Size, s.StoredSize, ErrCorrupt)
-	}
-	var ring envelope.Ring
-	if store.sealed() {
-		ring = envelope.Ring{store.key()}
-	} else if k.sealed {
-		return nil // with a key that this program was not given; who takes keys away does not ask for a copy in the clear
+		return fmt.Errorf("%s has %d bytes, not %d: %w", s.Key, info.Size, s.StoredSize, ErrCorrupt)
 	}
 	if !k.gzip && !k.sealed {
 		return nil // the file as it is, which has no header of ours
 	}
-	_, _, err = envelope.NewReader(newBodyReader(body, info), info.Size, k.header(), ring)
-	return err
+	if _, _, err = envelope.NewReader(newBodyReader(body, info), info.Size, k.header(), ring); err != nil {
+		return fmt.Errorf("%s: %w", s.Key, err)
+	}
+	return nil
 }

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/matryer/is"
 
 	"github.com/driftdb/driftdb/internal/faultstore"
@@ -365,4 +368,54 @@ func TestTakeOverWithoutTheKeyOfTheTail(t *testing.T) {
 	path, err := take(k1, k2)
 	is.NoErr(err)
 	is.Equal(dump(t, path), dump(t, a.path)) // what was not acknowledged is there, too
+}
+
+// Nobody is fenced by one who cannot read what a restore begins with: the manifest
+// was written since with a key that it has.
+func TestTakeOverWithoutTheKeyOfTheBeginning(t *testing.T) {
+	t.Parallel()
+	for _, snapshot := range []bool{true, false} {
+		t.Run(fmt.Sprintf("snapshot %v", snapshot), func(t *testing.T) {
+			is := is.New(t)
+			store := memstore.New()
+			old, next := replicate.NewKey(), replicate.NewKey()
+			a := openApp(t, dbPath(t))
+			r := start(t, a, store, sealedOptions(old))
+			a.insert(1, 5)
+			flush(t, r)
+			if snapshot {
+				is.NoErr(r.Snapshot(t.Context()))
+			}
+			shutdown(t, r)
+			r = start(t, a, store, sealedOptions(next, old))
+			a.insert(6, 9)
+			flush(t, r)
+
+			before := contents(t, store)
+			take := func(ring ...replicate.Key) (string, error) {
+				o := sealedOptions(ring...)
+				o.TakeOver, o.AutoRestore = true, true
+				path := dbPath(t)
+				b := newReplica(t, store, o)
+				err := b.Prepare(t.Context(), path)
+				kill(t, b)
+				return path, err
+			}
+			path, err := take(next)
+			is.True(errors.Is(err, replicate.ErrNoKey))
+			is.True(strings.Contains(err.Error(), old.ID().String()))
+			_, err = os.Stat(path)
+			is.True(errors.Is(err, fs.ErrNotExist))
+			if diff := cmp.Diff(before, contents(t, store)); diff != "" {
+				t.Fatal(diff)
+			}
+			a.insert(10, 12)
+			flush(t, r) // the owner goes on
+
+			path, err = take(next, old)
+			is.NoErr(err)
+			is.Equal(dump(t, path), dump(t, a.path))
+			is.True(errors.Is(func() error { a.insert(13, 13); return r.Flush(t.Context()) }(), replicate.ErrFenced))
+		})
+	}
 }
