@@ -314,7 +314,7 @@ func (b *build) close(ctx context.Context) error {
 	if err != nil {
 		return damaged(fmt.Errorf("end the replay: %w", err))
 	}
-	b.result.Position = position
+	b.result.Position, b.result.Superseded = position, b.apply.Superseded()
 	if err := sqlite.QuickCheck(ctx, b.conn); err != nil {
 		return damaged(err)
 	}

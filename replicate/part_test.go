@@ -233,3 +233,23 @@ func TestApplicationTriggersAcrossParts(t *testing.T) {
 		t.Errorf("restored differs:\n%s", d)
 	}
 }
+
+// A trigger that is newer than ours and gives the row another key leaves an entry
+// that finds no row; a restore says so.
+func TestSuperseded(t *testing.T) {
+	t.Parallel()
+	is := is.New(t)
+	store := memstore.New()
+	a := openApp(t, dbPath(t))
+	a.exec(`CREATE TRIGGER mine AFTER UPDATE ON items WHEN NEW.n = -1 AND NEW.id < 100 BEGIN UPDATE items SET id = id + 100 WHERE id = NEW.id; END`)
+	r := start(t, a, store, fast())
+	a.bulk(1, 20)
+	a.exec(`UPDATE items SET n = -1 WHERE id < 4`)
+	flush(t, r)
+	shutdown(t, r)
+	_, result := restore(t, store)
+	is.Equal(result.Superseded, int64(3))
+	report, err := replicate.Verify(t.Context(), dbName, store, verifyOptions(t))
+	is.NoErr(err)
+	is.Equal(report.Trial.Superseded, int64(3))
+}

@@ -70,6 +70,7 @@ type RestoreResult struct {
 	Resumed              int64         // bytes that an interrupted restore had read already
 	Time                 time.Time     // of the newest change in the file; zero for an empty one
 	ForeignKeyViolations int           // rows that broke a foreign key in the source already; -1: it cannot be looked up
+	Superseded           int64         // changes that found no row as they describe it: a trigger of the application had changed it again; 0 without such triggers
 	Duration             time.Duration // from first request to the file in place
 }
 

@@ -77,6 +77,7 @@ type TrialReport struct {
 	Sequence             int64   `json:"sequence"` // where it ended
 	Time                 string  `json:"time"`     // of the newest change, RFC 3339; empty for none
 	ForeignKeyViolations int     `json:"foreignKeyViolations"`
+	Superseded           int64   `json:"superseded"` // as in RestoreResult
 	Seconds              float64 `json:"seconds"`
 }
 
@@ -354,7 +355,7 @@ func (v *verifier) trial(ctx context.Context) (err error) {
 		}
 	}
 	v.report.Bytes += result.Bytes
-	v.report.Trial = &TrialReport{Sequence: result.Position.Sequence, ForeignKeyViolations: result.ForeignKeyViolations, Seconds: result.Duration.Seconds()}
+	v.report.Trial = &TrialReport{Sequence: result.Position.Sequence, ForeignKeyViolations: result.ForeignKeyViolations, Superseded: result.Superseded, Seconds: result.Duration.Seconds()}
 	if !result.Time.IsZero() {
 		v.report.Trial.Time = result.Time.UTC().Format(time.RFC3339Nano)
 	}

@@ -61,10 +61,11 @@ func (c *cli) restore(ctx context.Context, s replicate.Store, name, path string,
 		Bytes                int64     `json:"bytes"`
 		Resumed              int64     `json:"resumed"`
 		ForeignKeyViolations int       `json:"foreignKeyViolations"`
+		Superseded           int64     `json:"superseded"`
 		Seconds              float64   `json:"seconds"`
 	}{
 		path, o.DryRun, r.Position.Sequence, r.Time.UTC(), r.NodeID, r.Epoch, r.Snapshot, r.Damaged, r.Batches, r.Entries, r.Bytes, r.Resumed,
-		r.ForeignKeyViolations, r.Duration.Seconds(),
+		r.ForeignKeyViolations, r.Superseded, r.Duration.Seconds(),
 	}
 	return c.show(out, func(w io.Writer) {
 		if o.DryRun {
@@ -85,6 +86,9 @@ func (c *cli) restore(ctx context.Context, s replicate.Store, name, path string,
 		}
 		if r.ForeignKeyViolations > 0 {
 			line(w, fmt.Sprintf("%d rows break a foreign key, as they did in the source: PRAGMA foreign_key_check lists them", r.ForeignKeyViolations))
+		}
+		if r.Superseded > 0 {
+			line(w, fmt.Sprintf("%s found no row as described, because a trigger of the application had changed it again in the same transaction", count(r.Superseded, "change", "changes")))
 		}
 	})
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 var (
@@ -154,7 +156,7 @@ func (a *Applier) apply(ctx context.Context, d *Document, to int64) (newest int6
 					schema = &r.e
 					return a.late.settle(quiet, &a.stmts)
 				}
-				if err := a.entry(ctx, quiet, d, &r.e); err != nil {
+				if err := a.entry(ctx, quiet, r); err != nil {
 					return fmt.Errorf("change %d: %w", r.e.Sequence, err)
 				}
 			}
@@ -172,8 +174,9 @@ func (a *Applier) apply(ctx context.Context, d *Document, to int64) (newest int6
 	}
 }
 
-// entry replays a row entry or a mark.
-func (a *Applier) entry(ctx, quiet context.Context, d *Document, e *Entry) error {
+// entry replays r's row entry or mark.
+func (a *Applier) entry(ctx, quiet context.Context, r *entryReader) error {
+	d, e := r.d, &r.e
 	if e.Op == Mark {
 		return a.late.settle(quiet, &a.stmts) // the end of a transaction
 	}
@@ -191,18 +194,61 @@ func (a *Applier) entry(ctx, quiet context.Context, d *Document, e *Entry) error
 	if err != nil {
 		return err
 	}
-	hit, err := c.run(quiet)
-	if err != nil {
-		return err
-	}
 	l := &d.Tables[e.Table]
+	hit := false
+	if e.Op != Insert || a.late.n == 0 || !a.late.awaits(l, e) {
+		hit, err = c.run(quiet)
+		if err == nil && !hit && e.Op == Insert {
+			hit, err = a.replace(quiet, r, &c)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	switch {
 	case !hit:
-		a.late.add(l, e, c)
+		if a.late.add(l, e, c); a.late.n > maxLate {
+			return a.late.settle(quiet, &a.stmts)
+		}
 	case a.late.n > 0:
 		return a.late.retry(quiet, l, e)
 	}
 	return nil
+}
+
+// peeked is how far ahead replace looks.
+const peeked = 64
+
+// replace carries out the insert c that finds its place taken. Either what is there
+// was removed without an entry, by a REPLACE of a program that had not set
+// recursive_triggers, and the insert takes its place; or its delete is among the
+// next entries, because the insert was made by a trigger that fired on it, and the
+// insert has to wait.
+func (a *Applier) replace(ctx context.Context, r *entryReader, c *change) (done bool, err error) {
+	l := &r.d.Tables[r.e.Table]
+	t := lateTable{layout: l}
+	key := t.newKey(l, &r.e)
+	c.args = slices.Clone(c.args) // else they are those of what is bound next
+	for p, n := r.ahead(), 0; n < peeked && p.next() && p.e.Op != Mark && p.e.Op != Schema; n++ {
+		if p.e.Op != Delete || r.d.Tables[p.e.Table].Name != l.Name || strings.Join(p.e.Key, ",") != key {
+			continue
+		}
+		if slices.Equal(p.e.Old, r.e.New) {
+			break // of the very row that is inserted
+		}
+		is, err := a.stmts.standing(ctx, r.d, &p.e)
+		if err == nil {
+			done, err = is.run(ctx)
+		}
+		if done || err != nil {
+			return false, err
+		}
+	}
+	over, err := a.stmts.replacing(ctx, &lateChange{change: *c, op: Insert, layout: l})
+	if err != nil {
+		return false, err
+	}
+	return over.run(ctx)
 }
 
 // Tip returns the point of the chain that was reached.

@@ -1,6 +1,9 @@
 package changelog
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // entryReader reads the entries of a document and makes sure that the encoder
 // would have written them just so.
@@ -21,6 +24,13 @@ type state struct {
 	closed  bool
 	key     bool
 	alone   bool // the first element of its table
+}
+
+// ahead returns a reader of what follows, which r reads again.
+func (r *entryReader) ahead() *entryReader {
+	p := *r
+	p.e, p.state, p.same = Entry{}, slices.Clone(r.state), maps.Clone(r.same)
+	return &p
 }
 
 // next reads an entry. It reports false at the end and after an error.

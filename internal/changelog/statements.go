@@ -58,20 +58,77 @@ func (s *statements) change(ctx context.Context, d *Document, e *Entry) (change,
 }
 
 // relaxed makes of an update one that finds its row if every changed column
-// holds its old value or already the new one.
-func (s *statements) relaxed(ctx context.Context, l *Layout, u *lateChange) (change, error) {
-	s.updateHead(l, u.columns)
-	s.where(l.Key)
+// holds its old value or already the new one; of anything else nothing.
+func (s *statements) relaxed(ctx context.Context, u *lateChange) (change, error) {
+	if u.op != Update || !u.old {
+		return change{}, nil
+	}
+	s.updateHead(u.layout, u.columns)
+	s.where(u.layout.Key)
 	n := len(u.columns)
-	args := slices.Clone(u.args[:n+len(l.Key)])
+	args := slices.Clone(u.args[:n+len(u.layout.Key)])
 	for i, c := range u.columns {
 		s.sql.WriteString(" AND (")
-		s.is(l.Columns[c])
+		s.is(u.layout.Columns[c])
 		s.sql.WriteString(" OR ")
-		s.is(l.Columns[c])
+		s.is(u.layout.Columns[c])
 		s.sql.WriteString(")")
-		args = append(args, u.args[n+len(l.Key)+i], u.args[i])
+		args = append(args, u.args[n+len(u.layout.Key)+i], u.args[i])
 	}
+	return s.bound(ctx, args)
+}
+
+// forced makes of an update or a delete one that finds its row by the key alone; of
+// an insert nothing.
+func (s *statements) forced(ctx context.Context, u *lateChange) (change, error) {
+	switch {
+	case u.op == Insert || !u.old:
+		return change{}, nil
+	case u.op == Delete:
+		s.deleteHead(u.layout)
+	default:
+		s.updateHead(u.layout, u.columns)
+	}
+	s.where(u.layout.Key)
+	return s.bound(ctx, slices.Clone(u.args[:len(u.columns)+len(u.layout.Key)]))
+}
+
+// replacing makes of an insert one that takes the place of what is there; of
+// anything else nothing.
+func (s *statements) replacing(ctx context.Context, u *lateChange) (change, error) {
+	if u.op != Insert {
+		return change{}, nil
+	}
+	s.insertHead(u.layout, "INSERT OR REPLACE")
+	return s.bound(ctx, slices.Clone(u.args))
+}
+
+// standing makes of a delete a change of nothing, which hits if the row is there as
+// the delete describes it.
+func (s *statements) standing(ctx context.Context, d *Document, e *Entry) (change, error) {
+	c, err := s.change(ctx, d, e)
+	if err != nil {
+		return change{}, err
+	}
+	l := &d.Tables[e.Table]
+	s.sql.Reset()
+	s.sql.WriteString("UPDATE ")
+	s.sql.WriteString(quoteIdent(l.Name))
+	s.sql.WriteString(" SET ")
+	s.sql.WriteString(quoteIdent(l.Key[0]))
+	s.sql.WriteString(" = ")
+	s.sql.WriteString(quoteIdent(l.Key[0]))
+	s.where(l.Key)
+	if len(e.Old) > 0 {
+		for _, column := range l.Columns {
+			s.and(column)
+		}
+	}
+	return s.bound(ctx, c.args)
+}
+
+// bound prepares what s.sql holds.
+func (s *statements) bound(ctx context.Context, args []driver.NamedValue) (change, error) {
 	for i := range args {
 		args[i].Ordinal = i + 1
 	}
@@ -164,12 +221,17 @@ func (s *statements) close() error {
 	return errors.Join(errs...)
 }
 
-// The statements have OR REPLACE: a REPLACE in the source removed rows without
-// a log entry if the program that ran it had not set recursive_triggers.
-
+// insertSQL is an insert that does nothing where its place is taken.
 func (s *statements) insertSQL(l *Layout) string {
+	s.insertHead(l, "INSERT")
+	s.sql.WriteString(" ON CONFLICT DO NOTHING")
+	return s.sql.String()
+}
+
+func (s *statements) insertHead(l *Layout, verb string) {
 	s.sql.Reset()
-	s.sql.WriteString("INSERT OR REPLACE INTO ")
+	s.sql.WriteString(verb)
+	s.sql.WriteString(" INTO ")
 	s.sql.WriteString(quoteIdent(l.Name))
 	s.sql.WriteString(" (")
 	for i, c := range l.Columns {
@@ -181,9 +243,10 @@ func (s *statements) insertSQL(l *Layout) string {
 	s.sql.WriteString(") VALUES (?")
 	s.sql.WriteString(strings.Repeat(", ?", len(l.Columns)-1))
 	s.sql.WriteString(")")
-	return s.sql.String()
 }
 
+// updateSQL has OR REPLACE: an UPDATE OR REPLACE in the source removed rows without
+// a log entry if the program that ran it had not set recursive_triggers.
 func (s *statements) updateSQL(l *Layout, e *Entry) string {
 	s.updateHead(l, e.Columns)
 	s.where(l.Key)
@@ -210,9 +273,7 @@ func (s *statements) updateHead(l *Layout, columns []int) {
 }
 
 func (s *statements) deleteSQL(l *Layout, old bool) string {
-	s.sql.Reset()
-	s.sql.WriteString("DELETE FROM ")
-	s.sql.WriteString(quoteIdent(l.Name))
+	s.deleteHead(l)
 	s.where(l.Key)
 	if old {
 		for _, c := range l.Columns {
@@ -220,6 +281,12 @@ func (s *statements) deleteSQL(l *Layout, old bool) string {
 		}
 	}
 	return s.sql.String()
+}
+
+func (s *statements) deleteHead(l *Layout) {
+	s.sql.Reset()
+	s.sql.WriteString("DELETE FROM ")
+	s.sql.WriteString(quoteIdent(l.Name))
 }
 
 func (s *statements) where(key []string) {
