@@ -99,6 +99,42 @@ func TestTriggersOfTheApplication(t *testing.T) {
 	is.NoErr(reopen(t, path, s, func(db *orm.DB) { is.Equal(logRows(t, db, "schema"), before) }))
 }
 
+// A trigger that is made through the database is older than ours at once, also in a
+// transaction, and a statement that fails leaves ours as they were.
+func TestTriggerMadeWhileOpen(t *testing.T) {
+	t.Parallel()
+	is := is.New(t)
+	path := filepath.Join(t.TempDir(), "t.sqlite")
+	s := widgets(schema.Column{Name: "n", Type: schema.Integer})
+	is.NoErr(reopen(t, path, s, func(db *orm.DB) {
+		ops := func() []string {
+			ops, err := orm.RawAll[string](t.Context(), db, `SELECT operation FROM _driftdb_log WHERE "table" = 'widgets' ORDER BY sequence`)
+			is.NoErr(err)
+			return ops
+		}
+		schemas := logRows(t, db, "schema")
+		_, err := orm.Exec(t.Context(), db, `/* of ours */ create trigger if not exists mine AFTER INSERT ON widgets BEGIN UPDATE widgets SET n = 1 WHERE id = NEW.id; END`)
+		is.NoErr(err)
+		_, err = orm.Exec(t.Context(), db, `INSERT INTO widgets VALUES ('a', 0)`)
+		is.NoErr(err)
+		is.Equal(ops(), []string{"insert", "update"})
+		is.NoErr(db.Tx(t.Context(), func(ctx context.Context, tx *orm.Tx) error {
+			if _, err := orm.Exec(ctx, tx, `CREATE TRIGGER other AFTER UPDATE OF n ON widgets WHEN NEW.n = 1 BEGIN DELETE FROM widgets WHERE id = NEW.id; END`); err != nil {
+				return err
+			}
+			_, err := orm.Exec(ctx, tx, `INSERT INTO widgets VALUES ('b', 0)`)
+			return err
+		}))
+		is.Equal(ops(), []string{"insert", "update", "insert", "update", "delete"})
+		_, err = orm.Exec(t.Context(), db, `CREATE TRIGGER mine AFTER INSERT ON widgets BEGIN SELECT 1; END`)
+		is.True(err != nil)
+		_, err = orm.Exec(t.Context(), db, `INSERT INTO widgets VALUES ('c', 0)`)
+		is.NoErr(err)
+		is.Equal(len(ops()), 8)
+		is.Equal(logRows(t, db, "schema"), schemas)
+	}))
+}
+
 func TestOpenRefusesOtherDifferences(t *testing.T) {
 	is := is.New(t)
 	start := widgets(schema.Column{Name: "n", Type: schema.Integer}, schema.Column{Name: "s", Type: schema.Text, NotNull: true})
