@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -139,7 +140,7 @@ func (e *engine) packed(job *packJob) {
 		key: job.key, size: job.entry.StoredSize, prev: job.entry.PrevHash, level: job.members[0].level + 1,
 		end: link{Sequence: job.entry.To, Hash: job.entry.Hash, MaxTime: job.entry.MaxTime},
 	}
-	if e.kept+merged.size <= packKept {
+	if job.stored != nil && e.kept+merged.size <= packKept {
 		e.kept += merged.size
 		merged.stored = job.stored
 	}
@@ -163,26 +164,11 @@ func (e *engine) namePacks(m *manifest) {
 // storePack runs in the goroutine of a pack: it collects the members' batches,
 // byte for byte, and stores them as one object.
 func (e *engine) storePack(ctx context.Context, job *packJob) (entry packEntry, stored []byte, err error) {
-	var names []string
-	var batches [][]byte
+	pack := &packFile{dir: e.side.dir}
+	defer func() { err = errors.Join(err, pack.close()) }()
 	at := job.members[0].prev
 	for _, m := range job.members {
-		all, err := e.storedBytes(ctx, m)
-		if err != nil {
-			return entry, nil, err
-		}
-		if err := eachStored(all, m.key, func(k objectKey, stored []byte) error {
-			d, err := parseStored(e.store, k, stored)
-			if err != nil {
-				return err
-			}
-			if d.PrevHash != at {
-				return fmt.Errorf("batch %s: %w: %w", k, errBroken, ErrCorrupt)
-			}
-			at = d.Hash()
-			names, batches = append(names, path.Base(k.String())), append(batches, stored)
-			return nil
-		}); err != nil {
+		if at, err = e.collect(ctx, pack, m, at); err != nil {
 			return entry, nil, err
 		}
 	}
@@ -190,13 +176,15 @@ func (e *engine) storePack(ctx context.Context, job *packJob) (entry packEntry, 
 	if at != last.Hash {
 		return entry, nil, fmt.Errorf("the batches of pack %s end in another link: %w", job.key, ErrCorrupt)
 	}
-	stored, err = encodePack(job.key, names, batches)
+	if err := pack.finish(job.key); err != nil {
+		return entry, nil, err
+	}
+	sum, err := pack.sum()
 	if err != nil {
 		return entry, nil, err
 	}
-	sum := hash(sha256.Sum256(stored))
 	err = e.o.Retry.do(ctx, func() error {
-		_, err := e.store.Put(ctx, job.key.String(), bytesBody(stored), Condition{IfAbsent: true})
+		_, err := e.store.Put(ctx, job.key.String(), pack.body(), Condition{IfAbsent: true})
 		if errors.Is(err, ErrPrecondition) {
 			return e.recognisePack(ctx, job.key, sum)
 		}
@@ -207,25 +195,45 @@ func (e *engine) storePack(ctx context.Context, job *packJob) (entry packEntry, 
 	}
 	entry = packEntry{
 		Key: job.key.String(), From: job.key.from, To: job.key.to, PrevHash: job.members[0].prev, Hash: last.Hash, MaxTime: last.MaxTime,
-		StoredSize: int64(len(stored)), StoredSHA256: sum,
+		StoredSize: pack.body().Size, StoredSHA256: sum,
 	}
-	return entry, stored, nil
+	return entry, pack.kept(), nil
 }
 
-// storedBytes returns the stored bytes of a member.
-func (e *engine) storedBytes(ctx context.Context, m member) (all []byte, err error) {
-	if m.stored != nil {
-		return m.stored, nil
+// collect adds the batches of a member to pack, one at a time, and returns the hash
+// that they make of at.
+func (e *engine) collect(ctx context.Context, pack *packFile, m member, at hash) (end hash, err error) {
+	before := pack.mark()
+	read := func(src io.Reader) error {
+		if err := pack.reset(before); err != nil { // what an attempt before has added
+			return err
+		}
+		end = at
+		return eachStored(src, m.key, func(k objectKey, stored []byte) error {
+			d, err := parseStored(e.store, k, stored)
+			if err != nil {
+				return err
+			}
+			if d.PrevHash != end {
+				return fmt.Errorf("batch %s: %w: %w", k, errBroken, ErrCorrupt)
+			}
+			end = d.Hash()
+			return pack.add(path.Base(k.String()), stored)
+		})
 	}
-	err = e.o.Retry.do(ctx, func() error {
+	if m.stored != nil {
+		err = read(bytes.NewReader(m.stored))
+		return end, err
+	}
+	err = e.o.Retry.object(ctx, func() error {
 		body, info, err := e.store.Get(ctx, m.key.String())
 		if err != nil {
 			return err
 		}
-		all, err = io.ReadAll(io.LimitReader(newBodyReader(body, info), packBytes+1))
+		err = read(io.LimitReader(newBodyReader(body, info), packBytes+1))
 		return errors.Join(err, body.Close())
 	})
-	return all, err
+	return end, err
 }
 
 // recognisePack compares the pack that is there with the one that was to be

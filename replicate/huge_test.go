@@ -1,15 +1,20 @@
 package replicate_test
 
 import (
+	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/matryer/is"
 
 	"github.com/driftdb/driftdb/internal/changelog"
+	"github.com/driftdb/driftdb/internal/faultstore"
 	"github.com/driftdb/driftdb/replicate/filestore"
 )
 
@@ -73,4 +78,48 @@ func heap(t *testing.T, f func()) (grown uint64) {
 	f()
 	close(stop)
 	return <-done
+}
+
+// A pack of tens of MiB is put together in a file, one batch in memory at a time, and
+// what breaks off while its members are read is read again.
+func TestPacksOfLargeBatches(t *testing.T) {
+	is := is.New(t) // not beside other tests, which would add to the heap
+	inner, err := filestore.New(t.TempDir(), filestore.Options{})
+	is.NoErr(err)
+	store := faultstore.New(inner)
+	a := openApp(t, dbPath(t))
+	r := newReplica(t, store, fast())
+	r.SetFan(8)
+	is.NoErr(r.Start(t.Context(), a.path))
+	const batches, bytes = 64, 400_000 // a pack of eight packs
+	for i := range batches - 1 {
+		a.exec(fmt.Sprintf(`INSERT INTO items (id, name, data) VALUES (%d, 'row %d', randomblob(%d))`, i, i, bytes))
+		flush(t, r)
+		r.WaitForPack()
+	}
+	store.Set(faultstore.Rule{Op: faultstore.Get, Key: "/packs/", Nth: 3, Kind: faultstore.Reset, Err: io.ErrUnexpectedEOF})
+	peak := heap(t, func() {
+		a.exec(fmt.Sprintf(`INSERT INTO items (id, name, data) VALUES (999, 'the last', randomblob(%d))`, bytes))
+		for range 3 { // the batches, their pack, the pack of packs
+			flush(t, r)
+			r.WaitForPack()
+		}
+	})
+	flush(t, r)
+	shutdown(t, r)
+	var largest int64
+	for info, err := range inner.List(t.Context(), "databases/"+dbName+"/", "") {
+		is.NoErr(err)
+		if strings.Contains(info.Key, "/packs/") && info.Size > largest {
+			largest = info.Size
+		}
+	}
+	t.Logf("a pack of %d MiB: heap %d MiB", largest>>20, peak>>20)
+	is.True(largest > batches*bytes)
+	is.True(peak < 32<<20) // 60 to 75 were two copies of the pack
+	is.Equal(store.Fired(), 1)
+	left, err := filepath.Glob(a.path + "*/pack-*")
+	is.NoErr(err)
+	is.Equal(len(left), 0)
+	sameAsRestored(t, a, store)
 }

@@ -203,7 +203,7 @@ func (s *sidecar) setEntry(name string, e nodeEntry) error {
 // clean removes partial copies that a process left behind when it died. The
 // lock says that nobody is at work on them.
 func (s *sidecar) clean() error {
-	for _, pattern := range []string{"snapshot-*", "restore-*"} {
+	for _, pattern := range []string{"snapshot-*", "restore-*", "pack-*"} {
 		left, err := filepath.Glob(filepath.Join(escapeGlob(s.dir), pattern))
 		if err != nil {
 			return err

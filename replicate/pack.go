@@ -24,33 +24,6 @@ type packed struct {
 	Size   int64  `json:"size"`
 }
 
-// encodePack makes the stored bytes of the pack at key from batches as they are
-// stored, in their order.
-func encodePack(key objectKey, names []string, batches [][]byte) ([]byte, error) {
-	index := make([]packed, len(names))
-	var offset int64
-	for i, b := range batches {
-		index[i] = packed{Name: names[i], Offset: offset, Size: int64(len(b))}
-		offset += int64(len(b))
-	}
-	text, err := json.Marshal(index)
-	if err != nil {
-		return nil, err
-	}
-	h := key.header()
-	h.Length = 4 + int64(len(text)) + offset
-	out, err := h.Append(make([]byte, 0, envelope.MaxHeader+h.Length))
-	if err != nil {
-		return nil, err
-	}
-	out = binary.BigEndian.AppendUint32(out, uint32(len(text)))
-	out = append(out, text...)
-	for _, b := range batches {
-		out = append(out, b...)
-	}
-	return out, nil
-}
-
 // packReader reads a pack as one stream.
 type packReader struct {
 	src   io.Reader
@@ -229,12 +202,16 @@ func parseStored(store *bucket, k objectKey, stored []byte) (*changelog.Document
 	return d, nil
 }
 
-// eachStored calls each for the batches in the stored bytes of one, or of a pack.
-func eachStored(stored []byte, key objectKey, each func(objectKey, []byte) error) error {
+// eachStored calls each for the batches in a stored one, or in a stored pack.
+func eachStored(src io.Reader, key objectKey, each func(objectKey, []byte) error) error {
 	if key.kind == envelope.Batch {
+		stored, err := io.ReadAll(src)
+		if err != nil {
+			return err
+		}
 		return each(key, stored)
 	}
-	p, err := openPack(bytes.NewReader(stored), key)
+	p, err := openPack(src, key)
 	if err != nil {
 		return err
 	}
