@@ -56,6 +56,9 @@ func (e *engine) judge(ctx context.Context, m *versioned) (*manifest, error) {
 	if !same && !m.Released {
 		return nil, &OwnedError{Name: e.name, Node: m.NodeID, Since: time.UnixMilli(m.ClaimedAt)}
 	}
+	if err := outdated(ctx, e.store, m); err != nil {
+		return nil, err
+	}
 	if !e.chain.contains(m.Head) {
 		if m.promisesNothing() { // ours, or nobody's: of a start before the log was dropped, or of a file that is gone
 			return e.beginAnew(ctx, m)

@@ -80,10 +80,39 @@ func noBackup(ctx context.Context, store *bucket, db string) error {
 	return ErrNoBackup
 }
 
+// outdated is ErrManifestLost if m, which promises nothing, is not the newest
+// manifest that was written: objects of epochs that it does not know of are stored.
+// Somebody has put it back.
+func outdated(ctx context.Context, store *bucket, m *versioned) error {
+	if !m.promisesNothing() {
+		return nil
+	}
+	for info, err := range store.List(ctx, root+m.DBName+"/nodes/", "") {
+		if err != nil {
+			return fmt.Errorf("look for objects of %q: %w", m.DBName, err)
+		}
+		k, err := parseKey(info.Key)
+		if err != nil || k.epoch <= m.Epoch {
+			continue
+		}
+		now, err := readManifest(ctx, store, m.DBName)
+		if err != nil || now == nil || now.Nonce != m.Nonce {
+			return cmp.Or(err, errBegun)
+		}
+		return fmt.Errorf("database %q: its manifest is an old one, of epoch %d, and leads to nothing; %s is stored (rebuilding it needs Replace, --replace): %w", m.DBName, m.Epoch, info.Key, ErrManifestLost)
+	}
+	return nil
+}
+
 // lookUp is readManifest where a backup has to be: none is the error of noBackup.
 func lookUp(ctx context.Context, store *bucket, db string) (*versioned, error) {
 	for {
 		m, err := readManifest(ctx, store, db)
+		if err == nil && m != nil {
+			if err = outdated(ctx, store, m); errors.Is(err, errBegun) {
+				continue
+			}
+		}
 		if m != nil || err != nil {
 			return m, err
 		}

@@ -126,6 +126,9 @@ func (t *taker) judge(ctx context.Context, m *versioned, there bool) (bool, erro
 		}
 		return false, nil // no backup exists: a new file, or the first claim of this one
 	}
+	if err := outdated(ctx, t.store, m); err != nil {
+		return false, err
+	}
 	entry := t.side.entry(t.name)
 	ours := m.NodeID == t.side.id()
 	free := ours || m.Released
