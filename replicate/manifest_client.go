@@ -51,7 +51,8 @@ func readManifest(ctx context.Context, store *bucket, db string) (*versioned, er
 // *versioned beside it is what is there, nil for none.
 var errConflict = errors.New("the manifest has changed")
 
-// errBegun says that the manifest was not there and is now: it is read again.
+// errBegun says that the manifest was not there, or promised nothing, and has
+// changed since: it is read again.
 var errBegun = errors.New("the backup has begun meanwhile")
 
 // noBackup is the error of a name without a manifest: ErrNoBackup, ErrManifestLost
@@ -81,25 +82,31 @@ func noBackup(ctx context.Context, store *bucket, db string) error {
 }
 
 // outdated is ErrManifestLost if m, which promises nothing, is not the newest
-// manifest that was written: objects of epochs that it does not know of are stored.
-// Somebody has put it back.
+// manifest that was written: objects of epochs that it does not know of are stored,
+// so somebody has put it back. errBegun: it has changed while that was looked up.
 func outdated(ctx context.Context, store *bucket, m *versioned) error {
 	if !m.promisesNothing() {
 		return nil
 	}
+	newer := ""
 	for info, err := range store.List(ctx, root+m.DBName+"/nodes/", "") {
 		if err != nil {
 			return fmt.Errorf("look for objects of %q: %w", m.DBName, err)
 		}
-		k, err := parseKey(info.Key)
-		if err != nil || k.epoch <= m.Epoch {
-			continue
+		if k, err := parseKey(info.Key); err == nil && k.epoch > m.Epoch {
+			newer = info.Key
+			break
 		}
-		now, err := readManifest(ctx, store, m.DBName)
-		if err != nil || now == nil || now.Nonce != m.Nonce {
-			return cmp.Or(err, errBegun)
-		}
-		return fmt.Errorf("database %q: its manifest is an old one, of epoch %d, and leads to nothing; %s is stored (rebuilding it needs Replace, --replace): %w", m.DBName, m.Epoch, info.Key, ErrManifestLost)
+	}
+	now, err := readManifest(ctx, store, m.DBName)
+	switch {
+	case err != nil:
+		return err
+	case now == nil || now.Nonce != m.Nonce:
+		return errBegun
+	case newer != "":
+		return fmt.Errorf("database %q: its manifest is an old one, of epoch %d, and leads to nothing; %s is stored (rebuilding it needs Replace, --replace): %w",
+			m.DBName, m.Epoch, newer, ErrManifestLost)
 	}
 	return nil
 }
