@@ -39,7 +39,7 @@ test: ## every test
 race: ## the concurrent packages under the race detector
 	go test -race -timeout 40m . ./orm/... ./replicate/... ./s3store/... ./internal/...
 
-integration: ## the stores and the engine against a real S3 server process; S3_SERVER=ceph or minio for others
+integration: ## the stores and the engine against a real S3 server process; S3_SERVER=ceph, minio or rclone for others
 	S3_SERVER=$(S3_SERVER) .ci/integration
 
 cold: ## how long driftgen takes for 20 models with an empty build cache, and with a full one

@@ -13,7 +13,7 @@
 #   export $(.ci/start-real-s3.sh start "$dir") && go test -tags s3integration ./s3store
 #
 # Environment:
-#   S3_SERVER  versitygw (default), minio, or ceph, which is not built but installed from
+#   S3_SERVER  versitygw (default), minio, rclone, or ceph, which is not built but installed from
 #              Debian's packages, keeps its data in memory and begins anew with each start
 #   S3_TLS     1 (default: over https the SDK frames uploads in its own way) or 0
 #   S3_PORT    the port; by default a free one, kept for later starts on DIR
@@ -35,8 +35,9 @@ die() { say "$*"; exit 1; }
 case $server in
   versitygw) package=github.com/versity/versitygw/cmd/versitygw health=/healthz ;;
   minio) package=github.com/minio/minio health=/minio/health/ready ;;
+  rclone) package=github.com/rclone/rclone health=/ ;;
   ceph) health=/ ;;
-  *) die "S3_SERVER is $server; versitygw, minio and ceph are known" ;;
+  *) die "S3_SERVER is $server; versitygw, minio, rclone and ceph are known" ;;
 esac
 # shellcheck source=ceph.sh
 . "$repo/.ci/ceph.sh"
@@ -110,12 +111,19 @@ launch() {
       if [ "$tls" = 1 ]; then args=(--certs-dir "$dir/certs"); fi
       HOME=$dir MINIO_ROOT_USER=$access MINIO_ROOT_PASSWORD=$secret MINIO_BROWSER=off MINIO_UPDATE=off setsid nohup "$program" \
         server --quiet --address "127.0.0.1:$1" "${args[@]}" "$dir/data" >>"$dir/log" 2>&1 </dev/null & ;;
+    rclone)
+      if [ "$tls" = 1 ]; then args=(--cert "$dir/certs/public.crt" --key "$dir/certs/private.key"); fi
+      HOME=$dir setsid nohup "$program" serve s3 --config /dev/null --addr "127.0.0.1:$1" --auth-key "$access,$secret" \
+        "${args[@]}" "$dir/data" >>"$dir/log" 2>&1 </dev/null & ;;
   esac
   echo $! >"$dir/pid"
 }
 
+# answers asks for a page; rclone has none for those without a key, so any answer is one.
 answers() { # PORT
-  curl -fsS -o /dev/null --max-time 2 ${ca:+--cacert "$ca"} "$scheme://127.0.0.1:$1$health" 2>/dev/null
+  local fail=-f
+  if [ "$server" = rclone ]; then fail=; fi
+  curl -sS $fail -o /dev/null --max-time 2 ${ca:+--cacert "$ca"} "$scheme://127.0.0.1:$1$health" 2>/dev/null
 }
 
 # start_on PORT waits until the server answers; it fails at once when the server has gone.
