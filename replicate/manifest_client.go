@@ -51,9 +51,9 @@ func readManifest(ctx context.Context, store *bucket, db string) (*versioned, er
 // *versioned beside it is what is there, nil for none.
 var errConflict = errors.New("the manifest has changed")
 
-// errBegun says that the manifest was not there, or promised nothing, and has
-// changed since: it is read again.
-var errBegun = errors.New("the backup has begun meanwhile")
+// errBegun says that the manifest has changed since it was looked at, when it was not
+// there, or what it led to could not be found: it is read again.
+var errBegun = errors.New("the backup has changed meanwhile")
 
 // noBackup is the error of a name without a manifest: ErrNoBackup, ErrManifestLost
 // where objects of this format are stored under it, or ErrV1Manifest for such of

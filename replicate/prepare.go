@@ -90,7 +90,9 @@ func (t *taker) claim(ctx context.Context, there bool) (*versioned, error) {
 		if !wanted {
 			return nil, t.forget(m)
 		}
-		if err := t.survey(ctx, m, there); err != nil {
+		if err := t.survey(ctx, m, there); errors.Is(err, errBegun) {
+			continue
+		} else if err != nil {
 			return nil, err
 		}
 		m, err = t.fence(ctx, m)
@@ -180,45 +182,6 @@ func (t *taker) stillBehind(ctx context.Context, m *versioned) (_ bool, err erro
 		return false, nil
 	}
 	return isAncestor(ctx, t.store, m, e.chain.last())
-}
-
-// survey reads what the take-over of m will need, before its owner is fenced: an
-// object that was sealed with a key we lack, or written by a newer version, may
-// hold what nobody else has, and is not passed over. The owner goes on as long as
-// nobody can take its place.
-func (t *taker) survey(ctx context.Context, m *versioned, there bool) error {
-	if m.open() >= 0 || m.ClaimToken == t.token {
-		return nil // fenced already
-	}
-	end, err := t.chainedTail(ctx, m, lineageEntry{Node: m.NodeID, Epoch: m.Epoch})
-	if err != nil || end.Sequence == 0 || m.promisesNothing() {
-		return err
-	}
-	if there {
-		if kept, err := t.contains(ctx, end); kept || err != nil {
-			return err // nothing will be restored
-		}
-	}
-	return beginnable(ctx, t.store, m)
-}
-
-// beginnable says why a restore of m could not even begin: no snapshot can be
-// opened, nor what was written first.
-func beginnable(ctx context.Context, store *bucket, m *versioned) error {
-	var all []error
-	for _, p := range m.startingPoints() {
-		var err error
-		if p.snapshot != nil {
-			err = stands(ctx, store, *p.snapshot, store.Keys)
-		} else if err = p.fill(ctx, store, m, true); err == nil && len(p.paths[0]) > 0 {
-			_, err = p.followKey(ctx, store, p.paths[0][0], p.start)
-		}
-		if !unusable(err) {
-			return err
-		}
-		all = append(all, fmt.Errorf("from %d: %w", p.start.Sequence, err))
-	}
-	return fmt.Errorf("database %q cannot be restored, and was not taken over: %w", m.DBName, errors.Join(all...))
 }
 
 // fence claims the name, so that the old owner can acknowledge nothing more.
