@@ -4,6 +4,7 @@ TOOL  := go tool -modfile=internal/tools/go.mod
 FUZZ  ?= 30
 KILLS ?= 300
 CALLS ?= 600
+CUTS  ?= 2000
 SCHEDULES ?= 100000
 SEED ?= 1
 S3_SERVER ?= versitygw
@@ -12,7 +13,7 @@ FIGURES ?=
 WRITE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help gen verify lint vulns test race integration fuzz bench bench-replication cold demo faults week crash schedules release-check ci
+.PHONY: help gen verify lint vulns test race integration fuzz bench bench-replication cold demo faults week crash powerfail schedules release-check ci
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,9 @@ faults: ## every operation of the store × every fault, at each call of a life, 
 
 week: ## a simulated week; DRIFTDB_WEEK_SEED=1 and so on for others
 	DRIFTDB_WEEK_DAYS=7 go test -count=1 -timeout 60m -v -run "TestWeek$$" ./replicate
+
+powerfail: ## CUTS=2000 power cuts under a writer, on an ext4 of its own; needs root
+	DRIFTDB_POWER_CUTS=$(CUTS) go test -count=1 -timeout 120m -v -run TestPowerFails ./internal/crashtest
 
 crash: ## KILLS=300 writers killed with SIGKILL while they ship, and one before each of CALLS=600 system calls
 	DRIFTDB_CRASH_KILLS=$(KILLS) DRIFTDB_SYSCALLS=$(CALLS) go test -count=1 -timeout 60m -v ./internal/crashtest
