@@ -91,7 +91,7 @@ func TestPacksOfLargeBatches(t *testing.T) {
 	r := newReplica(t, store, fast())
 	r.SetFan(8)
 	is.NoErr(r.Start(t.Context(), a.path))
-	const batches, bytes = 64, 400_000 // a pack of eight packs
+	batches, bytes := 64, amount(400_000) // a pack of eight packs
 	for i := range batches - 1 {
 		a.exec(fmt.Sprintf(`INSERT INTO items (id, name, data) VALUES (%d, 'row %d', randomblob(%d))`, i, i, bytes))
 		flush(t, r)
@@ -115,7 +115,7 @@ func TestPacksOfLargeBatches(t *testing.T) {
 		}
 	}
 	t.Logf("a pack of %d MiB: heap %d MiB", largest>>20, peak>>20)
-	is.True(largest > batches*bytes)
+	is.True(largest > int64(batches*bytes))
 	is.True(peak < 32<<20) // 60 to 75 were two copies of the pack
 	is.Equal(store.Fired(), 1)
 	left, err := filepath.Glob(a.path + "*/pack-*")

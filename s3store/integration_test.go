@@ -101,8 +101,10 @@ func realChecksums() map[string]s3store.Checksums {
 }
 
 func TestRealStore(t *testing.T) {
+	t.Parallel()
 	for name, checksums := range realChecksums() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g, n := realTarget(t), 0
 			storetest.Run(t, func(t *testing.T) replicate.Store {
 				n++
@@ -115,8 +117,12 @@ func TestRealStore(t *testing.T) {
 }
 
 func TestRealWireTraps(t *testing.T) {
+	t.Parallel()
 	for name, trap := range wireTraps {
-		t.Run(name, func(t *testing.T) { trap(t, realTarget(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			trap(t, realTarget(t))
+		})
 	}
 }
 

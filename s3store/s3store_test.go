@@ -9,8 +9,10 @@ import (
 )
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	for name, wire := range wires {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if raceDetector && wire.tls != (wire.checksums == s3store.ChecksumsWhenSupported) {
 				t.Skip("the race detector makes this slow; the two other wires run the same code of ours")
 			}

@@ -41,8 +41,12 @@ var wireTraps = map[string]func(*testing.T, target){
 }
 
 func TestWireTraps(t *testing.T) {
+	t.Parallel()
 	for name, trap := range wireTraps {
-		t.Run(name, func(t *testing.T) { trap(t, embedded(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			trap(t, embedded(t))
+		})
 	}
 }
 
