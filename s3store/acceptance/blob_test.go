@@ -70,6 +70,8 @@ const data, about = "data/", "about/"
 func (b *blobs) ErrorCode(err error) gcerrors.ErrorCode {
 	var permanent *replicate.PermanentError
 	switch {
+	case err == nil:
+		return gcerrors.OK
 	case errors.Is(err, replicate.ErrNotExist):
 		return gcerrors.NotFound
 	case errors.Is(err, replicate.ErrPrecondition):
@@ -108,10 +110,16 @@ func (b *blobs) read(ctx context.Context, key string) ([]byte, replicate.Info, e
 	return all, info, errors.Join(err, body.Close())
 }
 
-func (b *blobs) put(ctx context.Context, key string, content []byte, cond replicate.Condition) error {
-	_, err := b.store.Put(ctx, key, replicate.Body{
-		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }, Size: int64(len(content)),
-	}, cond)
+// put tries again after errors that pass, which a Store leaves to its caller.
+func (b *blobs) put(ctx context.Context, key string, content []byte, cond replicate.Condition) (err error) {
+	for range 5 {
+		_, err = b.store.Put(ctx, key, replicate.Body{
+			Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }, Size: int64(len(content)),
+		}, cond)
+		if b.ErrorCode(err) != gcerrors.Unknown || errors.As(err, new(*replicate.PermanentError)) {
+			return err
+		}
+	}
 	return err
 }
 
