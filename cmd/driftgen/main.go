@@ -24,7 +24,9 @@
 // -check to standard output. With -json findings, and files that -check found,
 // are JSON, one object a line: {"kind", "file", "line", "column", "message",
 // "diff"}, kind being error, warning, missing, stale or orphan. They go to
-// standard output then, except for docs and schema, whose own it is.
+// standard output then, except for docs and schema, whose own it is. What migrate
+// does is a line of the kind step for each change, with its "class", and one of the
+// kind written, or with -sign of the kind signed, with the file.
 package main
 
 import (

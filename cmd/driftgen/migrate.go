@@ -6,8 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/driftdb/driftdb/internal/gen"
@@ -31,6 +29,7 @@ Flags:
 	-allow-destructive   also write what rebuilds a table or drops a column or table
 	-empty               write a migration without statements, to be filled in by hand
 	-sign                take the newest migration as it stands after an edit by hand
+	-json                print mistakes, the steps and the file as JSON, one object a line
 `
 
 // migrate runs the verb migrate.
@@ -41,6 +40,7 @@ func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	destructive := flags.Bool("allow-destructive", false, "")
 	empty := flags.Bool("empty", false, "")
 	sign := flags.Bool("sign", false, "")
+	asJSON := flags.Bool("json", false, "")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitSame
@@ -57,10 +57,14 @@ func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			dir = flags.Arg(0)
 		}
 		name, err := gen.SignMigration(dir)
-		if err != nil {
+		switch {
+		case err != nil:
 			return fail(err)
+		case *asJSON:
+			say(stdout, fmt.Sprintf("{\"kind\":\"signed\",\"file\":\"migrations/%s\"}\n", name)) // a name that migrations may have needs no quoting
+		default:
+			say(stdout, "signed migrations/"+name+"\n")
 		}
-		say(stdout, "signed migrations/"+name+"\n")
 		return exitSame
 	}
 	for _, arg := range flags.Args() {
@@ -73,31 +77,25 @@ func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitError
 	}
 	m, plan, err := gen.NewMigration(ctx, gen.Config{Patterns: flags.Args()[1:]}, flags.Arg(0), *destructive, *empty)
+	findings, written := stderr, m.Print
+	if *asJSON {
+		findings, written = stdout, m.PrintJSON
+	}
 	if plan != nil && plan.Failed() {
-		if perr := plan.Print(stderr); perr != nil {
-			return fail(perr)
+		if err := report(plan, *asJSON, findings); err != nil {
+			return fail(err)
 		}
 		return exitError
 	}
 	if err != nil {
 		return fail(err)
 	}
+	if err := written(stdout); err != nil {
+		return fail(err)
+	}
 	if m.Path == "" {
-		say(stdout, "the models have no changes since the last migration\n")
 		return exitSame
 	}
-	for _, s := range m.Steps {
-		if s.What != "" {
-			say(stdout, fmt.Sprintf("%-11v  %s\n", s.Class, s.What))
-		}
-	}
-	path := m.Path
-	if wd, err := os.Getwd(); err == nil {
-		if rel, err := filepath.Rel(wd, path); err == nil {
-			path = rel
-		}
-	}
-	say(stdout, "wrote "+path+"\n")
 	// The output names the migrations once there are any.
 	code, err := generate(ctx, flags.Args()[1:], io.Discard, stderr)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/token"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,11 +49,12 @@ func shortPath(dir, path string) string {
 // finding is a diagnostic, or a file that is not as the models want it, for
 // programs.
 type finding struct {
-	Kind    string `json:"kind"` // error, warning, missing, stale or orphan
+	Kind    string `json:"kind"`            // error, warning, missing, stale or orphan; of a migration step or written
+	Class   string `json:"class,omitempty"` // of a step: additive, rebuild, …
 	File    string `json:"file,omitempty"`
 	Line    int    `json:"line,omitzero"`
 	Column  int    `json:"column,omitzero"` // in bytes, from 1
-	Message string `json:"message"`
+	Message string `json:"message,omitempty"`
 	Diff    string `json:"diff,omitempty"`
 }
 
@@ -88,6 +90,51 @@ func (p *Plan) DiffJSON(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// Print writes what a migration does, for people.
+func (m Migration) Print(w io.Writer) error {
+	if m.Path == "" {
+		_, err := io.WriteString(w, "the models have no changes since the last migration\n")
+		return err
+	}
+	for _, s := range m.Steps {
+		if s.What == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "%-11v  %s\n", s.Class, s.What); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "wrote %s\n", m.shortPath())
+	return err
+}
+
+// PrintJSON writes what a migration does as JSON, one object a line: a step for each
+// change of the tables, and the file that was written. Without changes it writes
+// nothing.
+func (m Migration) PrintJSON(w io.Writer) error {
+	if m.Path == "" {
+		return nil
+	}
+	for _, s := range m.Steps {
+		if s.What == "" {
+			continue
+		}
+		if err := (finding{Kind: "step", Class: s.Class.String(), Message: s.What}).writeTo(w); err != nil {
+			return err
+		}
+	}
+	return finding{Kind: "written", File: filepath.ToSlash(m.shortPath())}.writeTo(w)
+}
+
+// shortPath is the path of the file from the working directory.
+func (m Migration) shortPath() string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return m.Path
+	}
+	return shortPath(wd, m.Path)
 }
 
 func (f finding) writeTo(w io.Writer) error {
