@@ -55,24 +55,28 @@ func (t *tick) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// unpack writes what the stored bytes of a snapshot in src hold to w: one stage reads, one
-// decompresses, the caller writes. After an error cancel ends the reading.
+// unpack writes what the stored bytes of a snapshot in src hold to w: one stage reads,
+// several decompress, the caller writes. After an error cancel ends the reading.
 func unpack(store *bucket, key objectKey, length int64, src io.Reader, info Info, w io.Writer, cancel func()) (n int64, err error) {
 	if !key.gzip && !key.sealed {
 		return io.Copy(w, src)
 	}
 	want := key.header()
 	want.Length = length
-	plain, _, err := envelope.NewReader(src, info.Size, want, envelope.Ring(store.Keys))
+	plain, _, err := envelope.NewReaderAhead(src, info.Size, want, envelope.Ring(store.Keys))
 	if err != nil {
 		return 0, err
 	}
-	ahead := newPipe(plain)
+	from, stop := io.Reader(plain), plain.Close
+	if !key.gzip { // then nothing is read ahead yet
+		p := newPipe(plain)
+		from, stop = p, func() error { p.stop(); return nil }
+	}
 	defer func() {
 		if err != nil {
 			cancel()
 		}
-		ahead.stop()
+		err = errors.Join(err, stop())
 	}()
-	return io.Copy(w, ahead)
+	return io.CopyBuffer(w, from, make([]byte, pipeBlockSize))
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
@@ -44,8 +45,9 @@ type Writer struct {
 	h     Header
 	seal  *sealWriter // nil: in the clear
 	zip   *gzip.Writer
-	room  int   // plaintext bytes left in the open member
-	total int64 // plaintext bytes taken
+	part  *bytes.Buffer // a member behind the first one, until its size is known
+	room  int           // plaintext bytes left in the open member
+	total int64         // plaintext bytes taken
 	err   error
 }
 
@@ -81,11 +83,10 @@ func (w *Writer) Write(p []byte) (int, error) {
 	n := 0
 	for len(p) > 0 && w.err == nil {
 		if w.room == 0 && w.zip != nil {
-			if w.err = w.zip.Close(); w.err != nil {
+			if w.err = w.endMember(); w.err != nil {
 				break
 			}
-			w.zip.Reset(w.dst)
-			w.room = MemberSize
+			w.beginMember()
 		}
 		k := len(p)
 		if w.zip != nil {
@@ -104,6 +105,28 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
+// beginMember begins a member behind the first one. It says its size, so it is
+// written when it has ended.
+func (w *Writer) beginMember() {
+	if w.part == nil {
+		w.part = new(bytes.Buffer)
+	}
+	w.part.Reset()
+	w.zip.Reset(w.part)
+	w.zip.Extra = []byte(sizeField + "\x00\x00\x00\x00")
+	w.room = MemberSize
+}
+
+func (w *Writer) endMember() error {
+	if err := w.zip.Close(); err != nil || w.part == nil {
+		return err
+	}
+	b := w.part.Bytes()
+	binary.LittleEndian.PutUint32(b[sizeAt:], uint32(len(b))) //nolint:gosec // of one mebibyte, little more than that
+	_, err := w.dst.Write(b)
+	return err
+}
+
 // Close ends the object. It does not close dst.
 func (w *Writer) Close() error {
 	if w.err != nil {
@@ -113,7 +136,7 @@ func (w *Writer) Close() error {
 		return fmt.Errorf("%v of %d bytes announced, %d written", w.h.Kind, w.h.Length, w.total)
 	}
 	if w.zip != nil {
-		if err := w.zip.Close(); err != nil {
+		if err := w.endMember(); err != nil {
 			return err
 		}
 	}
@@ -129,33 +152,73 @@ func (w *Writer) Close() error {
 // announced plaintext and then io.EOF, or ErrCorrupt. stored is the number of
 // stored bytes, or below 0 if not known.
 func NewReader(src io.Reader, stored int64, want Header, ring Ring) (io.Reader, Header, error) {
+	o, err := open(src, want, ring)
+	if err != nil {
+		return nil, o.header, err
+	}
+	return exactly(o.content(), stored, o.header, want)
+}
+
+// NewReaderAhead is NewReader for large objects: what is compressed is decompressed
+// ahead of who reads, by several goroutines, which Close ends. A read of src that is
+// under way is waited for.
+func NewReaderAhead(src io.Reader, stored int64, want Header, ring Ring) (io.ReadCloser, Header, error) {
+	o, err := open(src, want, ring)
+	if err != nil {
+		return nil, o.header, err
+	}
+	if o.zip == nil {
+		r, h, err := exactly(o.src, stored, o.header, want)
+		return io.NopCloser(r), h, err
+	}
+	ahead := newMembers(o.zip, o.src, min(runtime.GOMAXPROCS(0), maxWorkers))
+	r, h, err := exactly(ahead, stored, o.header, want)
+	if err != nil {
+		return nil, h, errors.Join(err, ahead.Close())
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{r, ahead}, h, nil
+}
+
+const maxWorkers = 4 // they are faster than a disk then
+
+// opened is an object whose header was read.
+type opened struct {
+	header Header
+	src    *bufio.Reader // of what follows it
+	zip    *gzip.Reader  // of src; nil for what is not compressed
+}
+
+func (o opened) content() io.Reader {
+	if o.zip != nil {
+		return o.zip
+	}
+	return o.src
+}
+
+func open(src io.Reader, want Header, ring Ring) (o opened, err error) {
+	if want.Seal == nil && !want.Gzip {
+		return o, errors.New("an object in the clear has no header to read")
+	}
+	o.src = bufio.NewReaderSize(src, ChunkSize+tagSize)
 	if want.Seal != nil {
-		seal, h, err := openSeal(bufio.NewReaderSize(src, ChunkSize+tagSize), ring)
-		if err != nil {
-			return nil, h, err
+		seal, h, err := openSeal(o.src, ring)
+		if o.header = h; err != nil {
+			return o, err
 		}
-		content := io.Reader(seal)
-		if h.Gzip {
-			zip, err := gzip.NewReader(bufio.NewReaderSize(seal, ChunkSize))
-			if err != nil {
-				return nil, h, readError(err)
-			}
-			content = zip
+		if o.src = bufio.NewReaderSize(seal, ChunkSize); !h.Gzip {
+			return o, nil
 		}
-		return exactly(content, stored, h, want)
 	}
-	if !want.Gzip {
-		return nil, Header{}, errors.New("an object in the clear has no header to read")
+	if o.zip, err = gzip.NewReader(o.src); err != nil {
+		return o, readError(err)
 	}
-	zip, err := gzip.NewReader(bufio.NewReaderSize(src, 64<<10))
-	if err != nil {
-		return nil, Header{}, readError(err)
+	if want.Seal == nil {
+		o.header, err = fromExtra(o.zip.Extra)
 	}
-	h, err := fromExtra(zip.Extra)
-	if err != nil {
-		return nil, h, err
-	}
-	return exactly(zip, stored, h, want)
+	return o, err
 }
 
 // IsSealed says whether stored bytes begin as a sealed object does.
