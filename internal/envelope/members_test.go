@@ -43,7 +43,7 @@ func starts(t testing.TB, stored []byte) (at []int) {
 
 func TestReadAhead(t *testing.T) {
 	key := NewKey()
-	for _, n := range []int{0, 1, MemberSize - 1, MemberSize, MemberSize + 1, 2 * MemberSize, 9*MemberSize + 17} {
+	for _, n := range []int{0, 1, MemberSize - 1, MemberSize, MemberSize + 1, 2 * MemberSize, 6*MemberSize + 17} {
 		for _, zip := range []bool{true, false} {
 			for _, k := range []Key{{}, key} {
 				if !zip && k.IsZero() {
@@ -127,7 +127,7 @@ func TestReadAheadWithoutSizes(t *testing.T) {
 func TestReadAheadDamage(t *testing.T) {
 	is := is.New(t)
 	h := sample()
-	plain := noise(4*MemberSize + 9)
+	plain := bytes.Repeat(noise(6151), 4*MemberSize/6151+1)[:4*MemberSize+9] // which is done soon, and no member is like another
 	h.Length = int64(len(plain))
 	stored := write(t, h, plain)
 	begin := starts(t, stored)
@@ -155,7 +155,7 @@ func TestReadAheadDamage(t *testing.T) {
 			binary.LittleEndian.PutUint32(b[at:], size)
 			trouble(fmt.Sprintf("size %d of member %d", size, i), b)
 		}
-		for _, off := range []int{0, 1, 9, 1000, 5000} {
+		for _, off := range []int{0, 1, 9, 1000, 4500} {
 			if begin[i]+off >= len(stored) {
 				continue
 			}
