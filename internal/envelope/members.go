@@ -133,6 +133,7 @@ func (r *members) feed(zip *gzip.Reader, src *bufio.Reader) {
 
 // take copies size bytes, or says that they are not there.
 func take(dst *bytes.Buffer, src io.Reader, size int) error {
+	dst.Grow(size + bytes.MinRead) // it looks for more before it knows that there is none
 	_, err := io.CopyN(dst, src, int64(size))
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
