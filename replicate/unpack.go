@@ -67,16 +67,16 @@ func unpack(store *bucket, key objectKey, length int64, src io.Reader, info Info
 	if err != nil {
 		return 0, err
 	}
-	from, stop := io.Reader(plain), plain.Close
-	if !key.gzip { // then nothing is read ahead yet
+	from, stop := io.Reader(plain), func() { _ = plain.Close() } // which only waits
+	if !key.gzip {                                               // then nothing is read ahead yet
 		p := newPipe(plain)
-		from, stop = p, func() error { p.stop(); return nil }
+		from, stop = p, p.stop
 	}
 	defer func() {
 		if err != nil {
 			cancel()
 		}
-		err = errors.Join(err, stop())
+		stop()
 	}()
 	return io.CopyBuffer(w, from, make([]byte, pipeBlockSize))
 }

@@ -122,7 +122,7 @@ func (w *Writer) endMember() error {
 		return err
 	}
 	b := w.part.Bytes()
-	binary.LittleEndian.PutUint32(b[sizeAt:], uint32(len(b))) //nolint:gosec // of one mebibyte, little more than that
+	binary.LittleEndian.PutUint32(b[sizeAt:], uint32(len(b)))
 	_, err := w.dst.Write(b)
 	return err
 }
@@ -171,15 +171,14 @@ func NewReaderAhead(src io.Reader, stored int64, want Header, ring Ring) (io.Rea
 		r, h, err := exactly(o.src, stored, o.header, want)
 		return io.NopCloser(r), h, err
 	}
-	ahead := newMembers(o.zip, o.src, min(runtime.GOMAXPROCS(0), maxWorkers))
-	r, h, err := exactly(ahead, stored, o.header, want)
-	if err != nil {
-		return nil, h, errors.Join(err, ahead.Close())
+	if err := fits(stored, o.header, want); err != nil { // before anything is read ahead
+		return nil, o.header, err
 	}
+	ahead := newMembers(o.zip, o.src, min(runtime.GOMAXPROCS(0), maxWorkers))
 	return struct {
 		io.Reader
 		io.Closer
-	}{r, ahead}, h, nil
+	}{&exactReader{src: ahead, left: o.header.Length}, ahead}, o.header, nil
 }
 
 const maxWorkers = 4 // they are faster than a disk then
@@ -238,13 +237,22 @@ func Open(src io.Reader, stored int64, ring Ring) (io.Reader, Header, error) {
 }
 
 func exactly(content io.Reader, stored int64, h, want Header) (io.Reader, Header, error) {
-	if err := h.Match(want); err != nil {
+	if err := fits(stored, h, want); err != nil {
 		return nil, h, err
 	}
-	if stored >= 0 && h.Length/maxRatio > stored {
-		return nil, h, fmt.Errorf("%d stored bytes cannot hold %d: %w", stored, h.Length, ErrCorrupt)
-	}
 	return &exactReader{src: content, left: h.Length}, h, nil
+}
+
+// fits says why an object with the header h is not the wanted one, or cannot be as
+// long as it says.
+func fits(stored int64, h, want Header) error {
+	if err := h.Match(want); err != nil {
+		return err
+	}
+	if stored >= 0 && h.Length/maxRatio > stored {
+		return fmt.Errorf("%d stored bytes cannot hold %d: %w", stored, h.Length, ErrCorrupt)
+	}
+	return nil
 }
 
 // exactReader yields exactly left bytes and insists that src ends there.
