@@ -116,15 +116,7 @@ func TestRealStore(t *testing.T) {
 	}
 }
 
-func TestRealWireTraps(t *testing.T) {
-	t.Parallel()
-	for name, trap := range wireTraps {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			trap(t, realTarget(t))
-		})
-	}
-}
+func TestRealWireTraps(t *testing.T) { runWireTraps(t, realTarget) }
 
 func TestRealCheck(t *testing.T) {
 	g := realTarget(t)
