@@ -192,14 +192,24 @@ func (a *app) bulk(from, to int) {
 // dump returns every row and every object of the schema but our own tables.
 func dump(t testing.TB, path string) string {
 	t.Helper()
+	return strings.Join(lines(t, path,
+		`SELECT type || ' ' || name || ': ' || coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE '\_driftdb\_%' ESCAPE '\' OR type = 'trigger' ORDER BY 1`,
+		`SELECT 'item ' || id || ' ' || quote(name) || ' ' || quote(n) || ' ' || quote(x) || ' ' || quote(data) FROM items ORDER BY id`,
+		`SELECT 'pair ' || quote(a) || ' ' || quote(b) || ' ' || quote(v) || typeof(v) FROM pairs ORDER BY a, b`,
+		`PRAGMA integrity_check`), "\n")
+}
+
+// lines are the results of queries of one text each.
+func lines(t testing.TB, path string, queries ...string) []string {
+	t.Helper()
 	db := sql.OpenDB(sqlite.Connector(path, sqlite.Plain))
 	defer func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
 	}()
-	var out []string
-	query := func(q string) {
+	out := []string{}
+	for _, q := range queries {
 		rows, err := db.QueryContext(t.Context(), q)
 		if err != nil {
 			t.Fatalf("%s: %s: %v", path, q, err)
@@ -215,11 +225,7 @@ func dump(t testing.TB, path string) string {
 			t.Fatal(err)
 		}
 	}
-	query(`SELECT type || ' ' || name || ': ' || coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE '\_driftdb\_%' ESCAPE '\' OR type = 'trigger' ORDER BY 1`)
-	query(`SELECT 'item ' || id || ' ' || quote(name) || ' ' || quote(n) || ' ' || quote(x) || ' ' || quote(data) FROM items ORDER BY id`)
-	query(`SELECT 'pair ' || quote(a) || ' ' || quote(b) || ' ' || quote(v) || typeof(v) FROM pairs ORDER BY a, b`)
-	query(`PRAGMA integrity_check`)
-	return strings.Join(out, "\n")
+	return out
 }
 
 // fast are options that ship only when asked and do not wait long between

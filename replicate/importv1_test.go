@@ -172,34 +172,10 @@ func (a *v1App) manifest() {
 // v1Rows are the rows and the schema without anybody's own tables.
 func v1Rows(t *testing.T, path string) string {
 	t.Helper()
-	db := sql.OpenDB(sqlite.Connector(path, sqlite.Plain))
-	defer func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	var out []string
-	for _, q := range []string{
+	return strings.Join(lines(t, path,
 		`SELECT name || ': ' || coalesce(sql, '') FROM sqlite_schema WHERE type <> 'trigger' AND name NOT LIKE '\_driftdb%' ESCAPE '\' AND name NOT LIKE 'sqlite%' AND tbl_name NOT LIKE '\_driftdb%' ESCAPE '\' ORDER BY 1`,
 		`SELECT quote(id) || ' ' || quote(createdAt) || quote(updatedAt) || quote(title) || typeof(views) || quote(views) || quote(rank) || typeof(body) || quote(body) || quote(published) || hex(title) FROM posts ORDER BY id`,
-		`SELECT quote(id) || typeof("a b") || quote("a b") FROM "odd ""name""" ORDER BY id`,
-	} {
-		rows, err := db.QueryContext(t.Context(), q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			var s string
-			if err := rows.Scan(&s); err != nil {
-				t.Fatal(err)
-			}
-			out = append(out, s)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return strings.Join(out, "\n")
+		`SELECT quote(id) || typeof("a b") || quote("a b") FROM "odd ""name""" ORDER BY id`), "\n")
 }
 
 // everything writes what the original's logs carry exactly.

@@ -330,7 +330,7 @@ func TestV1Fault26ASnapshotIsHeldInMemory(t *testing.T) {
 	is.NoErr(r.Snapshot(t.Context()))
 	t.Logf("at most %d MiB more", store.most>>20)
 	is.True(store.size > blobs*1_000_000)
-	is.True(store.most < 24<<20)
+	is.True(store.most < int64(amount(24))<<20)
 }
 
 // countedPuts reads what is put, looks at the memory meanwhile, and keeps nothing

@@ -43,6 +43,9 @@ func realTarget(t *testing.T) target {
 			AccessKeyID: need("AWS_ACCESS_KEY_ID"), SecretAccessKey: need("AWS_SECRET_ACCESS_KEY"),
 		},
 	}
+	if os.Getenv("S3_SERVER") == "ceph" {
+		g.again = 4 // under load it answers 404 without a body now and then: like any answer that is none of an S3 server it passes
+	}
 	g.forward = &http.Transport{}
 	if g.options.CAFile != "" {
 		pem, err := os.ReadFile(g.options.CAFile)

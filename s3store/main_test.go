@@ -66,6 +66,7 @@ type target struct {
 	bucket  string
 	options s3store.Options
 	forward *http.Transport // to the server, nil for http
+	again   int             // attempts more that an answer needs which lacks its words
 }
 
 // embedded is the server in the process as a target.

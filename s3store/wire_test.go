@@ -143,7 +143,7 @@ func missingBucket(t *testing.T, g target) {
 	check := func(do func() error) {
 		t.Helper()
 		err := do()
-		for range 4 { // Ceph under load sends its answer to a PUT without a word now and then: like any that is none of an S3 server it passes
+		for range g.again {
 			if permanent(err) != "" {
 				break
 			}

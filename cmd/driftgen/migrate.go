@@ -51,19 +51,21 @@ func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		say(stderr, "driftgen: "+err.Error()+"\n")
 		return exitError
 	}
+	findings, tell := stderr, gen.Migration.Print
+	if *asJSON {
+		findings, tell = stdout, gen.Migration.PrintJSON
+	}
 	if *sign {
 		dir := "."
 		if flags.NArg() > 0 {
 			dir = flags.Arg(0)
 		}
-		name, err := gen.SignMigration(dir)
-		switch {
-		case err != nil:
+		m, err := gen.SignMigration(dir)
+		if err == nil {
+			err = tell(m, stdout)
+		}
+		if err != nil {
 			return fail(err)
-		case *asJSON:
-			say(stdout, fmt.Sprintf("{\"kind\":\"signed\",\"file\":\"migrations/%s\"}\n", name)) // a name that migrations may have needs no quoting
-		default:
-			say(stdout, "signed migrations/"+name+"\n")
 		}
 		return exitSame
 	}
@@ -77,10 +79,6 @@ func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitError
 	}
 	m, plan, err := gen.NewMigration(ctx, gen.Config{Patterns: flags.Args()[1:]}, flags.Arg(0), *destructive, *empty)
-	findings, written := stderr, m.Print
-	if *asJSON {
-		findings, written = stdout, m.PrintJSON
-	}
 	if plan != nil && plan.Failed() {
 		if err := report(plan, *asJSON, findings); err != nil {
 			return fail(err)
@@ -90,7 +88,7 @@ func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(err)
 	}
-	if err := written(stdout); err != nil {
+	if err := tell(m, stdout); err != nil {
 		return fail(err)
 	}
 	if m.Path == "" {

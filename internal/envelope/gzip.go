@@ -167,18 +167,19 @@ func NewReaderAhead(src io.Reader, stored int64, want Header, ring Ring) (io.Rea
 	if err != nil {
 		return nil, o.header, err
 	}
-	if o.zip == nil {
-		r, h, err := exactly(o.src, stored, o.header, want)
-		return io.NopCloser(r), h, err
-	}
 	if err := fits(stored, o.header, want); err != nil { // before anything is read ahead
 		return nil, o.header, err
 	}
+	r := &exactReader{src: o.src, left: o.header.Length}
+	if o.zip == nil {
+		return io.NopCloser(r), o.header, nil
+	}
 	ahead := newMembers(o.zip, o.src, min(runtime.GOMAXPROCS(0), maxWorkers))
+	r.src = ahead
 	return struct {
 		io.Reader
 		io.Closer
-	}{&exactReader{src: ahead, left: o.header.Length}, ahead}, o.header, nil
+	}{r, ahead}, o.header, nil
 }
 
 const maxWorkers = 4 // they are faster than a disk then

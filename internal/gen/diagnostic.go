@@ -49,7 +49,7 @@ func shortPath(dir, path string) string {
 // finding is a diagnostic, or a file that is not as the models want it, for
 // programs.
 type finding struct {
-	Kind    string `json:"kind"`            // error, warning, missing, stale or orphan; of a migration step or written
+	Kind    string `json:"kind"`            // error, warning, missing, stale or orphan; of a migration step, written or signed
 	Class   string `json:"class,omitempty"` // of a step: additive, rebuild, …
 	File    string `json:"file,omitempty"`
 	Line    int    `json:"line,omitzero"`
@@ -106,12 +106,16 @@ func (m Migration) Print(w io.Writer) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "wrote %s\n", m.shortPath())
+	text := "wrote " + m.shortPath()
+	if m.Signed {
+		text = "signed " + migrationsDir + "/" + filepath.Base(m.Path)
+	}
+	_, err := io.WriteString(w, text+"\n")
 	return err
 }
 
 // PrintJSON writes what a migration does as JSON, one object a line: a step for each
-// change of the tables, and the file that was written. Without changes it writes
+// change of the tables, and the file that was written or signed. Without changes it writes
 // nothing.
 func (m Migration) PrintJSON(w io.Writer) error {
 	if m.Path == "" {
@@ -125,7 +129,11 @@ func (m Migration) PrintJSON(w io.Writer) error {
 			return err
 		}
 	}
-	return finding{Kind: "written", File: filepath.ToSlash(m.shortPath())}.writeTo(w)
+	kind := "written"
+	if m.Signed {
+		kind = "signed"
+	}
+	return finding{Kind: kind, File: filepath.ToSlash(m.shortPath())}.writeTo(w)
 }
 
 // shortPath is the path of the file from the working directory.

@@ -132,10 +132,12 @@ func hasMigrations(pkgDir string) bool {
 	return err == nil
 }
 
-// Migration is what NewMigration has written.
+// Migration is what NewMigration has written, or SignMigration has taken.
 type Migration struct {
 	Path  string // of the file; "" when the models have no changes
 	Steps []schema.DiffStep
+
+	Signed bool
 }
 
 var goodName = regexp.MustCompile(`^[a-z0-9][a-z0-9_]{0,59}$`)
@@ -229,26 +231,27 @@ func migrationText(steps []schema.DiffStep, to schema.Schema) string {
 
 // SignMigration takes the newest migration of a package as it stands, after
 // statements were added to it by hand. Older ones are not touched.
-func SignMigration(pkgDir string) (string, error) {
+func SignMigration(pkgDir string) (m Migration, err error) {
 	snap, err := readSnapshot(pkgDir)
 	if err != nil {
-		return "", err
+		return m, err
 	}
 	if snap == nil || len(snap.Files) == 0 {
-		return "", errors.New("there is no migration to sign")
+		return m, errors.New("there is no migration to sign")
 	}
 	last := &snap.Files[len(snap.Files)-1]
 	b, err := os.ReadFile(filepath.Join(pkgDir, migrationsDir, last.Name)) //nolint:gosec // a file of the package that the user names
 	if err != nil {
-		return "", err
+		return m, err
 	}
 	if _, err := schema.ParseMigration(last.Name, string(b)); err != nil {
-		return "", fmt.Errorf("%s: %w", last.Name, err)
+		return m, fmt.Errorf("%s: %w", last.Name, err)
 	}
 	last.SHA256 = sum(b)
 	out, err := json.MarshalIndent(snap, "", "\t") //nolint:musttag // as in readSnapshot
 	if err != nil {
-		return "", err
+		return m, err
 	}
-	return last.Name, replace(filepath.Join(pkgDir, migrationsDir, schemaJSON), append(out, '\n'))
+	m = Migration{Path: filepath.Join(pkgDir, migrationsDir, last.Name), Signed: true}
+	return m, replace(filepath.Join(pkgDir, migrationsDir, schemaJSON), append(out, '\n'))
 }

@@ -1,7 +1,7 @@
 // Writes a bucket as the original does, in its format 1, by what the original stands
 // on: Node's JSON, zlib and crypto, and the SQLite driver better-sqlite3.
 //
-//   npm install better-sqlite3@12 && node bucket.mjs SEED > SEED.json
+//   npm install better-sqlite3@12 && node bucket.mjs SEED [STEPS] > SEED.json
 //
 // Tables, values, conditions, batches and snapshots are random, and of a kind that the
 // format carries exactly. The output has the objects that are stored, and the rows as
@@ -223,7 +223,8 @@ const snapshot = () => {
   writeManifest()
 }
 
-const most = pick([1, 3, 7, 100]), steps = 20 + below(100), snapshots = below(3)
+const wanted = Number(process.argv[3] ?? 0) // steps; 0: some
+const most = wanted ? 100 : pick([1, 3, 7, 100]), steps = wanted || 20 + below(100), snapshots = below(3)
 for (let i = 0; i < steps; i++) {
   step()
   if (chance(15)) flush(most)
@@ -237,7 +238,7 @@ for (const [table, columns] of Object.entries(tables)) {
 }
 const last = db.prepare("SELECT seq FROM sqlite_sequence WHERE name = '_driftdb_log'").pluck().get() ?? 0
 console.log(JSON.stringify({
-  seed, node: process.version, driver: '12', sqlite: db.prepare('SELECT sqlite_version()').pluck().get(),
+  seed, node: process.version, sqlite: db.prepare('SELECT sqlite_version()').pluck().get(),
   name, key: key?.toString('hex') ?? '', schema, tables: Object.keys(tables).sort(), last, rows, objects,
 }))
 db.close()
