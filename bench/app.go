@@ -12,18 +12,20 @@ import (
 	"time"
 
 	"github.com/driftdb/driftdb/replicate"
+	"github.com/driftdb/driftdb/replicate/filestore"
 )
 
 // command is one line to an application under measurement: a child process, so
 // that its memory and its processor time are its own.
 type command struct {
-	Do string `json:"do"` // open, load, flush, snapshot, durable, usage, restore, verify, day, close
+	Do string `json:"do"` // open, load, flush, snapshot, durable, usage, copy, restore, verify, day, close
 
 	Engine   string `json:"engine,omitempty"` // drift: with a replica; local: DriftDB without; plain: database/sql
 	File     string `json:"file,omitempty"`
 	Name     string `json:"name,omitempty"` // of the database
 	Endpoint string `json:"endpoint,omitempty"`
 	Prefix   string `json:"prefix,omitempty"`
+	Dir      string `json:"dir,omitempty"` // objects in a directory instead: where to copy to, or to restore from
 	TakeOver bool   `json:"takeOver,omitempty"`
 
 	NoSnapshots bool `json:"noSnapshots,omitempty"` // none but those asked for
@@ -112,6 +114,8 @@ func (a *app) do(ctx context.Context, c command, r *reply) error {
 		r.CPU = time.Duration(u.Utime.Nano() + u.Stime.Nano())
 		r.Peak = peakMemory(os.Getpid())
 		return nil
+	case "copy":
+		return a.copy(ctx, c)
 	case "restore":
 		return a.restore(ctx, c, r)
 	case "day":
@@ -170,13 +174,37 @@ func (a *app) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (a *app) restore(ctx context.Context, c command, r *reply) error {
-	store, err := openStore(ctx, c.Endpoint, os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), c.Prefix)
+// copy copies the bucket's objects to a directory.
+func (a *app) copy(ctx context.Context, c command) error {
+	from, err := openStore(ctx, c.Endpoint, os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), c.Prefix)
 	if err != nil {
 		return err
 	}
+	to, err := filestore.New(c.Dir, filestore.Options{})
+	if err != nil {
+		return errors.Join(err, from.Close())
+	}
+	return errors.Join(copyObjects(ctx, from, to), from.Close())
+}
+
+func (a *app) restore(ctx context.Context, c command, r *reply) error {
+	var store replicate.Store
+	if c.Dir != "" {
+		dir, err := filestore.New(c.Dir, filestore.Options{})
+		if err != nil {
+			return err
+		}
+		store = dir
+	} else {
+		bucket, err := openStore(ctx, c.Endpoint, os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), c.Prefix)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = bucket.Close() }() // everything is read
+		store = bucket
+	}
 	result, err := replicate.Restore(ctx, c.Name, store, c.File, replicate.RestoreOptions{Sequence: c.Sequence})
-	if err = errors.Join(err, store.Close()); err != nil {
+	if err != nil {
 		return err
 	}
 	r.Sequence, r.Entries, r.Bytes = result.Position.Sequence, result.Entries, result.Bytes

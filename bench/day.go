@@ -48,12 +48,17 @@ func day(ctx context.Context, c command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
-	for info, err := range store.List(ctx, "", "") {
+	return copyObjects(ctx, store, to)
+}
+
+// copyObjects copies every object as it is stored.
+func copyObjects(ctx context.Context, from, to replicate.Store) error {
+	for info, err := range from.List(ctx, "", "") {
 		if err != nil {
 			return err
 		}
 		body := replicate.Body{Size: info.Size, Open: func() (io.ReadCloser, error) {
-			r, _, err := store.Get(ctx, info.Key)
+			r, _, err := from.Get(ctx, info.Key)
 			return r, err
 		}}
 		if _, err := to.Put(ctx, info.Key, body, replicate.Condition{IfAbsent: true}); err != nil {

@@ -161,9 +161,9 @@ func (e *engine) takeSnapshot(ctx context.Context, job *snapshotJob, held *heldR
 	if err := finishCopy(ctx, path, key, at); err != nil {
 		return entry, fmt.Errorf("snapshot at %d: %w", job.sequence, err)
 	}
-	f, err := newSnapshotFile(path, key, e.store.sealing(key))
+	f, err := newSnapshotFile(ctx, path, key, e.store.sealing(key))
 	if err != nil {
-		return entry, err
+		return entry, fmt.Errorf("compress the snapshot at %d: %w", job.sequence, err)
 	}
 	_, err = e.store.Put(ctx, key.String(), f.body(), Condition{IfAbsent: true})
 	if errors.Is(err, ErrPrecondition) {
@@ -175,13 +175,9 @@ func (e *engine) takeSnapshot(ctx context.Context, job *snapshotJob, held *heldR
 	if err != nil {
 		return entry, fmt.Errorf("upload the snapshot at %d: %w", job.sequence, err)
 	}
-	sums, err := f.sums()
-	if err != nil {
-		return entry, err
-	}
 	return snapshotEntry{
 		Key: key.String(), Sequence: at.Sequence, Hash: at.Hash, Time: key.millis, MaxTime: at.MaxTime,
-		Length: f.length, SHA256: sums.plain, StoredSize: sums.storedSize, StoredSHA256: sums.stored,
+		Length: f.length, SHA256: f.plain, StoredSize: f.storedSize, StoredSHA256: f.stored,
 	}, nil
 }
 

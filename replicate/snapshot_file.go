@@ -1,14 +1,12 @@
 package replicate
 
 import (
-	"bytes"
+	"bufio"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
-	goHash "hash"
 	"io"
 	"os"
 
@@ -17,76 +15,92 @@ import (
 	"github.com/driftdb/driftdb/internal/sqlite"
 )
 
-// snapshotFile is the finished copy of a database as a Body: compressed while
-// it is read, member by member, so that its size does not matter.
+// snapshotFile is a snapshot as it is stored, in a file of its own: whoever sends it
+// reads its parts from there, as often as it takes, and holds none of them in memory.
 type snapshotFile struct {
-	path   string
-	key    objectKey
-	seal   Key // the zero Key: in the clear
-	salt   [32]byte
-	length int64
-	last   *snapshotReader // of the newest Open
-}
-
-// sums is what the manifest says about a stored snapshot.
-type sums struct {
-	plain, stored hash
+	path          string
+	key           objectKey
+	length        int64 // of the database
 	storedSize    int64
+	plain, stored hash
 }
 
-func newSnapshotFile(path string, key objectKey, seal Key) (*snapshotFile, error) {
-	info, err := os.Stat(path)
+// newSnapshotFile compresses and seals the finished copy of a database, in whose place
+// it leaves what is to be stored. seal is the zero Key for a snapshot in the clear.
+func newSnapshotFile(ctx context.Context, path string, key objectKey, seal Key) (_ *snapshotFile, err error) {
+	src, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	f := &snapshotFile{path: path, key: key, seal: seal, length: info.Size()}
-	// One salt for all attempts: the file does not change, so each stores the
-	// same bytes, and one that was stored without our hearing of it is known.
-	_, err = rand.Read(f.salt[:])
-	return f, err
+	defer func() { err = errors.Join(err, src.Close()) }()
+	info, err := src.Stat()
+	if err != nil {
+		return nil, err
+	}
+	f := &snapshotFile{path: path, key: key, length: info.Size(), storedSize: info.Size()}
+	plain := sha256.New()
+	if !key.gzip && !key.sealed {
+		_, err := io.CopyBuffer(plain, contextReader{ctx, src}, make([]byte, snapshotBlock))
+		f.plain = hash(plain.Sum(nil))
+		f.stored = f.plain
+		return f, err
+	}
+	f.path = path + ".stored"
+	if f.storedSize, f.stored, err = f.write(io.TeeReader(contextReader{ctx, src}, plain), seal); err != nil {
+		return nil, err
+	}
+	f.plain = hash(plain.Sum(nil))
+	return f, os.Remove(path)
+}
+
+const snapshotBlock = 256 << 10
+
+// write makes the file of what the plaintext from becomes.
+func (f *snapshotFile) write(from io.Reader, seal Key) (size int64, sum hash, err error) {
+	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, sum, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	stored := sha256.New()
+	to := bufio.NewWriterSize(io.MultiWriter(file, stored), snapshotBlock)
+	h := f.key.header()
+	h.Length = f.length
+	w, err := envelope.NewWriter(to, h, seal)
+	if err != nil {
+		return 0, sum, err
+	}
+	if _, err := io.CopyBuffer(w, from, make([]byte, snapshotBlock)); err != nil {
+		return 0, sum, err
+	}
+	if err := errors.Join(w.Close(), to.Flush()); err != nil {
+		return 0, sum, err
+	}
+	size, err = file.Seek(0, io.SeekCurrent)
+	return size, hash(stored.Sum(nil)), err
 }
 
 func (f *snapshotFile) body() Body {
-	size, most := int64(-1), storedAtMost(f.length)
-	if !f.key.gzip && !f.key.sealed {
-		size, most = f.length, 0
-	}
-	return Body{Size: size, AtMost: most, Open: func() (io.ReadCloser, error) {
-		r, err := f.open()
-		f.last = r
-		return r, err
-	}}
+	return Body{Size: f.storedSize, Open: func() (io.ReadCloser, error) { return os.Open(f.path) }}
 }
 
-// storedAtMost returns how large n bytes are at most when they are compressed and
-// sealed: what does not compress grows by the frames of 64 KiB blocks, of 1 MiB
-// members and of 64 KiB sealed chunks, which are less than a thousandth.
-func storedAtMost(n int64) int64 { return n + n>>10 + 64<<10 }
+// contextReader ends with its context.
+type contextReader struct {
+	ctx context.Context //nolint:containedctx // of the one call that reads
+	src io.Reader
+}
 
-// sums returns the sums of what was stored. A store that did not read to the
-// end (it had the object from an earlier attempt) has the rest read here.
-func (f *snapshotFile) sums() (sums, error) {
-	r := f.last
-	if r == nil || !r.ended || r.out.Len() > 0 {
-		var err error
-		if r, err = f.open(); err != nil {
-			return sums{}, err
-		}
-		_, err = io.Copy(io.Discard, r)
-		if err = errors.Join(err, r.Close()); err != nil {
-			return sums{}, err
-		}
+// Read implements io.Reader.
+func (r contextReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
 	}
-	return sums{plain: hash(r.plain.Sum(nil)), stored: hash(r.stored.Sum(nil)), storedSize: r.n}, nil
+	return r.src.Read(p)
 }
 
 // recognise compares the object that is there under our key with what was to be
 // stored.
 func (f *snapshotFile) recognise(ctx context.Context, store *bucket) error {
-	want, err := f.sums()
-	if err != nil {
-		return err
-	}
 	body, info, err := store.Get(ctx, f.key.String())
 	if errors.Is(err, ErrNotExist) {
 		return errors.New("the store refused to store the snapshot and then did not have it")
@@ -99,83 +113,11 @@ func (f *snapshotFile) recognise(ctx context.Context, store *bucket) error {
 	if err = errors.Join(err, body.Close()); err != nil {
 		return err
 	}
-	if hash(h.Sum(nil)) != want.stored {
+	if hash(h.Sum(nil)) != f.stored {
 		return fmt.Errorf("%s holds something else: %w", f.key, ErrForked)
 	}
 	return nil
 }
-
-// snapshotReader yields the stored bytes of a snapshot.
-type snapshotReader struct {
-	file          *os.File
-	src           io.Reader // the file through plain
-	zip           *envelope.Writer
-	out           bytes.Buffer
-	chunk         []byte
-	plain, stored goHash.Hash
-	n             int64
-	ended         bool
-}
-
-func (f *snapshotFile) open() (*snapshotReader, error) {
-	file, err := os.Open(f.path)
-	if err != nil {
-		return nil, err
-	}
-	r := &snapshotReader{file: file, plain: sha256.New(), stored: sha256.New(), chunk: make([]byte, 256<<10)}
-	r.src = io.TeeReader(file, r.plain)
-	if f.key.gzip || f.key.sealed {
-		h := f.key.header()
-		h.Length = f.length
-		if h.Seal != nil {
-			h.Seal.Salt = f.salt
-		}
-		if r.zip, err = envelope.NewWriter(&r.out, h, f.seal); err != nil {
-			return nil, errors.Join(err, file.Close())
-		}
-	}
-	return r, nil
-}
-
-// Read implements io.Reader.
-func (r *snapshotReader) Read(p []byte) (int, error) {
-	for r.out.Len() == 0 {
-		if r.ended {
-			return 0, io.EOF
-		}
-		if err := r.fill(); err != nil {
-			return 0, err
-		}
-	}
-	n, err := r.out.Read(p)
-	r.stored.Write(p[:n])
-	r.n += int64(n)
-	return n, err
-}
-
-func (r *snapshotReader) fill() error {
-	var dst io.Writer = &r.out
-	if r.zip != nil {
-		dst = r.zip
-	}
-	n, err := r.src.Read(r.chunk)
-	if n > 0 {
-		if _, err := dst.Write(r.chunk[:n]); err != nil {
-			return err
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		r.ended = true
-		if r.zip != nil {
-			return r.zip.Close()
-		}
-		return nil
-	}
-	return err
-}
-
-// Close implements io.Closer.
-func (r *snapshotReader) Close() error { return r.file.Close() }
 
 // finishCopy makes a copied file a snapshot at at: it strips what belongs to
 // the source alone, writes the header and checks the file.

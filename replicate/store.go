@@ -55,15 +55,12 @@ type Info struct {
 }
 
 // Body is what a Put stores. A store may read it more than once (a retry), so
-// Open starts again from the first byte each time.
+// Open starts again from the first byte each time. What Open returns may implement
+// io.ReaderAt, as a file does: a store that sends large objects in parts can read
+// them from there.
 type Body struct {
 	Open func() (io.ReadCloser, error)
 	Size int64 // bytes, or -1 when not known before the end
-
-	// AtMost is what the body has in bytes at most, for a store that sends it in
-	// parts of one size and must choose that before the end is known. 0 where Size
-	// says it, or where nobody can tell.
-	AtMost int64
 }
 
 // Condition is what must hold for a Put. The zero Condition always holds.

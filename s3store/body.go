@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 
 	"github.com/driftdb/driftdb/replicate"
 )
@@ -145,24 +146,69 @@ func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 type source struct {
 	r    io.Reader
 	size int64 // as announced, -1 for unknown
-	most int64 // what it has at most, below 1 for unknown
-	n    int64
-	err  error
+	n    int64 // read; of one that is read at any place: size
+
+	mu  sync.Mutex // several parts may be read at once
+	err error
+}
+
+// parts returns what the SDK's uploader reads. A file, or what else can be read at any
+// place, is sent from there, part by part; it holds anything else in memory, two parts
+// at a time.
+func (s *source) parts() (io.Reader, error) {
+	at, ok := s.r.(io.ReaderAt)
+	if !ok || s.size < 0 {
+		return s, nil
+	}
+	if n, _ := at.ReadAt(make([]byte, 1), s.size); n > 0 {
+		return nil, s.failed(s.wrongSize())
+	}
+	s.n = s.size
+	return io.NewSectionReader(sourceAt{s, at}, 0, s.size), nil
 }
 
 // Read passes the body on.
 func (s *source) Read(p []byte) (int, error) {
-	if s.err != nil {
-		return 0, s.err
+	if err := s.failed(nil); err != nil {
+		return 0, err
 	}
 	n, err := s.r.Read(p)
 	s.n += int64(n)
 	switch {
 	case err != nil && err != io.EOF:
-		s.err = err
+		return n, s.failed(err)
 	case s.size >= 0 && (s.n > s.size || err == io.EOF && s.n < s.size):
-		s.err = fmt.Errorf("it has not the %d bytes announced", s.size)
-		err = s.err
+		return n, s.failed(s.wrongSize())
+	}
+	return n, err
+}
+
+// failed keeps the first error, and returns it.
+func (s *source) failed(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+	}
+	return s.err
+}
+
+func (s *source) wrongSize() error { return fmt.Errorf("it has not the %d bytes announced", s.size) }
+
+// sourceAt is a source that can be read at any place.
+type sourceAt struct {
+	*source
+	at io.ReaderAt
+}
+
+// ReadAt passes a part of the body on.
+func (s sourceAt) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.at.ReadAt(p, off)
+	switch {
+	case err != nil && err != io.EOF:
+		return n, s.failed(err)
+	case err == io.EOF && off+int64(n) < s.size:
+		return n, s.failed(s.wrongSize())
 	}
 	return n, err
 }

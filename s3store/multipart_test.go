@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -189,45 +191,111 @@ func TestEarlyRefusal(t *testing.T) {
 	is.Equal(proxy.Requests()[0].Method, http.MethodHead)
 }
 
-// TestPartSizeGrows: S3 takes 10,000 parts of an object. An upload whose end is not
-// known has parts that are large enough for what it may come to, and what cannot be
-// stored at all is refused before anything is sent.
+// zeros is a body of any size that nobody has to hold.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error)            { clear(p); return len(p), nil }
+func (zeros) ReadAt(p []byte, _ int64) (int, error) { clear(p); return len(p), nil }
+func (zeros) Close() error                          { return nil }
+
+// sized ends a body.
+type sized struct {
+	*io.SectionReader
+	io.Closer
+}
+
+func zerosOf(size int64) replicate.Body {
+	return replicate.Body{Size: size, Open: func() (io.ReadCloser, error) {
+		return sized{io.NewSectionReader(zeros{}, 0, size), zeros{}}, nil
+	}}
+}
+
+// TestPartSizeGrows: S3 takes 10,000 parts of an object, so a large one has large parts,
+// and what cannot be stored at all is refused before anything is sent.
 func TestPartSizeGrows(t *testing.T) {
 	is := is.New(t)
-	store, proxy := embedded(t).proxied(t)
-	data := noise(1, 16<<20)
-	for _, test := range []struct {
-		most  int64
-		parts int
-	}{
-		{0, 4},         // 5, 5, 5 and 1 MiB
-		{16 << 20, 4},  //
-		{48 << 30, 4},  // just within 10,000 parts of 5 MiB
-		{60 << 30, 3},  // 7, 7 and 2 MiB
-		{100 << 30, 2}, // 11 and 5 MiB
-		{200 << 30, 0}, // 21 MiB would hold it: no parts
-	} {
-		body := streamOf(data)
-		body.AtMost = test.most
-		is.NoErr(store.Delete(t.Context(), "k"))
-		proxy.Forget()
-		_, err := store.Put(t.Context(), "k", body, ifAbsent)
-		is.NoErr(err)
-		parts := 0
-		for _, r := range proxy.Requests() {
-			if r.Method == http.MethodPut && strings.Contains(r.URL, "partNumber=") {
-				parts++
+	parts := make(chan string, 1)
+	var requests atomic.Int64
+	store := open(t, stub(t, func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body)
+		switch r.Method {
+		case http.MethodHead:
+			w.WriteHeader(http.StatusNotFound)
+		case http.MethodPost:
+			_, _ = io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+		case http.MethodPut:
+			size := r.Header.Get("X-Amz-Decoded-Content-Length")
+			if size == "" {
+				size = strconv.FormatInt(r.ContentLength, 10)
 			}
+			parts <- size
+			answer(w, http.StatusForbidden, "AccessDenied", "enough was seen")
+		default:
+			w.WriteHeader(http.StatusNoContent)
 		}
-		is.Equal(parts, test.parts)
-		got, err := read(t, store, "k")
-		is.NoErr(err)
-		is.True(bytes.Equal(got, data))
+	}))
+	for size, want := range map[int64]int{6 << 20: 5, 48 << 30: 5, 60 << 30: 7, 100 << 30: 11, 200 << 30: 21} {
+		_, err := store.Put(t.Context(), "k", zerosOf(size), replicate.Condition{})
+		is.True(err != nil)
+		is.Equal(<-parts, strconv.Itoa(want<<20))
 	}
-	proxy.Forget()
-	_, err := store.Put(t.Context(), "k", replicate.Body{Size: 5<<40 + 1, Open: streamOf(data).Open}, replicate.Condition{})
+	requests.Store(0)
+	_, err := store.Put(t.Context(), "k", zerosOf(5<<40+1), replicate.Condition{})
 	var permanent *replicate.PermanentError
 	is.True(errors.As(err, &permanent))
 	is.True(strings.Contains(err.Error(), "S3 stores 5497558138880 at most"))
-	is.Equal(len(proxy.Requests()), 0)
+	is.Equal(requests.Load(), int64(0))
+}
+
+// badPlaces fails at an offset.
+type badPlaces struct {
+	*bytes.Reader
+	from int64
+}
+
+func (b badPlaces) ReadAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > b.from {
+		return 0, errDisk
+	}
+	return b.Reader.ReadAt(p, off)
+}
+
+var errDisk = errors.New("the disk is gone")
+
+// TestPlacedBodies: what can be read at any place arrives whole, in parts that are read
+// there; one that has another size than it says, or cannot be read, stores nothing.
+func TestPlacedBodies(t *testing.T) {
+	is := is.New(t)
+	g := embedded(t)
+	store, proxy := g.proxied(t)
+	data := noise(1, 12<<20)
+	file := func(size int64) replicate.Body {
+		return replicate.Body{Size: size, Open: func() (io.ReadCloser, error) {
+			return sized{io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), zeros{}}, nil
+		}}
+	}
+	proxy.Set(faultproxy.Rule{Method: http.MethodPut, URL: "partNumber=2", Fault: faultproxy.Drop}) // read again
+	_, err := store.Put(t.Context(), "k", file(12<<20), ifAbsent)
+	is.NoErr(err)
+	is.Equal(proxy.Fired(), 1)
+	got, err := read(t, store, "k")
+	is.NoErr(err)
+	is.True(bytes.Equal(got, data))
+
+	for _, size := range []int64{12<<20 - 1, 12<<20 + 1, 20 << 20} {
+		_, err := store.Put(t.Context(), "l", file(size), ifAbsent)
+		is.True(err != nil)
+		is.True(strings.Contains(err.Error(), "it has not the "+strconv.FormatInt(size, 10)+" bytes announced"))
+	}
+	_, err = store.Put(t.Context(), "l", replicate.Body{Size: 12 << 20, Open: func() (io.ReadCloser, error) {
+		return struct {
+			badPlaces
+			io.Closer
+		}{badPlaces{bytes.NewReader(data), 9 << 20}, zeros{}}, nil
+	}}, ifAbsent)
+	is.True(errors.Is(err, errDisk))
+	_, err = read(t, store, "l")
+	is.True(errors.Is(err, replicate.ErrNotExist))
+	g.noUploads(t)
 }

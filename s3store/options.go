@@ -105,17 +105,17 @@ type ServerEncryption struct {
 }
 
 // Multipart sets how bodies of unknown size, or larger than PartSize, are sent.
-// An upload buffers PartSize × (Concurrency + 2) at most: 15 MiB by default. A
-// database of more than 48 GiB has larger parts: S3 takes 10,000 of them, and how far
-// it can be compressed is known only at the end.
+// A snapshot is sent from a file and takes no memory; another body of unknown size, or
+// of one that cannot be read at any place (io.ReaderAt), is buffered: PartSize ×
+// (Concurrency + 2) at most, 15 MiB by default. Objects of more than 48 GiB have larger
+// parts, for S3 takes 10,000 of them.
 type Multipart struct {
-	// PartSize in bytes, at least 5 MiB. Parts grow as needed where Body.Size or
-	// Body.AtMost says how large the object can be, as it does for everything that
-	// replicate stores: 21 MiB for a database of 200 GiB. Defaults to 5 MiB.
+	// PartSize in bytes, at least 5 MiB. Parts grow as needed where Body.Size is known,
+	// as it is of everything that replicate stores: 21 MiB for an object of 200 GiB.
+	// Defaults to 5 MiB.
 	PartSize int64
 
-	// Concurrency is how many parts are sent at once. Defaults to 1: what is sent is
-	// compressed on the way, and that takes longer than to send it.
+	// Concurrency is how many parts are sent at once. Defaults to 1.
 	Concurrency int
 }
 

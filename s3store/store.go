@@ -110,13 +110,14 @@ func (s *Store) putOnce(ctx context.Context, key string, body replicate.Body, co
 	if err != nil {
 		return "", fmt.Errorf("s3 put %q: open the body: %w", key, err)
 	}
-	src := &source{r: r, size: body.Size, most: max(body.Size, body.AtMost)}
+	src := &source{r: r, size: body.Size}
 	etag, err := s.put(ctx, key, src, cond, form)
+	bodyErr := src.failed(nil) // before Close: a request that was refused may still be reading
 	closeErr := r.Close()
 	var permanent *replicate.PermanentError
 	switch {
-	case src.err != nil: // before the SDK's rendering of it
-		return "", fmt.Errorf("s3 put %q: read the body: %w", key, src.err)
+	case bodyErr != nil: // before the SDK's rendering of it
+		return "", fmt.Errorf("s3 put %q: read the body: %w", key, bodyErr)
 	case errors.As(err, &permanent): // of ours, before anything was sent
 		return "", fmt.Errorf("s3 put %q in bucket %q: %w", s.prefix+key, s.bucket, err)
 	case err != nil:

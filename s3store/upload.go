@@ -54,7 +54,9 @@ func (m *managed) upload(ctx context.Context, in *s3.PutObjectInput, body *sourc
 		return "", err
 	}
 	parts := &partClient{Client: m.store.client, store: m.store, body: body}
-	in.Body = body
+	if in.Body, err = body.parts(); err != nil {
+		return "", err
+	}
 	if err := parts.lookBefore(ctx, in); err != nil {
 		return "", err
 	}
@@ -66,7 +68,7 @@ func (m *managed) upload(ctx context.Context, in *s3.PutObjectInput, body *sourc
 		u.RequestChecksumCalculation = m.store.client.Options().RequestChecksumCalculation
 	}).Upload(ctx, in)
 	if err != nil {
-		if body.err == nil && body.n > partSize*maxParts {
+		if body.failed(nil) == nil && body.n > partSize*maxParts {
 			return "", tooLarge(fmt.Sprintf("it has more than %d parts of %d bytes", maxParts, partSize), "set Multipart.PartSize to a larger value")
 		}
 		return "", err
@@ -84,7 +86,7 @@ func (m *managed) partSizeFor(body *source) (int64, error) {
 	if body.size > maxObject {
 		return 0, tooLarge(fmt.Sprintf("it has %d bytes, and S3 stores %d at most", body.size, int64(maxObject)), "a database of this size needs another store")
 	}
-	least := (min(body.most, maxObject) + maxParts - 1) / maxParts
+	least := (max(body.size, 0) + maxParts - 1) / maxParts
 	if least <= m.partSize {
 		return m.partSize, nil
 	}
