@@ -207,18 +207,35 @@ func (q *query) explain(ctx context.Context, r Reader) (string, error) {
 	if err := q.m.ready(r); err != nil {
 		return "", q.m.wrap("explain", err)
 	}
-	plain := q.rowsText()
-	t := &text{args: plain.args, err: plain.err}
-	t.WriteString("EXPLAIN QUERY PLAN ")
-	t.WriteString(plain.String())
+	t := q.rowsText()
+	if t.err != nil {
+		return "", q.m.wrap("explain", t.err)
+	}
+	c, release, err := r.reader(ctx, false)
+	if err != nil {
+		return "", q.m.wrap("explain", err)
+	}
+	steps, err := c.plan(ctx, t)
+	return steps, q.m.wrap("explain", also(err, release()))
+}
+
+// plan asks for the steps of a query, by the indexes that are there now: EXPLAIN itself
+// does not notice that another connection has made one.
+func (c *conn) plan(ctx context.Context, t *text) (steps string, err error) {
+	explain := "EXPLAIN QUERY PLAN " + t.String()
+	if err := c.forget(explain); err != nil {
+		return "", err
+	}
+	if err := c.each(ctx, "SELECT 1 FROM sqlite_schema LIMIT 1", nil, func([]driver.Value) error { return nil }); err != nil {
+		return "", err
+	}
 	depth := map[int64]int{0: -1}
-	out := ""
-	err := runRows(ctx, r, false, t, func(rs *rows) error {
-		id, _ := rs.dest[0].(int64)
-		parent, _ := rs.dest[1].(int64)
+	err = c.each(ctx, explain, t.args, func(v []driver.Value) error {
+		id, _ := v[0].(int64)
+		parent, _ := v[1].(int64)
 		depth[id] = depth[parent] + 1
-		out += fmt.Sprintf("%*s%s\n", 2*depth[id], "", textOf(rs.dest[3]))
+		steps += fmt.Sprintf("%*s%s\n", 2*depth[id], "", textOf(v[3]))
 		return nil
 	})
-	return out, q.m.wrap("explain", err)
+	return steps, err
 }

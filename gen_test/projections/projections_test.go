@@ -231,6 +231,33 @@ func TestExplain(t *testing.T) {
 	is.True(strings.Contains(plan, "TEMP B-TREE"))
 }
 
+// TestExplainIsCurrent: a plan is of the indexes that are there, whichever connection
+// has made or dropped one since it was asked for last.
+func TestExplainIsCurrent(t *testing.T) {
+	is := is.New(t)
+	ctx, db := t.Context(), open(t)
+	q := Sales.Where(Sales.Amount.Gt(3))
+	uses := func(index bool) {
+		t.Helper()
+		plan, err := q.Explain(ctx, db)
+		is.NoErr(err)
+		is.Equal(strings.Contains(plan, "amounts"), index)
+	}
+	uses(false)
+	_, err := orm.Exec(ctx, db, "CREATE INDEX amounts ON sales (amount)")
+	is.NoErr(err)
+	uses(true)
+	_, err = db.SQL().ExecContext(ctx, "DROP INDEX amounts")
+	is.NoErr(err)
+	uses(false)
+	_, err = db.SQL().ExecContext(ctx, "CREATE INDEX amounts ON sales (amount)")
+	is.NoErr(err)
+	uses(true)
+	_, err = orm.Exec(ctx, db, "DROP INDEX amounts")
+	is.NoErr(err)
+	uses(false)
+}
+
 func TestConditionsOnNothing(t *testing.T) {
 	is := is.New(t)
 	ctx, db, s := t.Context(), open(t), Sales
