@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -145,6 +146,7 @@ func (b *bench) besides(ctx context.Context, base string, s *side, c command) (s
 	if err := copyFile(base, s.file); err != nil {
 		return sys, err
 	}
+	syscall.Sync() // or the first commits wait for the copy
 	if err := s.open(ctx, c); err != nil {
 		return sys, err
 	}
@@ -208,50 +210,79 @@ func stalls(gigabytes float64, without, drift, peer system) []row {
 	}}
 }
 
+// restores is how often a large database is restored: the first time a machine has to
+// find the memory for the file, which is not part of it.
+const restores = 3
+
+// restored is what restoring took.
+type restored struct {
+	took, cpu  time.Duration // the median
+	size, peak int64
+}
+
+// again restores to a path some times, and removes what it has made.
+func again(to string, restore func() (restored, error)) (all restored, err error) {
+	var took, cpu []time.Duration
+	for range restores {
+		syscall.Sync() // what was written before is not part of it either
+		r, err := restore()
+		if err != nil {
+			return all, err
+		}
+		took, cpu = append(took, r.took), append(cpu, r.cpu)
+		all.size, all.peak = fileSize(to), max(all.peak, r.peak)
+		if err := removeDatabase(to); err != nil {
+			return all, err
+		}
+	}
+	all.took, all.cpu = percentile(took, 0.5), percentile(cpu, 0.5)
+	return all, nil
+}
+
 func (b *bench) restoreLarge(ctx context.Context, p pair) ([]row, error) {
 	to := filepath.Join(b.dir, "restored.sqlite")
+	by := func(c command) func() (restored, error) {
+		return func() (restored, error) {
+			r, u, err := b.once(ctx, c)
+			return restored{took: r.Duration, cpu: u.CPU, peak: u.Peak}, err
+		}
+	}
 	began := time.Now()
-	d, u, err := b.once(ctx, command{Do: "restore", Name: "app", File: to, Endpoint: p.drift.proxy.url, Prefix: p.drift.name})
+	d, err := again(to, by(command{Do: "restore", Name: "app", File: to, Endpoint: p.drift.proxy.url, Prefix: p.drift.name}))
 	if err != nil {
 		return nil, err
 	}
-	driftSize, driftRequests := fileSize(to), sum(p.drift.proxy.requests(began))
-	if err := removeDatabase(to); err != nil {
-		return nil, err
-	}
+	requests := sum(p.drift.proxy.requests(began))
 	dir := filepath.Join(b.dir, "objects")
 	if _, _, err := b.once(ctx, command{Do: "copy", Endpoint: p.drift.proxy.url, Prefix: p.drift.name, Dir: dir}); err != nil {
 		return nil, err
 	}
-	near, nu, err := b.once(ctx, command{Do: "restore", Name: "app", File: to, Dir: dir})
+	near, err := again(to, by(command{Do: "restore", Name: "app", File: to, Dir: dir}))
+	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
+		return nil, err
+	}
+	peer, err := again(to, func() (r restored, err error) {
+		r.took, r.peak, err = b.peer.restore(ctx, p.peer.file, p.peer.proxy.url, p.peer.name, to)
+		return r, err
+	})
 	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(removeDatabase(to), os.RemoveAll(dir)); err != nil {
-		return nil, err
-	}
-	took, peerPeak, err := b.peer.restore(ctx, p.peer.file, p.peer.proxy.url, p.peer.name, to)
-	if err != nil {
-		return nil, err
-	}
-	peerSize := fileSize(to)
-	if err := removeDatabase(to); err != nil {
 		return nil, err
 	}
 	v, vu, err := b.once(ctx, command{Do: "verify", Name: "app", Endpoint: p.drift.proxy.url, Prefix: p.drift.name})
 	if err != nil {
 		return nil, err
 	}
-	speed := rate(driftSize, d.Duration)
-	verified := driftSize * v.Sequence // every snapshot is read
+	speed, nearby := rate(d.size, d.took), rate(near.size, near.took)
+	verified := d.size * v.Sequence // every snapshot is read
 	return []row{{
-		Figure: fmt.Sprintf("restore of %.1f GB, quick_check included", float64(driftSize)/1e9), Goal: "≥ 250 MB/s",
-		Drift: fmt.Sprintf("%.0f MB/s (%s, of it %s processor time; %v)", speed, seconds(d.Duration), seconds(u.CPU), driftRequests), Peer: fmt.Sprintf("%.0f MB/s (no check of the file)", rate(peerSize, took)), Met: judge(speed >= 250),
+		Figure: fmt.Sprintf("restore of %.1f GB, quick_check included, median of %d", float64(d.size)/1e9, restores), Goal: "≥ 250 MB/s",
+		Drift: fmt.Sprintf("%.0f MB/s (%s, of it %s processor time; each %d GET, %d LIST)", speed, seconds(d.took), seconds(d.cpu), requests.Get/restores, requests.List/restores),
+		Peer:  fmt.Sprintf("%.0f MB/s (no check of the file)", rate(peer.size, peer.took)), Met: judge(speed >= 250),
 	}, {
-		Figure: "… from a directory, no server beside it", Goal: "≥ 250 MB/s",
-		Drift: fmt.Sprintf("%.0f MB/s (%s, of it %s processor time)", rate(driftSize, near.Duration), seconds(near.Duration), seconds(nu.CPU)), Met: judge(rate(driftSize, near.Duration) >= 250),
+		Figure: "… from a directory, no server on the same processors", Goal: "≥ 250 MB/s",
+		Drift: fmt.Sprintf("%.0f MB/s (%s, of it %s processor time)", nearby, seconds(near.took), seconds(near.cpu)), Met: judge(nearby >= 250),
 	}, {
-		Figure: "restore memory", Goal: "≤ 64 MiB at any size", Drift: mib(u.Peak), Peer: mib(peerPeak), Met: judge(u.Peak <= 64<<20),
+		Figure: "restore memory", Goal: "≤ 64 MiB at any size", Drift: mib(d.peak), Peer: mib(peer.peak), Met: judge(d.peak <= 64<<20),
 	}, {
 		Figure: fmt.Sprintf("verify every object: %d snapshots and what follows them", v.Sequence), Goal: "≥ 300 MB/s of database",
 		Drift: fmt.Sprintf("%.0f MB/s, %.0f MB/s as stored (%s, of it %s processor time)", rate(verified, v.Duration), rate(v.Bytes, v.Duration), seconds(v.Duration), seconds(vu.CPU)),
