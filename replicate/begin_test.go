@@ -68,6 +68,8 @@ func TestFirstStartOnData(t *testing.T) {
 	r := start(t, a, store, fast())
 	a.insert(13, 14)
 	is.True(errors.Is(r.Flush(t.Context()), down)) // not safe before it can be restored
+	is.Equal(r.Status().Acknowledged, int64(0))
+	is.Equal(r.Metrics().PendingChanges, r.Status().Captured)
 	is.True(manifest(t, store).Floor > 0)
 	to := dbPath(t)
 	_, err := replicate.Restore(t.Context(), dbName, store, to, replicate.RestoreOptions{Retry: fast().Retry})
@@ -87,6 +89,7 @@ func TestFirstStartOnData(t *testing.T) {
 	var floor string
 	is.NoErr(a.db.QueryRowContext(t.Context(), `SELECT value FROM _driftdb_meta WHERE key = 'floor'`).Scan(&floor))
 	flush(t, r)
+	is.Equal(r.Status().Acknowledged, r.Status().Captured)
 	is.Equal(len(manifest(t, store).Snapshots), 1)
 	kill(t, r) // as if before the file knew that its first snapshot is stored
 	a.exec(`UPDATE _driftdb_meta SET value = ? WHERE key = 'floor'`, floor)

@@ -55,6 +55,9 @@ func (b *board) publish(e *engine) {
 		s.Name, s.NodeID, s.RetryAt = e.name, e.side.id(), e.retryAt
 		s.Captured, s.Sealed = e.captured, e.chain.last().Sequence
 		s.Uploaded, s.Acknowledged = e.uploaded.Sequence, e.acked.Sequence
+		if e.needsFirst { // where the chain begins is not stored before the first snapshot is
+			s.Uploaded, s.Acknowledged = 0, 0
+		}
 		if s.Dropped = 0; e.gapped() {
 			s.Dropped = e.dropped.To
 		}

@@ -85,6 +85,9 @@ func (r *restorer) build(ctx context.Context, p *plan, path []objectKey) (_ *bui
 	if got.Sequence > 0 {
 		b.result.Time = time.UnixMilli(got.MaxTime)
 	}
+	if p.to.next > 0 {
+		b.result.Next = time.UnixMilli(p.to.next)
+	}
 	if b.ended || !p.end.is(p.m.Head) { // the backup goes on behind it, with a gap or without
 		b.apply.Detach()
 	}

@@ -101,6 +101,9 @@ func TestPartsAreOneTransaction(t *testing.T) {
 					result, err := replicate.Restore(t.Context(), dbName, store, path, replicate.RestoreOptions{At: time.UnixMilli(u.time + ms), Retry: fast().Retry})
 					is.NoErr(err)
 					is.Equal(result.Position.Sequence, u.to)
+					if i+1 < len(units) {
+						is.Equal(result.Next, time.UnixMilli(units[i+1].time))
+					}
 				}
 			}
 		})

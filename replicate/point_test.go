@@ -92,7 +92,7 @@ func TestRestoreToAPoint(t *testing.T) {
 			o.DisableCompression = seed%2 == 0
 			_, units := history(t, store, o, rng, seed%3 != 0)
 			newest := units[len(units)-1]
-			check := func(what string, o replicate.RestoreOptions, want unit) {
+			check := func(what string, o replicate.RestoreOptions, want unit, tooLate time.Time) {
 				t.Helper()
 				o.Retry = fast().Retry
 				path := filepath.Join(t.TempDir(), "r.sqlite")
@@ -106,25 +106,29 @@ func TestRestoreToAPoint(t *testing.T) {
 				if d := cmp.Diff(want.rows, dump(t, path)); d != "" {
 					t.Fatalf("%s:\n%s", what, d)
 				}
+				if !result.Next.Equal(tooLate) {
+					t.Fatalf("%s: the next transaction is of %v, want %v", what, result.Next, tooLate)
+				}
 			}
 			for i, u := range units {
 				next := newest.to
 				if i+1 < len(units) {
 					next = units[i+1].to - 1
 				}
-				check(fmt.Sprint("sequence ", u.to), replicate.RestoreOptions{Sequence: u.to}, u)
-				check(fmt.Sprint("sequence ", next), replicate.RestoreOptions{Sequence: next}, u)
+				check(fmt.Sprint("sequence ", u.to), replicate.RestoreOptions{Sequence: u.to}, u, time.Time{})
+				check(fmt.Sprint("sequence ", next), replicate.RestoreOptions{Sequence: next}, u, time.Time{})
 			}
 			for range 30 {
 				at := units[0].time + rng.Int64N(newest.time-units[0].time+2000)
-				want := units[0]
+				want, tooLate := units[0], time.Time{}
 				for _, u := range units[1:] {
 					if u.time > at {
+						tooLate = time.UnixMilli(u.time)
 						break
 					}
 					want = u
 				}
-				check(fmt.Sprint("time ", at), replicate.RestoreOptions{At: time.UnixMilli(at)}, want)
+				check(fmt.Sprint("time ", at), replicate.RestoreOptions{At: time.UnixMilli(at)}, want, tooLate)
 			}
 			_, err := replicate.Restore(t.Context(), dbName, store, dbPath(t), replicate.RestoreOptions{Sequence: newest.to + 1})
 			is.True(errors.Is(err, replicate.ErrNoPoint))

@@ -20,7 +20,9 @@ type Position = changelog.Position
 // a transaction.
 type RestoreOptions struct {
 	// At restores what was there at a time: everything before the first
-	// transaction that is later. Times are those of the writing machine's clock.
+	// transaction that is later. Times are those of the writing machine's clock. Where
+	// that was ahead for a while, what came after is left out, too, though it says an
+	// earlier time: RestoreResult.Next lies in the future then, and Sequence goes on.
 	At time.Time
 
 	// Sequence restores every transaction that ends at or before an entry of
@@ -69,6 +71,7 @@ type RestoreResult struct {
 	Bytes                int64         // read from the store; of a dry run: to be read at most
 	Resumed              int64         // bytes that an interrupted restore had read already
 	Time                 time.Time     // of the newest change in the file; zero for an empty one
+	Next                 time.Time     // of a restore to a time: when the first transaction that was too late was made, by its machine's clock; zero for none
 	ForeignKeyViolations int           // rows that broke a foreign key in the source already; -1: it cannot be looked up
 	Superseded           int64         // changes that found no row as they describe it: a trigger of the application had changed it again; 0 without such triggers
 	Duration             time.Duration // from first request to the file in place

@@ -17,6 +17,7 @@ type target struct {
 	millis   int64 // the last time wanted, Unix ms; math.MaxInt64 for all
 	exact    *link // of a named point
 	low      int64 // a way to it begins here or later: what comes before leads to a gap
+	next     int64 // the time of the first transaction that was too late; 0: none was found yet
 }
 
 func newestState() target { return target{sequence: math.MaxInt64, millis: math.MaxInt64} }
@@ -67,8 +68,8 @@ func (t target) reaches(p plan) bool {
 }
 
 // within returns the last sequence of d that is wanted, d.From-1 for none, and
-// whether anything behind it is not.
-func (t target) within(d *changelog.Document) (to int64, ended bool, err error) {
+// whether anything behind it is not. It notes the time of what is too late.
+func (t *target) within(d *changelog.Document) (to int64, ended bool, err error) {
 	if d.To <= t.sequence && d.MaxTime <= t.millis {
 		return d.To, false, nil
 	}
@@ -76,7 +77,9 @@ func (t target) within(d *changelog.Document) (to int64, ended bool, err error) 
 	more := d.Part < d.Parts
 	err = d.Boundaries(more, func(b changelog.Boundary) bool {
 		if b.Sequence > t.sequence || b.Time > t.millis {
-			ended = true
+			if ended = true; b.Time > t.millis {
+				t.next = b.Time
+			}
 			return false
 		}
 		to = b.Sequence

@@ -52,6 +52,7 @@ func (c *cli) restore(ctx context.Context, s replicate.Store, name, path string,
 		DryRun               bool      `json:"dryRun"`
 		Sequence             int64     `json:"sequence"`
 		Time                 time.Time `json:"time,omitzero"`
+		Next                 time.Time `json:"next,omitzero"`
 		Node                 string    `json:"nodeId"`
 		Epoch                uint32    `json:"epoch"`
 		Snapshot             int64     `json:"snapshot"`
@@ -64,7 +65,7 @@ func (c *cli) restore(ctx context.Context, s replicate.Store, name, path string,
 		Superseded           int64     `json:"superseded"`
 		Seconds              float64   `json:"seconds"`
 	}{
-		path, o.DryRun, r.Position.Sequence, r.Time.UTC(), r.NodeID, r.Epoch, r.Snapshot, r.Damaged, r.Batches, r.Entries, r.Bytes, r.Resumed,
+		path, o.DryRun, r.Position.Sequence, r.Time.UTC(), r.Next.UTC(), r.NodeID, r.Epoch, r.Snapshot, r.Damaged, r.Batches, r.Entries, r.Bytes, r.Resumed,
 		r.ForeignKeyViolations, r.Superseded, r.Duration.Seconds(),
 	}
 	return c.show(out, func(w io.Writer) {
@@ -77,6 +78,12 @@ func (c *cli) restore(ctx context.Context, s replicate.Store, name, path string,
 		line(w, fmt.Sprintf("from %s: %s in %s", origin(r), size(r.Bytes), r.Duration.Round(time.Millisecond)))
 		if r.Position.Sequence == 0 {
 			line(w, "that is before the first change: the file is empty")
+		}
+		if !r.Next.IsZero() {
+			line(w, "the first change that was too late is of "+moment(r.Next))
+		}
+		if r.Next.After(time.Now().Add(time.Minute)) {
+			line(w, fmt.Sprintf("that is still to come: a clock was ahead, and what was written since is left out with it; drift log shows it, and --to with a sequence above %d restores it", r.Position.Sequence))
 		}
 		if r.Resumed > 0 {
 			line(w, fmt.Sprintf("went on where an interrupted restore broke off: %s were here already", size(r.Resumed)))
