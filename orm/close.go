@@ -10,7 +10,8 @@ import (
 
 // Shutdown refuses new work, waits for what is running, lets the replica ship
 // what is left until ctx ends, and closes the file. An error of ctx while work
-// is still running leaves the file open: call Shutdown or Close again.
+// is still running leaves the file open: call Shutdown or Close again. With a context
+// that cannot end it is like Close inside of what it would wait for.
 func (db *DB) Shutdown(ctx context.Context) error {
 	return db.shut(ctx, func() error {
 		if db.o.OnShutdown == nil {
@@ -21,8 +22,8 @@ func (db *DB) Shutdown(ctx context.Context) error {
 }
 
 // Close is Shutdown with the replica's own deadline. It waits for running
-// transactions and loops as long as they take, so a call inside one of them
-// waits for ever. A second call does nothing.
+// transactions, loops and listeners as long as they take. Called inside one of them
+// it closes nothing and is ErrInTx, after two seconds. A second call does nothing.
 func (db *DB) Close() error {
 	return db.shut(context.Background(), func() error {
 		if db.o.OnClose == nil {
@@ -38,6 +39,9 @@ func (db *DB) shut(ctx context.Context, stop func() error) error {
 	}
 	if changelog.InTx(ctx, db.generation) {
 		return ErrInTx
+	}
+	if err := db.outside(ctx); err != nil {
+		return fmt.Errorf("shut down: %w", err)
 	}
 	refuse := func() {
 		db.closeOne.Do(func() {

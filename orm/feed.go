@@ -157,6 +157,13 @@ func (f *feed) run(ctx context.Context) {
 	}
 }
 
+// delivering says whether listeners are being called.
+func (f *feed) delivering() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calling
+}
+
 // idle ends the goroutine when nobody listens.
 func (f *feed) idle() bool {
 	f.mu.Lock()

@@ -208,9 +208,12 @@ func (b *build) read(ctx context.Context, k objectKey) (*changelog.Document, err
 
 // add applies what is wanted of d.
 func (b *build) add(ctx context.Context, d *changelog.Document, target int64) error {
-	to, ended, err := b.plan.to.within(d)
+	to, ended, late, err := b.plan.to.within(d)
 	if err != nil {
 		return err
+	}
+	if late > 0 {
+		b.plan.to.next = late // also of a long transaction, which the next attempt does without
 	}
 	if b.ended = ended; to < d.From {
 		return nil

@@ -229,7 +229,7 @@ func (l *logReader) follow(ctx context.Context, path []objectKey, yield func(*Lo
 // of which may begin with others.
 func whole(t target, parts []*changelog.Document) (end int64, ended bool, err error) {
 	last := parts[len(parts)-1]
-	end, ended, err = t.within(last)
+	end, ended, _, err = t.within(last)
 	if err != nil || !ended || end >= last.From || len(parts) == 1 {
 		return end, ended, err
 	}

@@ -342,6 +342,7 @@ func (r *restorer) follow(ctx context.Context, p *plan) (result RestoreResult, e
 		if i+1 == len(p.paths) || !unusable(err) {
 			return result, err
 		}
+		p.to.next = 0 // it was of another history
 	}
 	return result, errMoved // not reached: fill returns at least one path
 }

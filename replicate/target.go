@@ -68,17 +68,18 @@ func (t target) reaches(p plan) bool {
 }
 
 // within returns the last sequence of d that is wanted, d.From-1 for none, and
-// whether anything behind it is not. It notes the time of what is too late.
-func (t *target) within(d *changelog.Document) (to int64, ended bool, err error) {
+// whether anything behind it is not; late is the time of the first transaction that
+// is too late, 0 for none.
+func (t target) within(d *changelog.Document) (to int64, ended bool, late int64, err error) {
 	if d.To <= t.sequence && d.MaxTime <= t.millis {
-		return d.To, false, nil
+		return d.To, false, 0, nil
 	}
 	to = d.From - 1
 	more := d.Part < d.Parts
 	err = d.Boundaries(more, func(b changelog.Boundary) bool {
 		if b.Sequence > t.sequence || b.Time > t.millis {
 			if ended = true; b.Time > t.millis {
-				t.next = b.Time
+				late = b.Time
 			}
 			return false
 		}
@@ -86,9 +87,9 @@ func (t *target) within(d *changelog.Document) (to int64, ended bool, err error)
 		return true
 	})
 	if more && !ended && d.To <= t.sequence {
-		return d.To, false, err // what its last transaction's time is, the last part says
+		return d.To, false, 0, err // what its last transaction's time is, the last part says
 	}
-	return to, to < d.To, err
+	return to, to < d.To, late, err
 }
 
 // missed says why a restore that came to got did not reach t. ended says that

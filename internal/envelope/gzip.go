@@ -189,7 +189,8 @@ func NewReaderAhead(src io.Reader, stored int64, want Header, ring Ring) (io.Rea
 		return nil, o.header, err
 	}
 	r := &exactReader{src: o.src, left: o.header.Length}
-	if o.zip == nil {
+	if o.zip == nil || o.header.Length <= MemberSize { // nothing, or one member, to decompress
+		r.src = o.content()
 		return io.NopCloser(r), o.header, nil
 	}
 	ahead := newMembers(o.zip, o.src, min(runtime.GOMAXPROCS(0), maxWorkers))
