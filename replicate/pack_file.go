@@ -82,15 +82,49 @@ func (p *packFile) finish(key objectKey) error {
 
 // body is the finished pack.
 func (p *packFile) body() Body {
-	return Body{Size: int64(len(p.head)) + p.size, Open: func() (io.ReadCloser, error) { return io.NopCloser(p.reader()), nil }}
+	return Body{Size: p.total(), Open: func() (io.ReadCloser, error) {
+		return struct {
+			*io.SectionReader
+			io.Closer
+		}{p.reader(), io.NopCloser(nil)}, nil
+	}}
 }
 
-func (p *packFile) reader() io.Reader {
-	if p.file == nil {
-		return io.MultiReader(bytes.NewReader(p.head), bytes.NewReader(p.few))
+// total is the size of the finished pack.
+func (p *packFile) total() int64 { return int64(len(p.head)) + p.size }
+
+// reader reads the finished pack, at any place.
+func (p *packFile) reader() *io.SectionReader {
+	all := concat{bytes.NewReader(p.head)}
+	if p.file != nil {
+		all = append(all, io.NewSectionReader(p.file, 0, p.size-int64(len(p.few))))
 	}
-	inFile := p.size - int64(len(p.few))
-	return io.MultiReader(bytes.NewReader(p.head), io.NewSectionReader(p.file, 0, inFile), bytes.NewReader(p.few))
+	return io.NewSectionReader(append(all, bytes.NewReader(p.few)), 0, p.total())
+}
+
+// concat is what it holds, one behind the other.
+type concat []interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// ReadAt implements io.ReaderAt.
+func (c concat) ReadAt(to []byte, off int64) (n int, err error) {
+	for _, part := range c {
+		if off >= part.Size() {
+			off -= part.Size()
+			continue
+		}
+		want := min(int64(len(to)-n), part.Size()-off)
+		k, err := part.ReadAt(to[n:n+int(want)], off)
+		if n += k; int64(k) < want {
+			return n, errors.Join(io.ErrUnexpectedEOF, err)
+		}
+		if off = 0; n == len(to) {
+			return n, nil
+		}
+	}
+	return n, io.EOF
 }
 
 // sum returns the SHA-256 of the finished pack.

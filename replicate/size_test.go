@@ -1,9 +1,11 @@
 package replicate_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -38,6 +40,69 @@ func (s *sizes) Put(ctx context.Context, key string, body replicate.Body, cond r
 		}
 	}
 	return s.Store.Put(ctx, key, body, cond)
+}
+
+// places reads packs from both ends, in pieces of odd sizes, and stores them if that is
+// the same as from the beginning.
+type places struct {
+	replicate.Store
+	t     *testing.T
+	packs int
+}
+
+func (s *places) Put(ctx context.Context, key string, body replicate.Body, cond replicate.Condition) (string, error) {
+	if strings.Contains(key, "/packs/") {
+		r, err := body.Open()
+		if err != nil {
+			return "", err
+		}
+		straight, err := io.ReadAll(r)
+		at, ok := r.(io.ReaderAt)
+		if err != nil || !ok || int64(len(straight)) != body.Size {
+			s.t.Errorf("pack: %d bytes of %d, %T: %v", len(straight), body.Size, r, err)
+			return "", err
+		}
+		s.packs++
+		other := make([]byte, len(straight))
+		for end, size := len(other), 1; end > 0; size = size*3 + 1 {
+			begin := max(end-size, 0)
+			if n, err := at.ReadAt(other[begin:end], int64(begin)); err != nil || n != end-begin {
+				s.t.Errorf("pack: read %d bytes at %d: %d: %v", end-begin, begin, n, err)
+			}
+			end = begin
+		}
+		if n, err := at.ReadAt(make([]byte, 9), body.Size-4); n != 4 || err != io.EOF {
+			s.t.Errorf("pack: read over its end: %d: %v", n, err)
+		}
+		if !bytes.Equal(straight, other) {
+			s.t.Error("a pack is something else where it is read at places")
+		}
+		if err := r.Close(); err != nil {
+			return "", err
+		}
+	}
+	return s.Store.Put(ctx, key, body, cond)
+}
+
+// A pack is in memory, or in a file and in memory: it can be read at any place.
+func TestPacksAtAnyPlace(t *testing.T) {
+	t.Parallel()
+	for _, blob := range []int64{10, 700_000} {
+		is := is.New(t)
+		store := &places{Store: memstore.New(), t: t}
+		a := openApp(t, dbPath(t))
+		r := newReplica(t, store, fast())
+		r.SetFan(4)
+		is.NoErr(r.Start(t.Context(), a.path))
+		for i := range 20 {
+			a.exec(`INSERT INTO items (id, name, data) VALUES (?, ?, randomblob(?))`, int64(i), fmt.Sprint("row ", i), blob)
+			flush(t, r)
+			r.WaitForPack()
+		}
+		shutdown(t, r)
+		is.True(store.packs >= 5)
+		sameAsRestored(t, a, store)
+	}
 }
 
 // A store is told the size of a snapshot, compressed and sealed too, and can read it at

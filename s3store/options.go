@@ -105,10 +105,10 @@ type ServerEncryption struct {
 }
 
 // Multipart sets how bodies of unknown size, or larger than PartSize, are sent.
-// A snapshot is sent from a file and takes no memory; another body of unknown size, or
-// of one that cannot be read at any place (io.ReaderAt), is buffered: PartSize ×
-// (Concurrency + 2) at most, 15 MiB by default. Objects of more than 48 GiB have larger
-// parts, for S3 takes 10,000 of them.
+// What replicate stores is read where it lies, part by part, and takes no memory here. A
+// body of unknown size, or one that cannot be read at any place (io.ReaderAt), is
+// buffered: PartSize × (Concurrency + 2) at most, 15 MiB by default. Objects of more than
+// 48 GiB have larger parts, for S3 takes 10,000 of them.
 type Multipart struct {
 	// PartSize in bytes, at least 5 MiB. Parts grow as needed where Body.Size is known,
 	// as it is of everything that replicate stores: 21 MiB for an object of 200 GiB.
