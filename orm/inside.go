@@ -46,8 +46,9 @@ func calledInside() bool {
 	own, left := "", false
 	for {
 		f, more := frames.Next()
-		path := f.Function[:strings.LastIndexByte(f.Function, '/')+1]
-		name, _, _ := strings.Cut(f.Function[len(path):], ".")
+		function, _, _ := strings.Cut(f.Function, "[") // types may have a path, too
+		path := function[:strings.LastIndexByte(function, '/')+1]
+		name, _, _ := strings.Cut(function[len(path):], ".")
 		switch in := path + name; {
 		case own == "":
 			own = in

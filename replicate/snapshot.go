@@ -163,7 +163,7 @@ func (e *engine) takeSnapshot(ctx context.Context, job *snapshotJob, held *heldR
 	}
 	f, err := newSnapshotFile(ctx, path, key, e.store.sealing(key))
 	if err != nil {
-		return entry, fmt.Errorf("compress the snapshot at %d: %w", job.sequence, err)
+		return entry, fmt.Errorf("write the snapshot at %d: %w", job.sequence, err)
 	}
 	_, err = e.store.Put(ctx, key.String(), f.body(), Condition{IfAbsent: true})
 	if errors.Is(err, ErrPrecondition) {

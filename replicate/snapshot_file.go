@@ -27,33 +27,46 @@ type snapshotFile struct {
 
 // newSnapshotFile compresses and seals the finished copy of a database, in whose place
 // it leaves what is to be stored. seal is the zero Key for a snapshot in the clear.
-func newSnapshotFile(ctx context.Context, path string, key objectKey, seal Key) (_ *snapshotFile, err error) {
+func newSnapshotFile(ctx context.Context, path string, key objectKey, seal Key) (*snapshotFile, error) {
+	f := &snapshotFile{path: path, key: key}
+	if key.gzip || key.sealed {
+		f.path = path + ".stored"
+	}
+	if err := f.fill(ctx, path, seal); err != nil {
+		return nil, err
+	}
+	if f.path != path {
+		return f, os.Remove(path)
+	}
+	return f, nil
+}
+
+const snapshotBlock = 256 << 10
+
+// fill reads the copy and writes what is to be stored, where that is not the copy
+// itself.
+func (f *snapshotFile) fill(ctx context.Context, path string, seal Key) (err error) {
 	src, err := os.Open(path) //nolint:gosec // in a directory of our own
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	info, err := src.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	f := &snapshotFile{path: path, key: key, length: info.Size(), storedSize: info.Size()}
+	f.length = info.Size()
 	plain := sha256.New()
-	if !key.gzip && !key.sealed {
-		_, err := io.CopyBuffer(plain, contextReader{ctx, src}, make([]byte, snapshotBlock))
+	if f.path == path {
+		f.storedSize, err = io.CopyBuffer(plain, contextReader{ctx, src}, make([]byte, snapshotBlock))
 		f.plain = hash(plain.Sum(nil))
 		f.stored = f.plain
-		return f, err
+		return err
 	}
-	f.path = path + ".stored"
-	if f.storedSize, f.stored, err = f.write(io.TeeReader(contextReader{ctx, src}, plain), seal); err != nil {
-		return nil, err
-	}
+	f.storedSize, f.stored, err = f.write(io.TeeReader(contextReader{ctx, src}, plain), seal)
 	f.plain = hash(plain.Sum(nil))
-	return f, os.Remove(path)
+	return err
 }
-
-const snapshotBlock = 256 << 10
 
 // write makes the file of what the plaintext from becomes.
 func (f *snapshotFile) write(from io.Reader, seal Key) (size int64, sum hash, err error) {
