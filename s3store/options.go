@@ -115,7 +115,8 @@ type Multipart struct {
 	// Defaults to 5 MiB.
 	PartSize int64
 
-	// Concurrency is how many parts are sent at once. Defaults to 1.
+	// Concurrency is how many parts are sent at once. Defaults to 1, which leaves most of
+	// the line to the batches that go on meanwhile.
 	Concurrency int
 }
 
