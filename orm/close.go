@@ -23,7 +23,7 @@ func (db *DB) Shutdown(ctx context.Context) error {
 
 // Close is Shutdown with the replica's own deadline. It waits for running
 // transactions, loops and listeners as long as they take. Called inside one of them
-// it closes nothing and is ErrInTx, after two seconds. A second call does nothing.
+// it closes nothing and is ErrInTx, after a second. A second call does nothing.
 func (db *DB) Close() error {
 	return db.shut(context.Background(), func() error {
 		if db.o.OnClose == nil {

@@ -20,7 +20,7 @@ func (insideError) Is(target error) bool { return target == ErrInTx }
 // insideWait is how long one who calls from inside of something waits for the database
 // to be unused: what runs may be of another goroutine, and the inside of another
 // database.
-const insideWait = 2 * time.Second
+const insideWait = time.Second
 
 // outside returns insideError if the caller would wait for itself without end. Close
 // has no context that could tell, so the stack does: it is looked at here alone.
