@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -22,7 +23,8 @@ type Document[M any] interface {
 type DocumentSettable[M any] interface {
 	// SetPath gives the place path inside the column's JSON the value v, as
 	// encoding/json encodes it. A member that is not there is added; where the JSON
-	// around it is missing nothing changes.
+	// around it is missing nothing changes. A v that the Go type has no place for,
+	// after which the row could not be read, is an error.
 	SetPath(path string, v any) Set[M]
 
 	// RemovePath removes the place path from the column's JSON, if it is there.
@@ -83,15 +85,43 @@ func encodeNilJSON(v any) (driver.Value, error) {
 func (c *column[M, T]) Path(path string) JSONPath[M] { return JSONPath[M]{c: c.c, path: path} }
 
 func (c *column[M, T]) SetPath(path string, v any) Set[M] {
-	return Set[M]{set: c.c.setPath(path, v)}
+	return Set[M]{set: c.c.setPath(path, v, reflect.TypeFor[T]())}
 }
 
-func (c ref) setPath(path string, v any) set {
+func (c ref) setPath(path string, v any, field reflect.Type) set {
 	text, err := encodeJSON(v)
 	if err == nil {
 		err = checkPath(path)
 	}
+	if err == nil {
+		err = misfit(path, text, field)
+	}
 	return set{col: c, sql: "json_set(", self: true, tail: ", ?, json(?))", args: []driver.Value{path, text}, err: errorAt(c, err)}
+}
+
+// misfit says why a row could not be read any more whose JSON has text at the place
+// path: by a value with nothing but that, decoded as the field is. What a type decodes
+// itself is its own affair.
+func misfit(path, text string, field reflect.Type) error {
+	before, after := "", ""
+	for rest := strings.TrimPrefix(path, "$"); rest != ""; {
+		if rest[0] == '[' {
+			rest, _ = pathIndex(rest[1:])
+			before, after = before+"[", "]"+after
+			continue
+		}
+		next, _ := pathMember(rest[1:])
+		name, err := encodeJSON(strings.Trim(rest[1:len(rest)-len(next)], `"`))
+		if err != nil {
+			return err
+		}
+		before, after, rest = before+"{"+name+":", "}"+after, next
+	}
+	err := json.Unmarshal([]byte(before+text+after), reflect.New(field).Interface())
+	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("at %s the field cannot hold a %s: a %v belongs there", path, strings.SplitN(kind.Value, " ", 2)[0], kind.Type)
+	}
+	return nil
 }
 
 func (c *column[M, T]) RemovePath(path string) Set[M] {

@@ -214,6 +214,30 @@ func TestJSON(t *testing.T) {
 	_, has := got.Meta["a"]
 	is.True(!has && got.PAddr == nil)
 
+	// What the row could not be read with any more is refused; the error says where and not what.
+	for name, set := range map[string]orm.Set[Doc]{
+		"whole":   d.Meta.SetPath("$", "canary"),
+		"member":  d.Addr.SetPath("$.geo.Lat", "canary"),
+		"object":  d.Addr.SetPath("$.geo", 67_890),
+		"pointer": d.PAddr.SetPath("$.street", 67_890),
+		"element": d.Tags.SetPath("$[0]", 67_890),
+		"last":    d.Tags.SetPath("$[#-1]", []string{"canary"}),
+		"array":   d.Pairs.SetPath("$[1]", 1.5),
+		"quoted":  d.Addr.SetPath(`$."lines"`, "canary"),
+	} {
+		err := d.Update(ctx, db, m.ID, set)
+		if err == nil || !strings.Contains(err.Error(), "the field cannot hold a") || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "67890") || strings.Contains(err.Error(), "1.5") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	is.NoErr(d.Update(ctx, db, m.ID, d.Meta.SetPath("$", map[string]int{"a": 1}), d.PAddr.SetPath("$.unknown", 5),
+		d.Addr.SetPath("$.lines[#]", "a line"), d.Any.SetPath("$", []int{3}), d.Pairs.SetPath("$[1]", 9), d.RawCol.SetPath("$", "raw")))
+	got, err = d.Find(ctx, db, m.ID)
+	is.NoErr(err)
+	same(t, got.Meta["a"], any(1.0))
+	is.Equal(got.Pairs[1], 9)
+	is.Equal(string(got.Raw), `"raw"`)
+
 	// Raw JSON that is none is refused before anything is written.
 	is.True(d.Create(ctx, db, &Doc{Raw: json.RawMessage(`{`)}) != nil)
 	// What another program stored may not fit the field: the error says where and not what.
