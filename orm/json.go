@@ -232,8 +232,9 @@ func checkPath(path string) error {
 
 func pathMember(s string) (rest string, ok bool) {
 	if quoted, is := strings.CutPrefix(s, `"`); is {
-		_, rest, ok = strings.Cut(quoted, `"`)
-		return rest, ok
+		name, rest, ok := strings.Cut(quoted, `"`)
+		// SQLite stores a name with an escape as it is, one that is none in JSON, too.
+		return rest, ok && (!strings.Contains(name, `\`) || json.Valid([]byte(`"`+name+`"`)))
 	}
 	n := strings.IndexAny(s, ".[")
 	if n < 0 {

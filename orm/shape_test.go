@@ -115,7 +115,8 @@ func FuzzShape(f *testing.F) {
 			f.Add(a, hostile[(i+j)%len(hostile)], hostile[(i+2*j)%len(hostile)], hostile[(i+3*j)%len(hostile)], a, a, j%2 == 0)
 		}
 	}
-	f.Add("t", "x", "0", "0", "$", "0", true) // a text where an object is
+	f.Add("t", "x", "0", "0", "$", "0", true)      // a text where an object is
+	f.Add("t", "x", "0", "0", `$."\1"`, "0", true) // no escape of JSON
 	plain, _ := newOdd("t", "x")
 	const good = "$.a"
 	f.Fuzz(func(t *testing.T, table, column, value, pattern, path, cursor string, desc bool) {

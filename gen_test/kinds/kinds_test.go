@@ -193,7 +193,7 @@ func TestJSON(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, ok, err)
 		}
 	}
-	for _, bad := range []string{"", "a", "$.", "$[", "$.a.", "$[x]", "$a", "$.a\x00", `$."a`, "$[1", "$[-1]"} {
+	for _, bad := range []string{"", "a", "$.", "$[", "$.a.", "$[x]", "$a", "$.a\x00", `$."a`, `$."\1"`, "$[1", "$[-1]"} {
 		_, err := d.Where(d.Meta.Path(bad).Eq(1)).All(ctx, db)
 		if err == nil || !strings.Contains(err.Error(), "docs.meta") {
 			t.Errorf("path %q: %v", bad, err)
