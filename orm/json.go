@@ -111,9 +111,12 @@ func misfit(path, text string, field reflect.Type) error {
 			continue
 		}
 		next, _ := pathMember(rest[1:])
-		name, err := encodeJSON(strings.Trim(rest[1:len(rest)-len(next)], `"`))
-		if err != nil {
-			return err
+		name := rest[1 : len(rest)-len(next)]
+		if name[0] != '"' || !strings.Contains(name, `\`) { // else its escapes are JSON's already
+			var err error
+			if name, err = encodeJSON(strings.Trim(name, `"`)); err != nil {
+				return err
+			}
 		}
 		before, after, rest = before+"{"+name+":", "}"+after, next
 	}

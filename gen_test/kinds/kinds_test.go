@@ -224,6 +224,7 @@ func TestJSON(t *testing.T) {
 		"last":    d.Tags.SetPath("$[#-1]", []string{"canary"}),
 		"array":   d.Pairs.SetPath("$[1]", 1.5),
 		"quoted":  d.Addr.SetPath(`$."lines"`, "canary"),
+		"escaped": d.Addr.SetPath(`$."\u006cines"`, "canary"),
 	} {
 		err := d.Update(ctx, db, m.ID, set)
 		if err == nil || !strings.Contains(err.Error(), "the field cannot hold a") || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "67890") || strings.Contains(err.Error(), "1.5") {
