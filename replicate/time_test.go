@@ -338,25 +338,28 @@ func TestSnapshotEndsInOutage(t *testing.T) {
 // bills requests. Flush does not wait for it.
 func TestSteadyWritesShareUploads(t *testing.T) {
 	t.Parallel()
-	is := is.New(t)
-	store := faultstore.New(memstore.New())
-	o := fast()
-	o.Sync = replicate.Sync{Debounce: time.Millisecond, MinInterval: 300 * time.Millisecond}
-	a := openApp(t, dbPath(t))
-	r := start(t, a, store, o)
-	flush(t, r)
-	before, began := r.Metrics().Batches, time.Now()
-	for i := 1; time.Since(began) < time.Second; i++ {
-		a.insert(i, i)
-		r.Notify()
-	}
-	uploads := r.Metrics().Batches - before
-	took := time.Since(began)
-	is.True(uploads >= 1)
-	is.True(uploads <= int64(took/(300*time.Millisecond))+2)
-	flush(t, r)
-	shutdown(t, r)
-	sameAsRestored(t, a, store)
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		store := faultstore.New(memstore.New(), faultstore.Rule{Op: faultstore.Put, Times: -1, Kind: faultstore.Slow, Delay: 30 * time.Millisecond})
+		o := fast()
+		o.Sync = replicate.Sync{Debounce: time.Millisecond, MinInterval: 300 * time.Millisecond}
+		o.Snapshot = replicate.SnapshotRule{Disabled: true} // a batch ends where a snapshot does
+		a := openApp(t, dbPath(t))
+		r := start(t, a, store, o)
+		flush(t, r)
+		before := r.Metrics().Batches
+		for i := range 500 { // in three seconds
+			a.insert(i+1, i+1)
+			r.Notify()
+			pass(6 * time.Millisecond)
+		}
+		uploads := r.Metrics().Batches - before
+		is.True(uploads >= 9) // one each 300 ms
+		is.True(uploads <= 11)
+		flush(t, r)
+		shutdown(t, r)
+		sameAsRestored(t, a, store)
+	})
 }
 
 // TestResumesSoon: the store has been away for so long that the wait before the
