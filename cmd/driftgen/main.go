@@ -4,7 +4,7 @@
 //	driftgen -check [packages]              write nothing; show what would change
 //	driftgen docs [packages]                print the tables as Markdown, with a diagram
 //	driftgen schema [-triggers] [packages]  print the tables as SQL
-//	driftgen vet [packages]                 print what is allowed and seldom meant
+//	driftgen vet [-plans] [packages]        print what is allowed and seldom meant
 //
 // Packages are named as for the go command and default to the one in the
 // working directory. For each source file with models it writes a file beside
@@ -48,7 +48,8 @@ Usage:
 	driftgen -check [packages]             write nothing; print what would change
 	driftgen docs [packages]               print the tables as Markdown, with a diagram
 	driftgen schema [-triggers] [packages] print the tables as SQL, with the change log's triggers
-	driftgen vet [packages]                print what is allowed and seldom meant
+	driftgen vet [-plans] [packages]       print what is allowed and seldom meant;
+	                                       -plans asks SQLite about //drift:query
 	driftgen -version                      print the version
 
 Packages default to the one in the working directory; ./... is all below it.

@@ -87,11 +87,11 @@ func printed(ctx context.Context, patterns []string, asJSON bool, stdout, stderr
 // vet prints what is allowed and seldom meant.
 func vet(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
 	flags := flagSet("driftgen vet", stderr)
-	asJSON := flags.Bool("json", false, "")
+	asJSON, plans := flags.Bool("json", false, ""), flags.Bool("plans", false, "")
 	if code, ok := parsed(flags.Parse(args)); !ok {
 		return code, nil
 	}
-	plan, err := gen.Vet(ctx, gen.Config{Patterns: flags.Args()})
+	plan, err := gen.Vet(ctx, gen.Config{Patterns: flags.Args(), Plans: *plans})
 	if err != nil {
 		return exitError, err
 	}

@@ -28,6 +28,10 @@ type Config struct {
 	// Env is the environment of the go command. Defaults to that of the process.
 	Env []string
 
+	// Plans lets Vet ask SQLite how it would run the queries of one's own, by the
+	// generated tests: the packages are compiled, their driver too.
+	Plans bool
+
 	compiled bool // take all types from compiled packages: for tests
 }
 

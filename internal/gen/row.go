@@ -73,6 +73,7 @@ type querySet struct {
 // queryMethod is one of them.
 type queryMethod struct {
 	name   string
+	pos    token.Position
 	sql    string
 	params []queryParam // after the context and the database
 	writes bool         // it is given a Writer
@@ -110,7 +111,7 @@ func (c *collector) query(d *structDecl) {
 
 func (c *collector) queryMethod(f *ast.Field) *queryMethod {
 	at := c.pos(f.Names[0].Pos())
-	m := &queryMethod{name: f.Names[0].Name}
+	m := &queryMethod{name: f.Names[0].Name, pos: at}
 	fail := func(format string, args ...any) *queryMethod {
 		c.errorf(at, "%s: "+format, append([]any{m.name}, args...)...)
 		return nil

@@ -46,6 +46,11 @@ func Vet(ctx context.Context, c Config) (*Plan, error) {
 		for _, p := range pkgs {
 			v.vet(p)
 		}
+		if c.Plans {
+			if err := v.plans(ctx, c, plan.packages); err != nil {
+				return nil, err
+			}
+		}
 	}
 	plan.Diagnostics = r.sorted()
 	return plan, nil
