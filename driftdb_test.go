@@ -3,7 +3,9 @@ package driftdb_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,7 +126,7 @@ func TestForeignProcess(t *testing.T) {
 	cmd := exec.Command(os.Args[0],
 		`INSERT OR REPLACE `+columns+`('new-id', 1, 1, 'replacer', 'victim', 0.1, x'00ff', 'r')`,
 		`INSERT OR IGNORE `+columns+`('ignored', 1, 1, 'ignored', 'keep', 1, x'', 'i'), ('other', 1, 1, 'other', 'other', 1e300, x'', 'o')`,
-		`UPDATE users SET age = 9007199254740993, name = name || char(0) || 'é' WHERE id = 'other'`,
+		fmt.Sprintf(`UPDATE users SET age = %d, name = name || char(0) || 'é' WHERE id = 'other'`, min(int64(math.MaxInt), 1<<53+1)), // more than a float64 holds
 		`DELETE FROM posts`,
 	)
 	cmd.Env = append(os.Environ(), foreignEnv+"="+filepath.Join(one, "app.sqlite"))

@@ -239,7 +239,7 @@ func setRaw(dst reflect.Value, v driver.Value) error {
 	}
 	switch x := v.(type) {
 	case nil:
-		return fmt.Errorf("NULL does not fit a %s: use a pointer", dst.Type())
+		return fmt.Errorf("NULL does not fit the type %s: use a pointer", dst.Type())
 	case int64:
 		return setInt(dst, x)
 	case float64:
@@ -263,7 +263,7 @@ func setRaw(dst reflect.Value, v driver.Value) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("a %T does not fit a %s", v, dst.Type())
+	return fmt.Errorf("a %T does not fit the type %s", v, dst.Type())
 }
 
 // setAny stores v as the driver has it; its bytes are copied.
@@ -292,7 +292,7 @@ func setInt(dst reflect.Value, n int64) error {
 	case dst.Kind() == reflect.Bool && (n == 0 || n == 1):
 		dst.SetBool(n == 1)
 	default:
-		return fmt.Errorf("the integer does not fit a %s", dst.Type())
+		return fmt.Errorf("the integer does not fit the type %s", dst.Type())
 	}
 	return nil
 }
@@ -306,5 +306,5 @@ func setText(dst reflect.Value, s string) error {
 		dst.SetBytes([]byte(s))
 		return nil
 	}
-	return fmt.Errorf("text does not fit a %s", dst.Type())
+	return fmt.Errorf("text does not fit the type %s", dst.Type())
 }

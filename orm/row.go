@@ -163,13 +163,13 @@ func ScanNum[T Number](r *Row, i int, dst *T) {
 	case int64:
 		*dst = T(v)
 		if int64(*dst) != v || (v < 0) != (*dst < 0) {
-			r.fail(i, fmt.Errorf("the stored number does not fit a %T", *dst))
+			r.fail(i, fmt.Errorf("the stored number does not fit the type %T", *dst))
 		}
 	case float64:
 		*dst = T(v)
 		whole := -1<<63 <= v && v < 1<<63 // beyond, some processors make the largest integer of it
 		if (float64(*dst) != v || !whole) && (!isFloat[T]() || math.IsInf(float64(*dst), 0) && float64(*dst) != v) {
-			r.fail(i, fmt.Errorf("the stored number does not fit a %T", *dst)) // rounding to a float32 is what it is for
+			r.fail(i, fmt.Errorf("the stored number does not fit the type %T", *dst)) // rounding to a float32 is what it is for
 		}
 	default:
 		r.wrong(i, "a number")

@@ -28,7 +28,7 @@ func TestCreateFindRoundTrip(t *testing.T) {
 	db := openAt(t, filepath.Join(t.TempDir(), "t.sqlite"), driftdb.Options{Now: fixed(now)})
 	seen := now.Add(-time.Hour)
 	u := basic.User{
-		Name: "Zoë \x00 \xff\xfe '\"\\", Email: "z@example.com", Age: new(math.MinInt64), Score: math.Inf(-1),
+		Name: "Zoë \x00 \xff\xfe '\"\\", Email: "z@example.com", Age: new(math.MinInt), Score: math.Inf(-1),
 		Active: true, Avatar: []byte{0, 1, 255}, Seen: &seen, Nick: "z",
 	}
 	is.NoErr(users.Create(ctx, db, &u))

@@ -21,13 +21,13 @@ import (
 // v1World is a bucket of the original, its machines and their one clock.
 type v1World struct {
 	t     *testing.T
-	clock int // Unix milliseconds
+	clock int64 // Unix milliseconds
 	store *memstore.Store
 }
 
 func newV1World(t *testing.T) *v1World {
 	w := &v1World{t: t, clock: 1_795_000_000_000}
-	w.store = memstore.NewWithOptions(memstore.Options{Now: func() time.Time { return time.UnixMilli(int64(w.clock)) }})
+	w.store = memstore.NewWithOptions(memstore.Options{Now: func() time.Time { return time.UnixMilli(w.clock) }})
 	return w
 }
 
@@ -56,7 +56,7 @@ func (w *v1World) snap(a *v1App) {
 }
 
 // later is a pause, such as between a crash and a restore.
-func (w *v1World) later(d time.Duration) { w.clock += int(d.Milliseconds()) }
+func (w *v1World) later(d time.Duration) { w.clock += d.Milliseconds() }
 
 func batchKey(from, to int) string {
 	return fmt.Sprintf("databases/app/nodes/9a1c40445b46/logs/%012d-%012d.json", from, to)
@@ -103,7 +103,7 @@ var v1Times = map[string]func(end time.Time) func(int, time.Time) time.Time{
 // comesBackAs imports and compares with the original's file.
 func (w *v1World) comesBackAs(t *testing.T, a *v1App, times string, o replicate.ImportV1Options) replicate.ImportV1Report {
 	t.Helper()
-	store := redated{w.store, v1Times[times](time.UnixMilli(int64(w.clock)).Add(24 * time.Hour))}
+	store := redated{w.store, v1Times[times](time.UnixMilli(w.clock).Add(24 * time.Hour))}
 	path := filepath.Join(t.TempDir(), "new.sqlite")
 	o.Schema, o.Retry = strings.Split(v1Tables, ";\n"), fast().Retry
 	report, err := replicate.ImportV1(t.Context(), "app", store, path, o)

@@ -165,7 +165,7 @@ func TestImportV1Forks(t *testing.T) {
 				}
 				a.sync(4, 10)
 				for i := range 5 {
-					b.now = 100 + i
+					b.now = int64(100 + i)
 					b.insert(fmt.Sprint("b", i), 2)
 					if i == 2 && snapped {
 						b.sync(10, len(b.entries)-1)
@@ -187,7 +187,7 @@ func TestImportV1Overlaps(t *testing.T) {
 	is := is.New(t)
 	a := newV1(t, memstore.New(), "app")
 	for i := range 9 {
-		a.now = 100 - i // a clock that goes backwards makes no difference
+		a.now = int64(100 - i) // a clock that goes backwards makes no difference
 		a.insert(fmt.Sprint(i), 1)
 	}
 	for _, batch := range [][2]int{{0, 3}, {0, 5}, {2, 4}, {5, 9}} {

@@ -40,7 +40,7 @@ type v1App struct {
 	key   []byte
 
 	prefix string // before every key
-	now    int    // Unix milliseconds
+	now    int64  // Unix milliseconds
 
 	entries  []json.RawMessage
 	uploaded int
@@ -151,16 +151,16 @@ func (a *v1App) snap() {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	a.snapshot = fmt.Sprintf("databases/%s/nodes/%s/snapshots/%d.sqlite", a.name, a.node, 1795400705407+len(a.entries))
+	a.snapshot = fmt.Sprintf("databases/%s/nodes/%s/snapshots/%d.sqlite", a.name, a.node, int64(1795400705407)+int64(len(a.entries)))
 	a.put(a.snapshot, b)
 	a.manifest()
 }
 
 func (a *v1App) manifest() {
 	a.t.Helper()
-	m := map[string]any{"dbName": a.name, "nodeId": a.node, "latestSnapshotKey": nil, "latestSnapshotTimestamp": nil, "latestLogSequence": a.sequence, "updatedAt": 1795400705440}
+	m := map[string]any{"dbName": a.name, "nodeId": a.node, "latestSnapshotKey": nil, "latestSnapshotTimestamp": nil, "latestLogSequence": a.sequence, "updatedAt": int64(1795400705440)}
 	if a.snapshot != "" {
-		m["latestSnapshotKey"], m["latestSnapshotTimestamp"] = a.snapshot, 1795400705407
+		m["latestSnapshotKey"], m["latestSnapshotTimestamp"] = a.snapshot, int64(1795400705407)
 	}
 	b, err := json.Marshal(m)
 	if err != nil {

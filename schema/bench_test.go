@@ -76,7 +76,7 @@ func insert(b *testing.B, tx *sql.Tx, n int) {
 	stmt, err := tx.Prepare(`INSERT INTO logged VALUES (?, ?, ?, ?, ?, ?)`)
 	is.NoErr(err)
 	for i := range n {
-		if _, err := stmt.Exec(i, "someone@example.com", "Some One", float64(i)/7, 1700000000000, 1); err != nil {
+		if _, err := stmt.Exec(i, "someone@example.com", "Some One", float64(i)/7, int64(1700000000000), 1); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -22,7 +22,6 @@ const (
 var testedElsewhere = map[string]string{
 	"examples/quickstart/models": "examples/quickstart",
 	"examples/cli-notes/models":  "examples/cli-notes",
-	"drifttest":                  "gen_test/writes",
 	"internal/crashtest/models":  "internal/crashtest",
 	"gen_test/embed/geo":         "gen_test/embed",
 	"gen_test/kinds/other":       "gen_test/kinds",

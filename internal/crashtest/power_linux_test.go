@@ -8,10 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestPowerFails cuts the power of the disk under a writer: an ext4 on a loop device
@@ -111,33 +111,25 @@ func (d *disk) mount() ([]byte, error) {
 }
 
 // root opens the directory of the file system for f.
-func (d *disk) root(f func(fd uintptr) syscall.Errno) error {
+func (d *disk) root(f func(fd int) error) error {
 	dir, err := os.Open(d.dir)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
-	if errno := f(dir.Fd()); errno != 0 {
-		return errno
-	}
-	return nil
+	return f(int(dir.Fd()))
 }
 
 // sync forces everything to the disk.
 func (d *disk) sync() error {
-	return d.root(func(fd uintptr) syscall.Errno {
-		_, _, errno := syscall.Syscall(306 /* syncfs */, fd, 0, 0)
-		return errno
-	})
+	return d.root(unix.Syncfs)
 }
 
 // cut shuts the file system down as it is on the disk.
 func (d *disk) cut() error {
-	return d.root(func(fd uintptr) syscall.Errno {
+	return d.root(func(fd int) error {
 		const shutdown, noLogFlush = 0x8004587d, 2 // EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
-		flags := uint32(noLogFlush)
-		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, shutdown, uintptr(unsafe.Pointer(&flags)))
-		return errno
+		return unix.IoctlSetPointerInt(fd, shutdown, noLogFlush)
 	})
 }
 

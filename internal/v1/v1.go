@@ -184,7 +184,7 @@ func expand(b []byte) ([]byte, bool) {
 		return nil, false
 	}
 	plain, err := io.ReadAll(io.LimitReader(r, maxObject+1))
-	if err != nil || len(plain) > maxObject {
+	if err != nil || int64(len(plain)) > maxObject {
 		return nil, false
 	}
 	return plain, known(plain)
