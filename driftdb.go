@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/driftdb/driftdb/internal/sqlite"
@@ -79,10 +80,14 @@ const Memory = ":memory:"
 // [orm.DB.Close] does so with the replica's own deadline.
 func Open(ctx context.Context, path string, s schema.Schema, o Options) (*orm.DB, error) {
 	db, err := open(ctx, path, s, o)
-	if err != nil {
-		return nil, fmt.Errorf("driftdb: open %s: %w", path, err)
+	switch what := "open " + path + ": "; {
+	case err == nil:
+		return db, nil
+	case strings.HasPrefix(err.Error(), what): // a connection that could not be made says so
+		return nil, fmt.Errorf("driftdb: %w", err)
+	default:
+		return nil, fmt.Errorf("driftdb: %s%w", what, err)
 	}
-	return db, nil
 }
 
 func open(ctx context.Context, path string, s schema.Schema, o Options) (_ *orm.DB, err error) {

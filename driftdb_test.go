@@ -70,6 +70,20 @@ func TestOpenSaysWhatIsWrongWithAPath(t *testing.T) {
 	is.New(t).Equal(len(left), 0) // nothing was written
 }
 
+// A file of another kind is left as it is.
+func TestOpenLeavesOtherFilesAlone(t *testing.T) {
+	is := is.New(t)
+	path := filepath.Join(t.TempDir(), "notes.txt")
+	const text = "Buy milk, and something longer than a hundred bytes, so that SQLite reads a header from it and not the end of the file."
+	is.NoErr(os.WriteFile(path, []byte(text), 0o600))
+	_, err := driftdb.Open(t.Context(), path, basic.Schema, driftdb.Options{})
+	is.True(err != nil)
+	is.Equal(err.Error(), "driftdb: open "+path+": file is not a database: it is of another kind, or encrypted; it was not changed")
+	got, err := os.ReadFile(path)
+	is.NoErr(err)
+	is.Equal(string(got), text)
+}
+
 func TestFilesArePrivate(t *testing.T) {
 	is := is.New(t)
 	dir := t.TempDir()
