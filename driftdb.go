@@ -64,6 +64,11 @@ type admitter interface {
 	Admit(ctx context.Context) error
 }
 
+// ErrDamaged says that SQLite cannot read the file, or that it is no database. Open
+// changes nothing of it. *replicate.Replica says it of a file that breaks while the
+// program runs; a query then has SQLite's own error, "database disk image is malformed".
+var ErrDamaged = sqlite.ErrFileDamaged
+
 // Memory is the path of a private database that lives as long as its handle:
 // a temporary file, so that readers and the writer do not block each other.
 const Memory = ":memory:"
@@ -132,7 +137,7 @@ func open(ctx context.Context, path string, s schema.Schema, o Options) (_ *orm.
 	}
 	db, err := orm.Open(ctx, s, ormOptions(path, o, cleanup))
 	if err != nil {
-		return nil, err
+		return nil, sqlite.OfFile(err)
 	}
 	if o.Replica != nil {
 		if err := o.Replica.Start(ctx, path); err != nil {

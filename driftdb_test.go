@@ -77,8 +77,8 @@ func TestOpenLeavesOtherFilesAlone(t *testing.T) {
 	const text = "Buy milk, and something longer than a hundred bytes, so that SQLite reads a header from it and not the end of the file."
 	is.NoErr(os.WriteFile(path, []byte(text), 0o600))
 	_, err := driftdb.Open(t.Context(), path, basic.Schema, driftdb.Options{})
-	is.True(err != nil)
-	is.Equal(err.Error(), "driftdb: open "+path+": file is not a database: it is of another kind, or encrypted; it was not changed")
+	is.True(errors.Is(err, driftdb.ErrDamaged))
+	is.True(strings.HasPrefix(err.Error(), "driftdb: open "+path+": file is not a database: the local file is damaged, or no database: keep it"))
 	got, err := os.ReadFile(path)
 	is.NoErr(err)
 	is.Equal(string(got), text)

@@ -434,6 +434,19 @@ func (r *restorer) moveAside(ctx context.Context) error {
 	return durable.SyncDir(filepath.Dir(r.side.file))
 }
 
+// ofFile marks what SQLite finds wrong with the local file as ErrDamaged, which what it
+// finds wrong with a restored one is not, and bookkeeping that is not ours as
+// ErrLogDamaged.
+func ofFile(err error) error {
+	switch {
+	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrLogDamaged):
+		return err
+	case errors.Is(err, changelog.ErrTables):
+		return fmt.Errorf("%w: %w", err, ErrLogDamaged)
+	}
+	return sqlite.OfFile(err)
+}
+
 // damaged marks what SQLite finds wrong with a restored file as ErrCorrupt.
 func damaged(err error) error {
 	if sqlite.IsCorrupt(err) || errors.Is(err, sqlite.ErrDamaged) {

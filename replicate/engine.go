@@ -213,7 +213,7 @@ func (e *engine) attempt(ctx context.Context) {
 		e.observe(ctx)
 		return
 	}
-	err := e.sync(ctx)
+	err := ofFile(e.sync(ctx))
 	if waitErr := e.measure(ctx, err != nil); err == nil || halts(waitErr) {
 		err = waitErr
 	}

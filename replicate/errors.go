@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/driftdb/driftdb/internal/envelope"
+	"github.com/driftdb/driftdb/internal/sqlite"
 )
 
 // Errors that a caller may want to tell apart with errors.Is. Their texts say
@@ -95,6 +96,11 @@ var (
 	// is shipped.
 	ErrLogDamaged = errors.New("the local change log was changed by something else; " +
 		"to go on with what the bucket holds, move the file away and restart; to keep the file's rows, replicate it under another name")
+
+	// ErrDamaged: SQLite cannot read the local file, or has found it broken: its disk,
+	// or another program. Changes that can still be read are shipped; a snapshot
+	// of a broken file is not.
+	ErrDamaged = sqlite.ErrFileDamaged
 
 	// ErrSchemaDrift: a table of a model, its columns or constraints, or a
 	// trigger that writes the change log was changed by something other than a

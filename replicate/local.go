@@ -254,6 +254,9 @@ func logError(what string, err error) error {
 	if isAny(err, changelog.ErrSealed, changelog.ErrLogGap, changelog.ErrLogRow) {
 		return fmt.Errorf("%s: %w: %w", what, err, ErrLogDamaged)
 	}
+	if sqlite.IsSQL(err) { // of our own tables: they are not what we have made
+		return fmt.Errorf("%s: %w: %w", what, err, ErrDamaged)
+	}
 	return fmt.Errorf("%s: %w", what, err)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/driftdb/driftdb/internal/changelog"
+	"github.com/driftdb/driftdb/internal/sqlite"
 )
 
 // Replica ships one database file to one name in a store. Its methods may be
@@ -89,7 +90,7 @@ func (r *Replica) prepare(ctx context.Context, path string) error {
 		claim, err = t.prepare(ctx)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("replicate: prepare %s: %w", path, err), side.close())
+		return errors.Join(fmt.Errorf("replicate: prepare %s: %w", path, ofFile(err)), side.close())
 	}
 	r.side, r.token, r.claim = side, t.token, claim
 	r.run.Lock()
@@ -114,9 +115,12 @@ func (r *Replica) Start(ctx context.Context, path string) error {
 		}
 	}
 	if err := r.start(ctx, path); err != nil {
+		if sqlite.IsSQL(err) && !errors.Is(err, ErrNotPrepared) {
+			err = fmt.Errorf("%w: %w", err, ErrDamaged) // what is asked of the file here is asked of our own tables
+		}
 		err = errors.Join(err, r.side.close())
 		r.side, r.claim = nil, nil
-		return fmt.Errorf("replicate: start %s: %w", path, err)
+		return fmt.Errorf("replicate: start %s: %w", path, ofFile(err))
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ func final(err error) bool {
 	if _, ok := errors.AsType[*PermanentError](err); ok {
 		return true
 	}
-	return halts(err) || isAny(err, ErrOwned, ErrMissing, ErrNoBackup, ErrNoRestorePoint, ErrNotSupported, ErrNoKey, ErrNotSealed, ErrExists, ErrLocked, ErrNotPrepared, ErrClosed, ErrSchemaDrift)
+	return halts(err) || isAny(err, ErrOwned, ErrMissing, ErrNoBackup, ErrNoRestorePoint, ErrNotSupported, ErrNoKey, ErrNotSealed, ErrExists, ErrLocked, ErrNotPrepared, ErrClosed, ErrSchemaDrift, ErrDamaged)
 }
 
 // halts says whether an error ends shipping for this start: going on could

@@ -241,8 +241,9 @@ func (e *engine) finishSnapshot(ctx context.Context) (bool, error) {
 // begun again later.
 func (e *engine) snapshotFailed(err error) {
 	e.snapFailed++
+	err = ofFile(err)
 	wait := e.o.Retry.wait(e.snapFailed - 1)
-	if final(err) || errors.Is(err, ErrCorrupt) {
+	if final(err) {
 		wait = e.o.Retry.Max
 	}
 	e.snapAfter = time.Now().Add(wait)

@@ -139,6 +139,9 @@ func finishCopy(ctx context.Context, path string, key objectKey, at link) (err e
 	db.SetMaxOpenConns(1)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	conn, err := db.Conn(ctx)
+	if sqlite.IsReadOnly(err) { // it was written a moment ago: its header says so
+		return fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
 	if err != nil {
 		return err
 	}
@@ -153,5 +156,5 @@ func finishCopy(ctx context.Context, path string, key objectKey, at link) (err e
 	}); err != nil {
 		return err
 	}
-	return damaged(sqlite.QuickCheck(ctx, conn))
+	return sqlite.QuickCheck(ctx, conn)
 }

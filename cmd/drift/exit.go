@@ -84,7 +84,7 @@ func exitCode(err error) int {
 	case is(replicate.ErrNoBackup, replicate.ErrNoRestorePoint, replicate.ErrNoPoint, replicate.ErrNotDeleted):
 		return exitNoBackup
 	case is(replicate.ErrOwned, replicate.ErrForked, replicate.ErrBehind, replicate.ErrFenced, replicate.ErrLocked, replicate.ErrExists, replicate.ErrMarked,
-		replicate.ErrNotPrepared, replicate.ErrKeyTaken, replicate.ErrV1Manifest, replicate.ErrLogDamaged, replicate.ErrAmbiguous, replicate.ErrSchemaDrift):
+		replicate.ErrNotPrepared, replicate.ErrKeyTaken, replicate.ErrV1Manifest, replicate.ErrLogDamaged, replicate.ErrDamaged, replicate.ErrAmbiguous, replicate.ErrSchemaDrift):
 		return exitRefused
 	}
 	return exitFailed

@@ -36,7 +36,7 @@ func readDropped(ctx context.Context, x Execer) (d Dropped, err error) {
 		return d, err
 	}
 	if err := json.Unmarshal([]byte(v), &d); err != nil {
-		return d, fmt.Errorf("_driftdb_meta: %s: %w", metaDropped, err)
+		return d, fmt.Errorf("_driftdb_meta: %s: %w: %w", metaDropped, err, ErrTables)
 	}
 	return d, nil
 }
@@ -152,7 +152,7 @@ func (q *Queue) GapEnd(ctx context.Context) (t Tip, ok bool, err error) {
 	}
 	var end gapEnd
 	if err := json.Unmarshal([]byte(v), &end); err != nil {
-		return t, false, fmt.Errorf("_driftdb_meta: %s: %w", metaGap, err)
+		return t, false, fmt.Errorf("_driftdb_meta: %s: %w: %w", metaGap, err, ErrTables)
 	}
 	return Tip{Sequence: end.Sequence, Hash: end.Hash, MaxTime: end.MaxTime}, true, nil
 }

@@ -142,7 +142,7 @@ func (q *Queue) Floor(ctx context.Context) (f Floor, err error) {
 		return f, err
 	}
 	if err := json.Unmarshal([]byte(v), &f); err != nil {
-		return f, fmt.Errorf("_driftdb_meta: %s: %w", metaFloor, err)
+		return f, fmt.Errorf("_driftdb_meta: %s: %w: %w", metaFloor, err, ErrTables)
 	}
 	return f, nil
 }
@@ -359,14 +359,14 @@ func sealOf(v []driver.Value) (s Seal, err error) {
 	for _, i := range []int{0, 1, 2, 3, 6, 7, 9, 10} {
 		var ok bool
 		if n[i], ok = v[i].(int64); !ok {
-			return s, errors.New("_driftdb_queue holds a row that is not a seal record")
+			return s, fmt.Errorf("_driftdb_queue holds a row that is not a seal record: %w", ErrTables)
 		}
 	}
 	s = Seal{From: n[0], To: n[1], Part: int(n[2]), Parts: int(n[3]), MaxTime: n[6], Encoder: int(n[7]), Attempts: int(n[9]), NextRetryAt: n[10]}
 	for i, h := range map[int]*Hash{4: &s.PrevHash, 5: &s.Hash} {
 		t, _ := text(v[i])
 		if *h, err = ParseHash(t); err != nil {
-			return s, fmt.Errorf("_driftdb_queue: record %d: %w", s.From, err)
+			return s, fmt.Errorf("_driftdb_queue: record %d: %w: %w", s.From, err, ErrTables)
 		}
 	}
 	status, _ := text(v[8])

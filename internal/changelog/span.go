@@ -16,6 +16,9 @@ var (
 	// begins: they were pruned or deleted, or the file is not the one whose
 	// batches were sealed.
 	ErrLogGap = errors.New("the change log has a gap")
+	// ErrTables is something in the tables of the log that this package does not
+	// write there.
+	ErrTables = errors.New("the tables of the change log were changed by something else")
 	// ErrLogRow is a row of the log that no trigger of ours writes.
 	ErrLogRow = errors.New("the change log has a row that cannot be read")
 )

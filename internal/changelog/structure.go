@@ -59,8 +59,11 @@ func ReadStructure(ctx context.Context, conn *sql.Conn, after int64) (s Structur
 			return err
 		}
 		e, err := ParseSchemaEntry(data)
+		if err != nil {
+			return fmt.Errorf("%w: %w", err, ErrTables)
+		}
 		entries = append(entries, e)
-		return err
+		return nil
 	}, `SELECT data FROM _driftdb_log WHERE sequence > ? AND operation = 'schema' ORDER BY sequence`, after)
 	return s, entries, err
 }

@@ -113,6 +113,9 @@ func checkFormat(ctx context.Context, x Execer) error {
 	if err != nil {
 		return err
 	}
+	if f == "" {
+		return fmt.Errorf("_driftdb_meta has no format: %w", ErrTables)
+	}
 	if f != Format {
 		return fmt.Errorf("format %q where this version writes %q: %w", f, Format, ErrFormat)
 	}
@@ -144,7 +147,7 @@ func Meta(ctx context.Context, x Execer, key string) (string, error) {
 	}
 	s, ok := text(v)
 	if !ok {
-		return "", fmt.Errorf("_driftdb_meta: %s is not text", key)
+		return "", fmt.Errorf("_driftdb_meta: %s is not text: %w", key, ErrTables)
 	}
 	return s, nil
 }
@@ -172,7 +175,7 @@ func ReadPosition(ctx context.Context, x Execer) (Position, error) {
 	gen, ok := text(row[0])
 	seq, ok2 := row[1].(int64)
 	if !ok || !ok2 {
-		return Position{}, errors.New("read the log's position: _driftdb_meta has no generation: the file was not made by this program")
+		return Position{}, fmt.Errorf("read the log's position: _driftdb_meta has no generation: %w", ErrTables)
 	}
 	return Position{Generation: gen, Sequence: seq}, nil
 }

@@ -18,7 +18,7 @@ func (v *vetter) plans(ctx context.Context, c Config, all []*collector) error {
 		if len(p.queries) == 0 || len(p.models) == 0 {
 			continue
 		}
-		cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-run", "^TestQueries$", p.pkg.PkgPath)
+		cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-run", "^TestQueries$", p.pkg.PkgPath) //nolint:gosec // a package that go list has named
 		cmd.Dir, cmd.Env = p.pkg.Dir, c.Env
 		var errs bytes.Buffer
 		cmd.Stderr = &errs
@@ -49,7 +49,10 @@ func planFindings(events []byte) (said map[string][]string, output string) {
 	lines := bufio.NewScanner(bytes.NewReader(events))
 	lines.Buffer(nil, len(events)+1)
 	for lines.Scan() {
-		var e struct{ Test, Output string }
+		var e struct {
+			Test   string `json:"Test"`
+			Output string `json:"Output"`
+		}
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
 			continue
 		}

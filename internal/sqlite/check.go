@@ -11,6 +11,18 @@ import (
 // ErrDamaged is a database that does not pass its check.
 var ErrDamaged = errors.New("the database is damaged")
 
+// ErrFileDamaged is a file of the program's own that is damaged, or no database.
+var ErrFileDamaged = errors.New("the local file is damaged, or no database: keep it, move it away with its -wal and -shm, and put a backup in its place, " +
+	"which with AutoRestore a restart does and without it drift restore; what was not stored yet can often be read out of it with .recover of the sqlite3 shell")
+
+// OfFile marks what SQLite finds wrong with the program's own file as ErrFileDamaged.
+func OfFile(err error) error {
+	if err == nil || errors.Is(err, ErrFileDamaged) || !IsCorrupt(err) && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, ErrFileDamaged)
+}
+
 // QuickCheck runs PRAGMA quick_check. The error names what was found and
 // satisfies errors.Is(err, ErrDamaged) if the file is damaged.
 func QuickCheck(ctx context.Context, c *sql.Conn) error { return check(ctx, c, "quick_check") }

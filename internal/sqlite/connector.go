@@ -75,7 +75,7 @@ func (c *connector) connect(ctx context.Context) (driver.Conn, error) {
 		return nil, errors.Join(fmt.Errorf("the driver's connection is a %T", dc), dc.Close())
 	}
 	if err := c.setUp(ctx, conn); err != nil {
-		return nil, errors.Join(c.explain(err), conn.Close())
+		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
 }
@@ -88,11 +88,8 @@ func (c *connector) busy() time.Duration {
 }
 
 // explain adds to SQLite's "unable to open database file" what can be seen
-// without opening it, and to "file is not a database" what it may be.
+// without opening it.
 func (c *connector) explain(err error) error {
-	if e, ok := errors.AsType[sqlite3.Error](err); ok && e.Code == sqlite3.ErrNotADB {
-		return fmt.Errorf("%w: it is of another kind, or encrypted; it was not changed", err)
-	}
 	info, statErr := os.Stat(c.path)
 	switch {
 	case statErr != nil:

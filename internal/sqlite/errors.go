@@ -74,6 +74,10 @@ func IsFull(err error) bool { return hasCode(err, sqlite3.ErrFull) }
 // IsCorrupt says that the file is damaged, or no database at all.
 func IsCorrupt(err error) bool { return hasCode(err, sqlite3.ErrCorrupt, sqlite3.ErrNotADB) }
 
+// IsSQL says that SQLite does not understand a statement: of one that is right, that
+// the tables are not those that it was written for.
+func IsSQL(err error) bool { return hasCode(err, sqlite3.ErrError) }
+
 // IsReadOnly says that the file, its directory or the connection does not
 // allow writing.
 func IsReadOnly(err error) bool { return hasCode(err, sqlite3.ErrReadonly) }

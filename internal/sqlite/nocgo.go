@@ -51,5 +51,8 @@ func IsFull(error) bool { return false }
 // IsCorrupt reports false.
 func IsCorrupt(error) bool { return false }
 
+// IsSQL reports false.
+func IsSQL(error) bool { return false }
+
 // IsReadOnly reports false.
 func IsReadOnly(error) bool { return false }
