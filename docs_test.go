@@ -1,14 +1,20 @@
 package driftdb_test
 
 import (
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/matryer/is"
+
+	"github.com/driftdb/driftdb"
+	"github.com/driftdb/driftdb/replicate"
+	"github.com/driftdb/driftdb/s3store"
 )
 
 // TestGuaranteesNameTests checks that every test that docs/guarantees.md names
@@ -70,6 +76,65 @@ func TestFeaturesNameTests(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("docs/features.md names %s.%s, which does not exist", m[1], m[2])
+		}
+	}
+}
+
+// TestOptionsAreExplained checks that the page that explains the options of a type
+// has every one of its fields, and that the table of replicate.Options has no others.
+func TestOptionsAreExplained(t *testing.T) {
+	is := is.New(t)
+	pages := map[string][]reflect.Type{
+		"docs/reference.md": {
+			reflect.TypeFor[driftdb.Options](), reflect.TypeFor[replicate.Options](), reflect.TypeFor[replicate.RestoreOptions](), reflect.TypeFor[replicate.VerifyOptions](),
+			reflect.TypeFor[replicate.LogOptions](), reflect.TypeFor[replicate.PruneOptions](), reflect.TypeFor[replicate.ImportV1Options](), reflect.TypeFor[replicate.RebuildOptions](),
+		},
+		"docs/s3.md": {reflect.TypeFor[s3store.Options]()},
+	}
+	known := map[string]bool{}
+	for page, types := range pages {
+		b, err := os.ReadFile(page)
+		is.NoErr(err)
+		text := string(b)
+		for _, typ := range types {
+			for name, group := range optionNames(typ) {
+				_, bare, _ := strings.Cut(name, ".")
+				known[name] = true
+				if !strings.Contains(text, "`"+name+"`") && !(group && strings.Contains(text, "`."+bare+"`")) {
+					t.Errorf("%s does not explain %s.%s", page, typ, name)
+				}
+			}
+		}
+		_, table, _ := strings.Cut(text, "| `replicate.Options` |")
+		table, _, _ = strings.Cut(table, "\n\n")
+		for line := range strings.Lines(table) {
+			if cells := strings.Split(line, "|"); len(cells) > 1 {
+				for _, name := range regexp.MustCompile("`([A-Z][\\w.]+)`").FindAllStringSubmatch(cells[1], -1) {
+					if !known[name[1]] {
+						t.Errorf("%s explains %s, which replicate.Options does not have", page, name[1])
+					}
+				}
+			}
+		}
+	}
+}
+
+// optionNames yields the fields of a struct of options, Group.Field for those of its
+// groups.
+func optionNames(typ reflect.Type) iter.Seq2[string, bool] {
+	return func(yield func(string, bool) bool) {
+		for f := range typ.Fields() {
+			if f.Type.Kind() != reflect.Struct || f.Type.PkgPath() != typ.PkgPath() || f.Type == reflect.TypeFor[replicate.Moment]() {
+				if !yield(f.Name, false) {
+					return
+				}
+				continue
+			}
+			for g := range f.Type.Fields() {
+				if g.IsExported() && !yield(f.Name+"."+g.Name, true) {
+					return
+				}
+			}
 		}
 	}
 }

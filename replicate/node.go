@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -98,6 +100,13 @@ func (m *marker) standing(nonce token) []attempt {
 // openSidecar makes and locks the directory beside the database file at path,
 // which need not exist, and reads or makes node.json.
 func openSidecar(path string) (*sidecar, error) {
+	return openSidecarWithin(context.Background(), path, 0)
+}
+
+const lockPoll = 20 * time.Millisecond
+
+// openSidecarWithin is openSidecar that waits for the lock, until ctx ends at most.
+func openSidecarWithin(ctx context.Context, path string, wait time.Duration) (*sidecar, error) {
 	file, err := resolve(path)
 	if err != nil {
 		return nil, err
@@ -108,8 +117,15 @@ func openSidecar(path string) (*sidecar, error) {
 	}
 	s.lock = flock.New(filepath.Join(s.dir, "lock"), flock.SetPermissions(0o600))
 	locked, err := s.lock.TryLock()
+	if !locked && err == nil && wait > 0 {
+		waiting, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		if locked, err = s.lock.TryLockContext(waiting, lockPoll); errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			err = nil // still locked
+		}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", s.lock.Path(), err)
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", s.lock.Path(), err), s.lock.Close())
 	}
 	if !locked {
 		_ = s.lock.Close()

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/matryer/is"
 
@@ -696,6 +698,40 @@ func TestLocked(t *testing.T) {
 	is.True(errors.Is(err, replicate.ErrLocked))
 	shutdown(t, r)
 	is.NoErr(second.Start(t.Context(), link))
+}
+
+// A program that lives for seconds waits for the one before it, as long as it is told
+// to, and ships what it writes itself.
+func TestLockWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		store := memstore.New()
+		a := openApp(t, dbPath(t))
+		r := start(t, a, store, fast())
+		o := fast()
+		o.LockWait = 10 * time.Second
+		second := newReplica(t, store, o)
+		began := time.Now()
+		is.True(errors.Is(second.Prepare(t.Context(), a.path), replicate.ErrLocked))
+		is.Equal(time.Since(began), o.LockWait)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		is.True(errors.Is(second.Prepare(ctx, a.path), context.DeadlineExceeded))
+		is.Equal(time.Since(began), o.LockWait+3*time.Second)
+		started := make(chan error)
+		go func() { started <- second.Start(t.Context(), a.path) }()
+		a.insert(1, 3)
+		pass(2 * time.Second)
+		shutdown(t, r)
+		is.NoErr(<-started)
+		a.insert(4, 6)
+		flush(t, second)
+		sameAsRestored(t, a, store)
+		shutdown(t, second)
+	})
+	_, err := replicate.New(dbName, memstore.New(), replicate.Options{LockWait: -1})
+	is.New(t).True(err != nil && strings.Contains(err.Error(), "LockWait"))
 }
 
 func TestForeignManifest(t *testing.T) {
