@@ -21,6 +21,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/driftdb/driftdb"
 	"github.com/driftdb/driftdb/examples/cli-notes/models"
@@ -73,7 +74,10 @@ func open(ctx context.Context, file, bucket string) (*orm.DB, error) {
 		if err != nil {
 			return nil, err
 		}
-		if o.Replica, err = replicate.New("notes", store, replicate.Options{AutoRestore: true}); err != nil {
+		if o.Replica, err = replicate.New("notes", store, replicate.Options{
+			AutoRestore: true,
+			LockWait:    10 * time.Second, // for another run of this command to end
+		}); err != nil {
 			return nil, err
 		}
 	}

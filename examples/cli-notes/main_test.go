@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/matryer/is"
@@ -29,7 +31,7 @@ func cli(t *testing.T) (run func(args ...string) string, fails func(want string,
 		t.Helper()
 		out, err := call(args)
 		if err != nil {
-			t.Fatalf("%v: %v", args, err)
+			t.Errorf("%v: %v", args, err)
 		}
 		return out
 	}
@@ -86,6 +88,20 @@ func TestNotes(t *testing.T) {
 	}
 	is.Equal(run("list"), before)
 	is.True(strings.Contains(run("search", "litres"), "Milk"))
+}
+
+// Runs that overlap wait for each other; the first one restores a file that is not there.
+func TestOverlappingRuns(t *testing.T) {
+	is := is.New(t)
+	run, _, dir := cli(t)
+	run("add", "before")
+	is.NoErr(os.Remove(filepath.Join(dir, "notes.sqlite")))
+	var all sync.WaitGroup
+	for i := range 5 {
+		all.Go(func() { run("add", fmt.Sprint("note ", i)) })
+	}
+	all.Wait()
+	is.Equal(strings.Count(run("list"), "\n"), 6)
 }
 
 func TestModelsAreCurrent(t *testing.T) { drifttest.Verify(t, models.Schema) }
