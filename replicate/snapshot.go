@@ -243,7 +243,7 @@ func (e *engine) snapshotFailed(err error) {
 	e.snapFailed++
 	err = ofFile(err)
 	wait := e.o.Retry.wait(e.snapFailed - 1)
-	if final(err) {
+	if final(err) || errors.Is(err, ErrCorrupt) {
 		wait = e.o.Retry.Max
 	}
 	e.snapAfter = time.Now().Add(wait)
