@@ -8,8 +8,8 @@ import (
 
 // Join puts the schemas of several packages together, for a database that holds
 // them all. A table that stands in more than one of them, of the same model,
-// counts once. Migrations belong to one package: a schema that is joined to
-// others and has some makes a schema that cannot be opened, and Open says why.
+// counts once. Migrations belong to the package whose Schema is opened: a schema that
+// is joined to others and has some makes one that cannot be opened, and Open says why.
 func Join(all ...Schema) Schema {
 	var out Schema
 	for _, s := range all {
@@ -26,6 +26,16 @@ func Join(all ...Schema) Schema {
 		out.Migrations = all[0].Migrations
 	}
 	return out.Sorted()
+}
+
+// WithMigrations returns s with the files of migrations that make all of its tables:
+// generated code calls it for a package whose models refer to those of others. A
+// schema that was joined to one with migrations of its own still cannot be opened.
+func (s Schema) WithMigrations(files fs.FS) Schema {
+	if _, refused := s.Migrations.(noMigrations); !refused {
+		s.Migrations = files
+	}
+	return s
 }
 
 // noMigrations stands for migrations that cannot be run.

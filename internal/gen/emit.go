@@ -53,25 +53,32 @@ func (c *collector) emitSchema(order []*model) ([]byte, error) {
 		tables = append(tables, jen.Id(m.names.lower+"Schema"))
 	}
 	fields := []jen.Code{jen.Id("Tables").Op(":").Index().Qual(schemaPath, "Table").Add(lines(tables...))}
-	if hasMigrations(c.pkg.Dir) {
+	migrated := hasMigrations(c.pkg.Dir)
+	files := jen.Qual(ormPath, "MigrationFiles").Values(jen.Id("FS").Op(":").Id("migrationFiles"))
+	if migrated {
 		out.Comment("//go:embed migrations/*.sql")
 		out.Var().Id("migrationFiles").Qual("embed", "FS")
 		out.Line()
-		fields = append(fields, jen.Id("Migrations").Op(":").Qual(ormPath, "MigrationFiles").Values(jen.Id("FS").Op(":").Id("migrationFiles")))
 	}
-	own := jen.Qual(schemaPath, "Schema").Values(fields...)
 	others := c.foreignSchemas()
 	if len(others) == 0 {
+		if migrated {
+			fields = append(fields, jen.Id("Migrations").Op(":").Add(files))
+		}
 		out.Comment("// Schema is every table of this package, for driftdb.Open.")
-		out.Var().Id("Schema").Op("=").Add(own)
+		out.Var().Id("Schema").Op("=").Qual(schemaPath, "Schema").Values(fields...)
 		return render(out)
 	}
 	var all []jen.Code
 	for _, path := range others {
 		all = append(all, jen.Qual(path, "Schema"))
 	}
+	joined := jen.Qual(schemaPath, "Join").Call(append(all, jen.Qual(schemaPath, "Schema").Values(fields...))...)
+	if migrated {
+		joined.Dot("WithMigrations").Call(files)
+	}
 	out.Comment("// Schema is every table of this package and of those that they refer to, for driftdb.Open.")
-	out.Var().Id("Schema").Op("=").Qual(schemaPath, "Join").Call(append(all, own)...)
+	out.Var().Id("Schema").Op("=").Add(joined)
 	return render(out)
 }
 

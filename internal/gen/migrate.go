@@ -67,10 +67,16 @@ func (c *collector) checkMigrations(order []*model) {
 		return
 	}
 	if snap == nil {
+		for _, path := range c.foreignSchemas() {
+			if hasMigrations(c.others[path].pkg.Dir) {
+				c.warnf(at, "%s has migrations, and Schema has its tables and others: it cannot be opened until the directory migrations of that package is here, or in the package whose Schema is opened", path)
+			}
+		}
 		return
 	}
-	if others := c.foreignSchemas(); len(others) > 0 {
-		c.errorf(at, "%s", notAlone(others))
+	whole, err := c.whole(order)
+	if err != nil {
+		c.errorf(at, "%v", err)
 		return
 	}
 	at.Filename, at.Line, at.Column = filepath.Join(c.pkg.Dir, migrationsDir, schemaJSON), 1, 1
@@ -93,7 +99,7 @@ func (c *collector) checkMigrations(order []*model) {
 	} else if n := len(all); n > 0 && all[n-1].Structure != (schema.Schema{Tables: snap.Tables}).Fingerprint() {
 		c.errorf(at, "the migration %s does not lead to the tables that are listed here, as after a merge of two branches: take schema.json from one of them, remove the migration of the other one, and run driftgen migrate again", snap.Files[n-1].Name)
 	}
-	steps, err := schema.Diff(schema.Schema{Tables: snap.Tables}, schemaOf(order))
+	steps, err := schema.Diff(schema.Schema{Tables: snap.Tables}, whole)
 	if err != nil || len(steps) > 0 {
 		var what strings.Builder
 		for _, s := range steps {
@@ -104,12 +110,6 @@ func (c *collector) checkMigrations(order []*model) {
 		c.behind = true
 		c.warnf(c.models[0].pos, "the models have changes that no migration has: run driftgen migrate NAME%s", what.String())
 	}
-}
-
-// notAlone says why there cannot be migrations.
-func notAlone(others []string) string {
-	return "migrations belong to one package, whose tables refer to no others: these refer to those of " + and(others) +
-		"; without the directory migrations Open adds what can be added"
 }
 
 // sum is the checksum of a file, whose line ends are those of the checkout.
@@ -149,6 +149,7 @@ func NewMigration(ctx context.Context, cfg Config, name string, destructive, emp
 	if !goodName.MatchString(name) {
 		return Migration{}, nil, fmt.Errorf("the name of a migration is lower case letters, digits and _: %q", name)
 	}
+	cfg.whole = true
 	plan, err := NewPlan(ctx, cfg)
 	if err != nil || plan.Failed() {
 		return Migration{}, plan, err
@@ -157,29 +158,29 @@ func NewMigration(ctx context.Context, cfg Config, name string, destructive, emp
 		return Migration{}, plan, fmt.Errorf("a migration belongs to one package with models, and there are %d here", len(plan.planned))
 	}
 	p := plan.planned[0]
-	if len(p.others) > 0 {
-		return Migration{}, plan, errors.New(notAlone(p.others))
+	to, err := p.whole(p.order)
+	if err != nil {
+		return Migration{}, plan, err
 	}
-	m, err := writeMigration(p, name, destructive, empty)
+	m, err := writeMigration(p.pkg.Dir, to, name, destructive, empty)
 	return m, plan, err
 }
 
 // planned is a package of a plan.
 type planned struct {
-	dir    string
-	to     schema.Schema
-	others []string // packages that its tables refer to
+	*collector
+	order []*model
 }
 
-func writeMigration(p planned, name string, destructive, empty bool) (m Migration, err error) {
-	snap, err := readSnapshot(p.dir)
+func writeMigration(pkgDir string, to schema.Schema, name string, destructive, empty bool) (m Migration, err error) {
+	snap, err := readSnapshot(pkgDir)
 	if err != nil {
 		return m, err
 	}
 	if snap == nil {
 		snap = &snapshot{}
 	}
-	if m.Steps, err = schema.Diff(schema.Schema{Tables: snap.Tables}, p.to); err != nil {
+	if m.Steps, err = schema.Diff(schema.Schema{Tables: snap.Tables}, to); err != nil {
 		return m, err
 	}
 	if len(m.Steps) == 0 && !empty {
@@ -195,8 +196,8 @@ func writeMigration(p planned, name string, destructive, empty bool) (m Migratio
 		return m, fmt.Errorf("this migration rebuilds tables or drops what they hold:\n\t%s\nrun driftgen migrate -allow-destructive %s if that is meant", strings.Join(held, "\n\t"), name)
 	}
 	file := schema.MigrationFile(len(snap.Files)+1, name)
-	text := migrationText(m.Steps, p.to)
-	dir := filepath.Join(p.dir, migrationsDir)
+	text := migrationText(m.Steps, to)
+	dir := filepath.Join(pkgDir, migrationsDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // source code, as readable as the rest of it
 		return m, err
 	}
@@ -207,7 +208,7 @@ func writeMigration(p planned, name string, destructive, empty bool) (m Migratio
 	if err := replace(m.Path, []byte(text)); err != nil {
 		return m, err
 	}
-	snap.Note, snap.Tables = snapshotNote, slices.Clone(p.to.Tables)
+	snap.Note, snap.Tables = snapshotNote, slices.Clone(to.Tables)
 	snap.Files = append(snap.Files, migratedFile{Name: file, SHA256: sum([]byte(text))})
 	b, err := json.MarshalIndent(snap, "", "\t") //nolint:musttag // as in readSnapshot
 	if err != nil {

@@ -16,35 +16,78 @@ import (
 
 // loadOthers reads the packages that references lead to. Those that are part of
 // the run are there; the rest is loaded like them, and what is wrong there is
-// for their own run to say.
+// for their own run to say. Where there are migrations, which cover the tables of
+// those packages too, it goes on with what these refer to, and builds their tables.
 func loadOthers(ctx context.Context, c Config, all []*collector) error {
 	others := map[string]*collector{}
+	whole := c.whole
 	for _, col := range all {
 		col.others = others
 		others[col.pkg.PkgPath] = col
+		whole = whole || hasMigrations(col.pkg.Dir)
 	}
 	s := &scan{walked: map[string]bool{}, own: map[string]bool{}, loaded: map[string]bool{}}
-	for _, col := range all {
-		for _, p := range col.imported() {
-			if others[p.PkgPath] != nil || slices.Contains(s.patterns, p.PkgPath) || len(p.GoFiles) == 0 {
-				continue
+	var loaded []*collector
+	for from := all; len(from) > 0; {
+		s.patterns = nil
+		for _, col := range from {
+			for _, p := range col.imported() {
+				if others[p.PkgPath] != nil || slices.Contains(s.patterns, p.PkgPath) || len(p.GoFiles) == 0 {
+					continue
+				}
+				if _, err := s.read(filepath.Dir(p.GoFiles[0])); err != nil {
+					return err
+				}
+				s.patterns = append(s.patterns, p.PkgPath)
 			}
-			if _, err := s.read(filepath.Dir(p.GoFiles[0])); err != nil {
-				return err
-			}
-			s.patterns = append(s.patterns, p.PkgPath)
 		}
+		pkgs, err := loadPatterns(ctx, c, s)
+		if err != nil {
+			return err
+		}
+		from = nil
+		for _, p := range pkgs {
+			other := collect(&reporter{}, p)
+			other.resolve()
+			others[p.PkgPath] = other
+			if whole {
+				other.others = others
+				from = append(from, other)
+			}
+		}
+		loaded = append(loaded, from...)
 	}
-	pkgs, err := loadPatterns(ctx, c, s)
-	if err != nil {
-		return err
-	}
-	for _, p := range pkgs {
-		other := collect(&reporter{}, p)
-		other.resolve()
-		others[p.PkgPath] = other
+	for _, other := range loaded {
+		other.connect()
+		other.build()
 	}
 	return nil
+}
+
+// whole returns the tables of c, in the order order, and of the packages that they
+// refer to: what the generated Schema is.
+func (c *collector) whole(order []*model) (schema.Schema, error) {
+	var all []schema.Schema
+	for _, path := range c.foreignSchemas() {
+		other := c.others[path]
+		if other.failed() {
+			return schema.Schema{}, fmt.Errorf("the models of %s have mistakes: driftgen %s says which", path, path)
+		}
+		if hasMigrations(other.pkg.Dir) {
+			return schema.Schema{}, fmt.Errorf("%s has migrations of its own: those of a database are in one package, the one whose Schema is opened; "+
+				"remove the directory migrations of one of the two", path)
+		}
+		theirs, err := other.creationOrder()
+		if err != nil {
+			return schema.Schema{}, fmt.Errorf("%s: %w", path, err)
+		}
+		s, err := other.whole(theirs)
+		if err != nil {
+			return s, err
+		}
+		all = append(all, s)
+	}
+	return schema.Join(append(all, schemaOf(order))...), nil
 }
 
 // imported returns the packages that the items ref of c name, in order.

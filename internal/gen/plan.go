@@ -32,6 +32,7 @@ type Config struct {
 	// generated tests: the packages are compiled, their driver too.
 	Plans bool
 
+	whole    bool // load what other packages refer to, as for migrations
 	compiled bool // take all types from compiled packages: for tests
 }
 
@@ -181,7 +182,7 @@ func (p *Plan) add(c *collector, s *scan) error {
 		if err != nil {
 			return err
 		}
-		p.planned = append(p.planned, planned{c.pkg.Dir, schemaOf(order), c.foreignSchemas()})
+		p.planned = append(p.planned, planned{c, order})
 		p.Behind = p.Behind || c.behind
 		if hasMigrations(c.pkg.Dir) {
 			text, err := c.emitMigrationTest()
