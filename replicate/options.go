@@ -27,11 +27,6 @@ type Options struct {
 	// random one that is kept in the directory beside the file.
 	NodeID string
 
-	// LockWait is how long Prepare waits for another process that ships or restores
-	// the same file to end, for programs that run for seconds and may overlap.
-	// Defaults to not at all: ErrLocked.
-	LockWait time.Duration
-
 	Sync     Sync         // when changes are shipped
 	Snapshot SnapshotRule // when the whole database is stored
 	Retry    Retry        // how a failed request is tried again
@@ -148,6 +143,11 @@ type Retry struct {
 	// MaxAttempts is how many attempts one call of Flush, Snapshot, Prepare or
 	// Restore makes before it returns the last error. Defaults to 5.
 	MaxAttempts int
+
+	// LockWait is how long Prepare and Restore wait for another process that ships
+	// or restores the same file to end, for programs that run for seconds and may
+	// overlap. Defaults to not at all: ErrLocked.
+	LockWait time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -212,7 +212,7 @@ func (o Options) validate() error {
 	positive("Retry.Max", o.Retry.Max > 0)
 	positive("Retry.MaxAttempts", o.Retry.MaxAttempts > 0)
 	positive("Drill.Every", o.Drill.Every >= 0)
-	positive("LockWait", o.LockWait >= 0)
+	positive("Retry.LockWait", o.Retry.LockWait >= 0)
 	positive("Backlog.Alarm", o.Backlog.Alarm > 0)
 	positive("Backlog.Bound", o.Backlog.Bound > 0)
 	positive("Sync.CloseTimeout", o.Sync.CloseTimeout > 0)

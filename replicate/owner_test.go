@@ -710,15 +710,15 @@ func TestLockWait(t *testing.T) {
 		a := openApp(t, dbPath(t))
 		r := start(t, a, store, fast())
 		o := fast()
-		o.LockWait = 10 * time.Second
+		o.Retry.LockWait = 10 * time.Second
 		second := newReplica(t, store, o)
 		began := time.Now()
 		is.True(errors.Is(second.Prepare(t.Context(), a.path), replicate.ErrLocked))
-		is.Equal(time.Since(began), o.LockWait)
+		is.Equal(time.Since(began), o.Retry.LockWait)
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		is.True(errors.Is(second.Prepare(ctx, a.path), context.DeadlineExceeded))
-		is.Equal(time.Since(began), o.LockWait+3*time.Second)
+		is.Equal(time.Since(began), o.Retry.LockWait+3*time.Second)
 		started := make(chan error)
 		go func() { started <- second.Start(t.Context(), a.path) }()
 		a.insert(1, 3)
@@ -730,7 +730,7 @@ func TestLockWait(t *testing.T) {
 		sameAsRestored(t, a, store)
 		shutdown(t, second)
 	})
-	_, err := replicate.New(dbName, memstore.New(), replicate.Options{LockWait: -1})
+	_, err := replicate.New(dbName, memstore.New(), replicate.Options{Retry: replicate.Retry{LockWait: -1}})
 	is.New(t).True(err != nil && strings.Contains(err.Error(), "LockWait"))
 }
 

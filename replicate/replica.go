@@ -78,7 +78,7 @@ func (r *Replica) prepare(ctx context.Context, path string) error {
 	if err := r.store.unlock(ctx); err != nil {
 		return err
 	}
-	side, err := openSidecarWithin(ctx, path, r.o.LockWait)
+	side, err := openSidecarWithin(ctx, path, r.o.Retry.LockWait)
 	if err != nil {
 		return fmt.Errorf("replicate: %w", err)
 	}

@@ -130,7 +130,7 @@ func restore(ctx context.Context, name string, store Store, path string, o Resto
 	if o.DryRun {
 		return r.run(ctx, m, nil)
 	}
-	if r.side, err = openSidecar(path); err != nil {
+	if r.side, err = openSidecarWithin(ctx, path, o.Retry.LockWait); err != nil {
 		return RestoreResult{}, err
 	}
 	defer func() { err = errors.Join(err, r.side.close()) }()

@@ -76,7 +76,7 @@ func open(ctx context.Context, file, bucket string) (*orm.DB, error) {
 		}
 		if o.Replica, err = replicate.New("notes", store, replicate.Options{
 			AutoRestore: true,
-			LockWait:    10 * time.Second, // for another run of this command to end
+			Retry:       replicate.Retry{LockWait: 10 * time.Second}, // for another run of this command to end
 		}); err != nil {
 			return nil, err
 		}
