@@ -28,22 +28,24 @@ func TestBacklogBlocks(t *testing.T) {
 		is := is.New(t)
 		store := away()
 		a := openApp(t, dbPath(t))
-		o := replicate.Options{Backlog: replicate.Backlog{Alarm: 1000, Policy: replicate.BacklogBlock, Bound: 4000, Wait: time.Minute}}
+		o := replicate.Options{Backlog: replicate.Backlog{Alarm: 10_000, Policy: replicate.BacklogBlock, Bound: 12_000, Wait: time.Minute}}
 		events := &recorder{}
 		o.Events = events.add
 		r := start(t, a, store, o)
+		synctest.Wait() // the tables' own entry waits already
+		is.Equal(len(events.of(replicate.EventBacklog)), 0)
 		is.NoErr(r.Admit(t.Context()))
-		a.insert(1, 40)
+		a.insert(1, 100)
 		r.Notify()
 		pass(time.Second) // in the middle of an outage, between two attempts
 		is.Equal(len(events.of(replicate.EventBacklog)), 1)
-		is.True(r.Metrics().BacklogBytes >= 4000)
+		is.True(r.Metrics().BacklogBytes >= 12_000)
 
 		began := time.Now()
 		err := r.Admit(t.Context())
 		is.True(errors.Is(err, replicate.ErrBacklog))
 		is.Equal(time.Since(began), time.Minute)
-		is.True(strings.Contains(err.Error(), "4000") && strings.Contains(err.Error(), "the last attempt: "))
+		is.True(strings.Contains(err.Error(), "12000") && strings.Contains(err.Error(), "the last attempt: "))
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -65,9 +67,10 @@ func TestBacklogBlocks(t *testing.T) {
 
 		// Whoever waits when the replica stops is let go on.
 		store.Set(faultstore.Always(faultstore.Any, "", faultstore.Error))
-		a.insert(41, 80)
+		a.insert(101, 250)
 		r.Notify()
 		pass(2 * time.Second)
+		is.True(r.Metrics().BacklogBytes >= 12_000)
 		go func() { admitted <- r.Admit(t.Context()) }()
 		synctest.Wait()
 		kill(t, r)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -49,9 +50,11 @@ INSERT INTO items (id, name, n, x) SELECT i, 'a row of ordinary length, number '
 	is.True(back < 64<<20)
 }
 
-// heap returns by how much the heap grew at most while f ran.
+// heap returns by how much the heap grew at most while f ran. Garbage is collected
+// early meanwhile: how much of it waits otherwise depends on the tests before.
 func heap(t *testing.T, f func()) (grown uint64) {
 	t.Helper()
+	defer debug.SetGCPercent(debug.SetGCPercent(10))
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -116,7 +119,7 @@ func TestPacksOfLargeBatches(t *testing.T) {
 	}
 	t.Logf("a pack of %d MiB: heap %d MiB", largest>>20, peak>>20)
 	is.True(largest > int64(batches*bytes))
-	is.True(peak < 32<<20) // 60 to 75 were two copies of the pack
+	is.True(peak < 20<<20) // not even the pack once; two copies of it were 60 to 75
 	is.Equal(store.Fired(), 1)
 	left, err := filepath.Glob(a.path + "*/pack-*")
 	is.NoErr(err)
