@@ -64,9 +64,9 @@ type admitter interface {
 	Admit(ctx context.Context) error
 }
 
-// ErrDamaged says that SQLite cannot read the file, or that it is no database. Open
-// changes nothing of it. *replicate.Replica says it of a file that breaks while the
-// program runs; a query then has SQLite's own error, "database disk image is malformed".
+// ErrDamaged says that SQLite cannot read the file that Open was given, or that it is no
+// database. *replicate.Replica says it of a file that breaks while the program runs; a
+// query then has SQLite's own error, "database disk image is malformed".
 var ErrDamaged = sqlite.ErrFileDamaged
 
 // Memory is the path of a private database that lives as long as its handle:

@@ -144,9 +144,9 @@ type Retry struct {
 	// Restore makes before it returns the last error. Defaults to 5.
 	MaxAttempts int
 
-	// LockWait is how long Prepare and Restore wait for another process that ships
-	// or restores the same file to end, for programs that run for seconds and may
-	// overlap. Defaults to not at all: ErrLocked.
+	// LockWait is how long Prepare waits for another process that ships or restores
+	// the same file to end, for programs that run for seconds and may overlap, and
+	// Restore for one that restores it. Defaults to not at all: ErrLocked.
 	LockWait time.Duration
 }
 
